@@ -1,0 +1,34 @@
+# A fresh machine needs git, make and Python 3.11 or newer. Everything else goes into .venv, which git ignores.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup test lint format demo bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list what there is
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY)  ## make .venv with instore and all that its tests need
+
+$(READY): pyproject.toml src/instore/__init__.py
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "instore needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+test: $(READY)  ## run the tests
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n 4 $(TESTS)
+
+lint: $(READY)  ## type checker, linter and formatter, without changing anything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## put the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove what the targets above made
+	rm -rf .venv demo-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,88 @@
+"""Every error that instore raises on purpose, and the HTTP status each one becomes.
+
+The hierarchy is one level deep below `InstoreError`: a name says what went wrong, the message says what, where,
+why and what to do. `STATUS` is the only place where an error meets a number (protocol sections 3 to 5).
+This module imports nothing, so that every layer may use it.
+"""
+
+
+class InstoreError(Exception):
+    """Base of all errors below. Its text is meant for a person and never holds a secret."""
+
+
+class ConfigurationError(InstoreError, ValueError):
+    """The server or command can't start: its environment, options or class are wrong. Exit code 2."""
+
+
+class InvalidRequestError(InstoreError, ValueError):
+    """A request that can't be understood, or a body that ended before its announced length."""
+
+
+class InvalidPipelineError(InstoreError, ValueError):
+    """A pipeline header with an empty entry, or with an entry that is not a URL (protocol section 5)."""
+
+
+class ForbiddenFileError(InstoreError):
+    """A path that is not an object's file and lies under no configured root (protocol section 3)."""
+
+
+class ObjectNotFoundError(InstoreError):
+    """The file that a request names is not there."""
+
+
+class TransformError(InstoreError):
+    """The user's transform raised, or returned something that is not bytes."""
+
+
+class SourceError(InstoreError):
+    """The object could not be read to its end: a file that changed under the reader, a disk that failed."""
+
+
+class TargetError(InstoreError):
+    """The target can't be reached, or its answer to a GET broke off."""
+
+
+class DirectPutError(InstoreError):
+    """The next hop could not be reached within the retries, or answered what no next hop should."""
+
+
+class ETLDirectPutTransientError(InstoreError):
+    """A direct put failed in a way that may pass: lost connection, time-out, broken framing.
+
+    A transform may raise it too. With `bail_without_local_retry=True` the server answers 503 with the header
+    `Ais-Etl-Retry-Reason: direct-put-transient` and the target replays the object (protocol section 5).
+
+    Args:
+        url: where the put went.
+        cause: what happened.
+        bail_without_local_retry: leave the retry to the target. Default False: answered with 502.
+    """
+
+    def __init__(self, url: str, cause: BaseException, bail_without_local_retry: bool = False) -> None:
+        self.url = url
+        self.cause = cause
+        self.bail_without_local_retry = bail_without_local_retry
+        super().__init__(f"direct put to {url} failed: {type(cause).__name__}: {cause}")
+
+
+class ClientGoneError(InstoreError):
+    """Whoever asked has closed the connection; nobody is left to answer."""
+
+
+STATUS: dict[type[InstoreError], int] = {
+    InvalidRequestError: 400,
+    InvalidPipelineError: 400,
+    ForbiddenFileError: 403,
+    ObjectNotFoundError: 404,
+    ClientGoneError: 499,
+    TransformError: 500,
+    SourceError: 500,
+    TargetError: 502,
+    DirectPutError: 502,
+    ETLDirectPutTransientError: 502,
+}
+
+
+def status_of(error: BaseException) -> int:
+    """The HTTP status that reports `error`; 500 for anything that is not listed in `STATUS`."""
+    return STATUS.get(type(error), 500)  # type: ignore[arg-type]

@@ -1,0 +1,29 @@
+"""Which local paths are an object's file (protocol section 3).
+
+Anyone who can reach the server's port can name a path. Only paths of the store's own layout are served,
+`<mountpath>/@<provider>[/<namespace>]/<bucket>/%ob/<object>` (`%ch` for a chunk), and what lies under configured roots.
+This module judges the text of a path; whoever opens the file judges the path of what was opened once more.
+"""
+
+import re
+from collections.abc import Sequence
+
+from instore.protocol.names import PROVIDERS
+
+_OBJECT_FILE = re.compile(
+    r"/@(?:{providers})(?:/(?:@[^/#]*)?(?:#[^/]*)?)?/[^/@#%][^/]*/%(?:ob|ch)/.".format(providers="|".join(PROVIDERS)),
+    re.DOTALL,
+)
+_NOT_NORMAL = re.compile(r"//|/\.{1,2}(?:/|\Z)|/\Z|\x00")
+
+
+def is_object_file(path: str, roots: Sequence[str] = ()) -> bool:
+    """Whether the file at `path` may be read.
+
+    Args:
+        path: absolute and normal: no `.`, `..`, empty part, trailing slash or NUL.
+        roots: folders, absolute and normal, below which every file is allowed. Default: none.
+    """
+    if not path.startswith("/") or _NOT_NORMAL.search(path):
+        return False
+    return _OBJECT_FILE.search(path) is not None or any(path.startswith(root.rstrip("/") + "/") for root in roots)

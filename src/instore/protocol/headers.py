@@ -1,0 +1,24 @@
+"""Header, query and path names of the protocol (sections 3 to 5), each spelled once."""
+
+NODE_URL = "Ais-Node-Url"
+"""Request: comma-separated URLs of where the result goes next."""
+
+DIRECT_PUT_LENGTH = "Ais-Direct-Put-Length"
+"""Answer 204: how many bytes were delivered; left out when it would be 0."""
+
+RETRY_REASON = "Ais-Etl-Retry-Reason"
+"""Answer 503: why the target should replay the object."""
+
+RETRY_DIRECT_PUT_TRANSIENT = "direct-put-transient"
+"""The only value of `RETRY_REASON`."""
+
+QUERY_FQN = "etl_fqn"
+QUERY_ARGS = "etl_args"
+
+HEALTH_PATH = "/health"
+HEALTH_BODY = b"Running"
+
+DEFAULT_MIME_TYPE = "application/octet-stream"
+
+CONCURRENCY = "Instore-Concurrency"
+"""Answer to `/health`: how many transforms this process runs at once (ours, not AIStore's)."""

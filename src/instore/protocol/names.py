@@ -1,0 +1,73 @@
+"""Names and escapes: unames, object paths and file paths as they stand on the wire (protocol section 3).
+
+Bytes that are not UTF-8 travel through `str` as surrogates (`surrogateescape`) and come out as they went in.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+_ERRORS = "surrogateescape"
+
+PROVIDERS = ("ais", "aws", "gcp", "azure", "oci", "ht")
+
+
+def escape_segment(name: str) -> str:
+    """Escape `name` as one path segment: `ais/@#/photos/cat.jpg` -> `ais%2F@%23%2Fphotos%2Fcat.jpg`."""
+    return quote(name, safe="@", errors=_ERRORS)
+
+
+def escape_path(path: str) -> str:
+    """Escape an object's path, slashes kept: `b/a cat#1.jpg` -> `b/a%20cat%231.jpg`."""
+    return quote(path, safe="/@", errors=_ERRORS)
+
+
+def unescape(text: str) -> str:
+    """Undo one level of path escaping. A `+` stays a `+`; a `%` that starts no escape stays."""
+    return unquote(text, errors=_ERRORS)
+
+
+def escape_query(value: str) -> str:
+    """Encode a query value; a space becomes `+`."""
+    return quote_plus(value, errors=_ERRORS)
+
+
+def unescape_query(value: str) -> str:
+    """Undo one level of query encoding; a `+` is a space."""
+    return unquote_plus(value, errors=_ERRORS)
+
+
+def escape_fqn(path: str) -> str:
+    """Encode a file's path for the query: path-escaped, and then query-encoded."""
+    return escape_query(escape_segment(path))
+
+
+@dataclass(frozen=True, slots=True)
+class Uname:
+    """A cluster-wide object name, `<provider>/<namespace>/<bucket>/<object>`.
+
+    Attributes:
+        provider: one of `PROVIDERS`.
+        namespace: `@#` for the global one, else `@<cluster>#<name>`.
+        bucket: the bucket's name, without a slash.
+        object: the object's name; slashes allowed.
+    """
+
+    provider: str
+    namespace: str
+    bucket: str
+    object: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Uname":
+        """Split an unescaped uname.
+
+        Raises:
+            ValueError: fewer than four parts, an empty part, or an unknown provider.
+        """
+        parts = text.split("/", 3)
+        if len(parts) != 4 or not all(parts) or parts[0] not in PROVIDERS or not parts[1].startswith("@"):
+            raise ValueError(f"not a uname: {text!r}; expected <provider>/@<namespace>/<bucket>/<object>")
+        return cls(*parts)
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.namespace}/{self.bucket}/{self.object}"

@@ -1,0 +1,82 @@
+"""Pipelines and direct-put URLs: where a result goes next (protocol section 5).
+
+A pipeline is a comma-separated list of URLs. An entry without a path is another ETL server, an entry with a
+path is the destination at a target. The two differ in the URL that is built and in what their answers mean.
+"""
+
+from enum import Enum
+from urllib.parse import urlsplit
+
+from instore.errors import InvalidPipelineError
+from instore.protocol.headers import QUERY_ARGS
+from instore.protocol.names import escape_path, escape_query, unescape_query
+
+
+class Hop(Enum):
+    """What stands at the other end of a pipeline entry."""
+
+    ETL = "etl server"
+    TARGET = "target"
+
+
+def hop_of(url: str) -> Hop:
+    """The kind of the entry `url`: with a path it is a target, without one (or with only `/`) an ETL server."""
+    return Hop.ETL if _split(url)[1] in ("", "/") else Hop.TARGET
+
+
+def parse_pipeline(header: str | None) -> tuple[str, str]:
+    """Split a pipeline into its first URL and the rest.
+
+    Args:
+        header: the value of `Ais-Node-Url`; None or blank means there is no pipeline.
+
+    Returns:
+        `(first, rest)`; both empty without a pipeline; `rest` is ready to be sent on as a header.
+
+    Raises:
+        InvalidPipelineError: one of the entries is empty.
+    """
+    if header is None or not header.strip():
+        return "", ""
+    entries = [entry.strip() for entry in header.split(",")]
+    if not all(entries):
+        raise InvalidPipelineError(f"the pipeline {header!r} has an empty entry; separate its URLs by single commas")
+    return entries[0], ",".join(entries[1:])
+
+
+def direct_put_url(url: str, host_target: str, obj_path: str, etl_args: str = "") -> str:
+    """Build the URL that the result is put to.
+
+    Args:
+        url: the pipeline entry. No path: an ETL server, the object's path is appended. A path: a target, its
+            path is prefixed with that of `host_target`, escapes and query stay as they are.
+        host_target: `AIS_TARGET_URL`; gives the scheme, and the path that carries the secret.
+        obj_path: the object's path, decoded.
+        etl_args: when not empty, becomes the one `etl_args` of the query, in place of any there.
+
+    Raises:
+        InvalidPipelineError: `url` names no host.
+    """
+    host, path, query = _split(url)
+    target = urlsplit(host_target)
+    path = escape_path(obj_path) if path in ("", "/") else target.path.rstrip("/") + path
+    if etl_args:
+        query = _replace_args(query, etl_args)
+    separator = "" if path.startswith("/") or not path else "/"
+    return f"{target.scheme}://{host}{separator}{path}" + (f"?{query}" if query else "")
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    """Host with port, path, query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InvalidPipelineError(f"the pipeline entry {url!r} is not a URL: {error}") from error
+    if not parts.netloc:
+        raise InvalidPipelineError(f"the pipeline entry {url!r} names no host; expected http://HOST:PORT[/PATH]")
+    return parts.netloc, parts.path, parts.query
+
+
+def _replace_args(query: str, etl_args: str) -> str:
+    kept = [pair for pair in query.split("&") if pair and unescape_query(pair.partition("=")[0]) != QUERY_ARGS]
+    return "&".join([*kept, f"{QUERY_ARGS}={escape_query(etl_args)}"])

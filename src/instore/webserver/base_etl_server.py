@@ -1,0 +1,129 @@
+"""What a user writes: a subclass of `ETLServer` with `transform` or `transform_stream` (protocol section 2)."""
+
+import functools
+import inspect
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol
+
+from instore.protocol.environment import Environment
+from instore.protocol.headers import DEFAULT_MIME_TYPE
+
+if TYPE_CHECKING:
+    from instore.webserver.app import ETLApplication
+
+
+class AsyncReader(Protocol):
+    """The reader that an asynchronous `transform_stream` gets."""
+
+    async def read(self, size: int = -1, /) -> bytes:
+        """The next `size` bytes, fewer only at the end; all that is left when `size` is negative; then `b""`."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The lines that are left, each with its newline."""
+
+
+class ETLServer:
+    """Base of every transform: override `transform` or `transform_stream`; both may be `async`.
+
+    `__init__` runs once per worker process and is where models are loaded. A subclass may leave it out, and need not
+    call `super().__init__()` unless it wants a broken environment reported before its own work.
+
+    Raises:
+        TypeError: when an instance is made, if the class overrides neither method, or if `concurrency` is
+            not a whole number of at least 1.
+        ConfigurationError: when an instance is made, if the environment is unfit (protocol section 1).
+    """
+
+    concurrency: ClassVar[int] = 1
+    """How many transforms one process runs at once, each in a thread of its own. The default, 1, means that no two
+    calls ever overlap in a process, so that state on `self` needs no lock; processes are added with `--workers`.
+    Raise it for transforms that wait (on a network, a child process) and keep no state between calls."""
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> "ETLServer":
+        """Refuse a class that can't transform, whether or not it calls our `__init__`."""
+        check_class(cls)
+        return super().__new__(cls)
+
+    def __init__(self) -> None:
+        """Read the environment, so that a server that can't run says so at once."""
+        _ = self.environment
+
+    def transform(self, data: bytes | str, path: str, etl_args: str) -> bytes | Awaitable[bytes]:
+        """Transform one object, whole in memory. If both methods are overridden, this one is used.
+
+        Args:
+            data: the object's bytes; the path of its file (`str`) under `ETL_DIRECT_FQN=true`, wherever the
+                request names a file.
+            path: the object's path or uname, decoded, without a leading slash.
+            etl_args: the request's arguments, decoded; empty when there are none.
+
+        Returns:
+            The transformed object; empty is a valid object. An exception becomes the object's error.
+        """
+        raise NotImplementedError
+
+    def transform_stream(self, reader: BinaryIO, path: str, etl_args: str) -> Iterator[bytes] | AsyncIterator[bytes]:
+        """Transform one object piece by piece, in constant memory.
+
+        Args:
+            reader: the object, always a reader, also under `ETL_DIRECT_FQN`; an `AsyncReader` when the method is an
+                async generator. It raises where the object can't be read to its end; a result made from less than
+                the whole of a broken object is never delivered.
+            path: as for `transform`.
+            etl_args: as for `transform`.
+
+        Yields:
+            Pieces of the transformed object, of any size.
+        """
+        raise NotImplementedError
+
+    def get_mime_type(self) -> str:
+        """The content type of the results. Default `application/octet-stream`."""
+        return DEFAULT_MIME_TYPE
+
+    @functools.cached_property
+    def environment(self) -> Environment:
+        """The settings of this process (protocol section 1).
+
+        Raises:
+            ConfigurationError: `AIS_TARGET_URL` is missing, or a variable has a value that is not of its kind.
+        """
+        return Environment.read(os.environ)
+
+    @functools.cached_property
+    def logger(self) -> logging.Logger:
+        """A logger with the class's name."""
+        return logging.getLogger(type(self).__name__)
+
+    @property
+    def host_target(self) -> str:
+        """`AIS_TARGET_URL`, the local target's base URL. It holds the secret: don't log it."""
+        return self.environment.target_url
+
+    @property
+    def use_streaming(self) -> bool:
+        """Whether `transform_stream` is the method in use."""
+        return type(self).transform is ETLServer.transform
+
+    @functools.cached_property
+    def app(self) -> "ETLApplication":
+        """This transform as an ASGI 3 application, for any ASGI server."""
+        from instore.webserver.app import ETLApplication
+
+        return ETLApplication(self)
+
+
+def check_class(cls: type[ETLServer]) -> None:
+    """Check that `cls` can serve.
+
+    Raises:
+        TypeError: it overrides neither transform method, or its `concurrency` is not a whole number of at least 1.
+    """
+    if cls.transform is ETLServer.transform and cls.transform_stream is ETLServer.transform_stream:
+        raise TypeError(f"{cls.__name__} overrides neither transform() nor transform_stream(); write one of them")
+    if not isinstance(cls.concurrency, int) or isinstance(cls.concurrency, bool) or cls.concurrency < 1:
+        raise TypeError(f"{cls.__name__}.concurrency is {cls.concurrency!r}; it takes a whole number of at least 1")
+    if inspect.iscoroutinefunction(cls.transform_stream):
+        raise TypeError(f"{cls.__name__}.transform_stream is a coroutine; make it a generator: yield its pieces")
