@@ -39,6 +39,10 @@ class ForbiddenFileError(InstoreError):
     """A path that is not an object's file and lies under no configured root (protocol section 3)."""
 
 
+class ForbiddenAddressError(InstoreError):
+    """A URL that must not be fetched: not http or https, or an address of this machine or its link."""
+
+
 class ObjectNotFoundError(InstoreError):
     """The file that a request names is not there."""
 
@@ -100,6 +104,7 @@ STATUS: dict[type[InstoreError], int] = {
     InvalidPipelineError: 400,
     MalformedControlError: 400,
     ForbiddenFileError: 403,
+    ForbiddenAddressError: 403,
     ObjectNotFoundError: 404,
     ClientGoneError: 499,
     TransformError: 500,
