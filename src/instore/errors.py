@@ -42,6 +42,19 @@ class TargetError(InstoreError):
     """The target can't be reached, or its answer to a GET broke off."""
 
 
+class TargetAnswerError(InstoreError):
+    """The target refused a GET; its own status is passed on.
+
+    Args:
+        status: the target's.
+        message: the sentence for whoever asked.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
+
+
 class DirectPutError(InstoreError):
     """The next hop could not be reached within the retries, or answered what no next hop should."""
 
@@ -90,11 +103,14 @@ STATUS: dict[type[InstoreError], int] = {
     TransformError: 500,
     SourceError: 500,
     TargetError: 502,
+    TargetAnswerError: 502,
     DirectPutError: 502,
     ETLDirectPutTransientError: 502,
 }
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status that reports `error`; 500 for anything that is not listed in `STATUS`."""
+    """The HTTP status that reports `error`: the target's own, that of `STATUS`, else 500."""
+    if isinstance(error, TargetAnswerError) and error.status >= 400:
+        return error.status
     return STATUS.get(type(error), 500)  # type: ignore[arg-type]

@@ -40,7 +40,7 @@ class Environment:
     direct_fqn: bool = False
     direct_put_retries: int = 3
     direct_put_chunk_size: int = 1 << 20
-    timeout: float = 120.0
+    timeout: float = 300.0
     max_conn: int = 256
     max_keepalive_conn: int = 128
     keepalive_expiry: float = 30.0
@@ -74,7 +74,7 @@ class Environment:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never appear in an answer or a log: the target URL's path, which holds the secret, and the token."""
+        """What no answer and no log may hold: the target URL's path, with the secret in it, and the token."""
         path = urlsplit(self.target_url).path
         return tuple(secret for secret in (path, path.rpartition("/")[2], self.authn_token) if len(secret) > 1)
 
