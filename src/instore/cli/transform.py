@@ -32,7 +32,6 @@ _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
 
 _SOME_FAILED = 1
-_USAGE = 2
 _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
@@ -90,9 +89,6 @@ def transform(
         else:
             command = _Command(target, plan, order, _open_report(report, plan))
             code = uvloop.run(_until_signal(_transform(command)))
-    except ConfigurationError as error:
-        click.echo(f"instore: {error}", err=True)
-        code = _USAGE
     except OSError as error:  # the disk of the results or of the report
         click.echo(f"instore: {printable(str(error))}", err=True)
         code = _SOME_FAILED

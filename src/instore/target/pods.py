@@ -111,7 +111,7 @@ class Pod:
     def _why_not_ready(self) -> ConfigurationError:
         lines = [printable(line) for line in self.last_lines()]
         if self.exited.result() == _USAGE and lines:
-            return ConfigurationError(lines[-1])
+            return ConfigurationError(lines[-1].removeprefix("instore: "))  # it is going to be said again
         log = "\n  ".join(["its log ends:", *lines]) if lines else "its log is empty"
         return ConfigurationError(f"a worker {self.how_it_died()} before it was ready; {log}")
 

@@ -23,7 +23,7 @@ class Report:
         if os.path.isdir(path):
             raise ConfigurationError(f"--report {printable(path)} is a folder; name a file")
         try:
-            self._file = open(self._partial, "w", encoding="ascii")
+            self._file = open(self._partial, "w", encoding="ascii")  # noqa: SIM115  # open for as long as the job
         except OSError as error:
             raise ConfigurationError(f"--report {printable(path)} can't be written: {error.strerror}") from error
         self._separator = '{"objects": [\n'
