@@ -26,7 +26,7 @@ from instore.target.printable import printable
 Result = TypeVar("Result")
 
 _LOCK = "lock"
-_THREADS = 4
+_THREADS = 1
 
 
 @dataclass(frozen=True, slots=True)
