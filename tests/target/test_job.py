@@ -130,9 +130,7 @@ def test_a_killer_is_blamed_alone_and_the_job_goes_on(source: Path, destination:
 def test_a_worker_that_exits_is_a_worker_that_died(source: Path, destination: Path) -> None:
     fill(source, ["exit-1", "b"])
     seen = run(plan(source, destination))
-    assert seen.errors() == {
-        "exit-1": "the worker exited with code 3 twice while transforming it; its log is empty"
-    }
+    assert seen.errors() == {"exit-1": "the worker exited with code 3 twice while transforming it; its log is empty"}
 
 
 def test_a_worker_that_cannot_be_replaced_stops_the_job(source: Path, destination: Path, tmp_path: Path) -> None:
@@ -151,7 +149,9 @@ def test_a_worker_that_refuses_to_start_speaks_for_itself(source: Path, destinat
 
 def test_a_worker_that_crashes_at_the_start_shows_its_log(source: Path, destination: Path) -> None:
     fill(source, ["a"])
-    with pytest.raises(ConfigurationError, match=r"exited with code 7 before it was ready; its log ends:\n  some noise"):
+    with pytest.raises(
+        ConfigurationError, match=r"exited with code 7 before it was ready; its log ends:\n  some noise"
+    ):
         run(plan(source, destination), environment={"FAKE_REFUSAL": "boom", "FAKE_EXIT": "7"})
 
 

@@ -107,8 +107,11 @@ def test_what_a_worker_has_started_ends_with_it(tmp_path: Path) -> None:
     fake = Path(FAKE[1]).read_text()
     script = tmp_path / "worker.py"
     script.write_text(
-        fake.replace("def main() -> None:", f"def main() -> None:\n    import subprocess\n    "
-                     f"child = subprocess.Popen(['sleep', '1000'])\n    Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid))")
+        fake.replace(
+            "def main() -> None:",
+            f"def main() -> None:\n    import subprocess\n    "
+            f"child = subprocess.Popen(['sleep', '1000'])\n    Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid))",
+        )
     )
 
     async def check() -> None:

@@ -85,6 +85,8 @@ def transform(
         plan = Plan.make(source, destination, prefix, extensions, prepend, overwrite)
         order = Order(plan.bucket, etl_args, workers or os.cpu_count() or 1, continue_on_error)
         if dry_run:
+            if report is not None:
+                raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
             code = uvloop.run(_until_signal(_list(plan)))
         else:
             command = _Command(target, plan, order, _open_report(report, plan))
