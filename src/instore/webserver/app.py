@@ -104,7 +104,7 @@ class ETLApplication:
         began = time.perf_counter()
         subject: ObjectRequest | str = f"{scope['method']} {raw_path}"
         try:
-            query = scope["query_string"].decode("latin-1")
+            query = scope["query_string"].decode(errors="surrogateescape")
             request = subject = parse_request(scope["method"], raw_path, query, scope["headers"])
             await self._exchange(request, self._source(request, receive), receive, answer)
         except (InstoreError, *FAILURES) as error:
@@ -173,4 +173,4 @@ class ETLApplication:
 
 def _raw_path(scope: Scope) -> str:
     raw: bytes | None = scope.get("raw_path")
-    return raw.partition(b"?")[0].decode("latin-1") if raw is not None else quote(scope["path"])
+    return raw.partition(b"?")[0].decode(errors="surrogateescape") if raw is not None else quote(scope["path"])

@@ -155,6 +155,8 @@ class TargetSource:
     consumed = True
 
     def __init__(self, request: ObjectRequest, target_url: str, outbound: Outbound) -> None:
+        if request.path in (".", ".."):
+            raise InvalidRequestError(f"{request.path!r} is not an object's name")
         self._name = request.path
         self._url = f"{target_url}/{escape_segment(request.path)}"
         self._outbound = outbound
