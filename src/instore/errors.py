@@ -82,7 +82,7 @@ class AnswerError(InstoreError):
     """An ETL server's answer is not the object: an error's text, or a status that means something else."""
 
 
-class BrokenAnswerError(InstoreError):
+class IncompleteAnswerError(InstoreError):
     """An ETL server's answer broke off, or never came: what was received of it is not the object."""
 
 

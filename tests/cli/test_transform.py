@@ -73,13 +73,14 @@ def half_way(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_folder_becomes_a_folder_of_results() -> None:
-    names = ["a.txt", "d/b c%41#?.txt", "d/new\nline", "bytes-\udcff", "n" * 255]
+    long = "/".join(["日" * 85] * 12)  # 20 KB once it is escaped for the wire
+    names = ["a.txt", "d/b c%41#?.txt", "d/new\nline", "bytes-\udcff", "n" * 255, long]
     fill(Path("src"), names)
     Path("src/empty").touch()
     code, out, err = transform("src", "dst", "--workers", "2")
     assert (code, out) == (0, ""), err
     assert tree(Path("dst")) == {**shouted(names), "empty": b""}
-    assert "6 done, 0 already there, 0 skipped, 0 failed" in err
+    assert "7 done, 0 already there, 0 skipped, 0 failed" in err
     assert os.listdir("tmp") == []
 
 
@@ -140,6 +141,27 @@ def test_with_continue_every_failure_is_listed_and_reported() -> None:
         "ended": "complete", "done": 2, "already_there": 0, "skipped": 1, "failed": 3,
         "source_bytes": 8 + 14, "result_bytes": 8 + 14,
     }  # fmt: skip
+
+
+def test_a_stream_that_breaks_off_says_why_and_leaves_no_result() -> None:
+    Path("upper.py").write_text(
+        textwrap.dedent("""
+            from instore import ETLServer
+
+            class Breaks(ETLServer):
+                def transform_stream(self, reader, path, etl_args):
+                    for _ in range(100):
+                        yield b"x" * 65536
+                    raise ValueError("the ink ran dry")
+        """)
+    )
+    fill(Path("src"), ["a b"])
+    code, _, err = transform("src", "dst", "--workers", "1")
+    assert code == 1
+    assert "failed a b: the answer broke off after " in err
+    assert "; the worker's log says: " in err
+    assert "the ink ran dry" in err
+    assert tree(Path("dst")) == {}
 
 
 def test_a_dry_run_lists_and_does_nothing() -> None:
@@ -251,5 +273,5 @@ def test_a_terminal_gets_a_bar() -> None:
             while piece := os.read(here, 4096):
                 shown += piece
     os.close(here)
-    assert b"3/3 objects" in shown
+    assert b"3/3, " in shown
     assert b"1 failed" in shown

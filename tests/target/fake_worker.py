@@ -1,7 +1,8 @@
-"""A worker that does what an object's name says. The last argument is its socket; a result is its object in upper case.
+"""A worker that does what an object's name says. Its socket is the last argument.
 
-`die-*` kills the worker every time, `die-once-*` the first time; `short-*`, `cut-*` and `silent-*` break the answer off;
-`error-*` and `mute-*` answer 500, `nothing-*` 204, `wait-*` never; `big-*` is a long streamed answer.
+A result is its object in upper case; but
+`die-*` kills the worker every time, `die-once-*` the first time; `short-*`, `cut-*` and `silent-*` break the answer
+off; `error-*` and `mute-*` answer 500, `nothing-*` 204, `wait-*` never; `big-*` is a long streamed answer.
 """
 
 import asyncio
@@ -45,7 +46,8 @@ async def answer(request: web.Request) -> web.StreamResponse:
     if kind.startswith("exit-"):
         os._exit(3)
     if kind.startswith("wait-"):
-        (seen.parent / "waiting").touch()
+        if seen.parent.exists():
+            (seen.parent / "waiting").touch()
         await asyncio.sleep(3600)
     if kind.startswith("args-"):
         return web.Response(text=asked.etl_args)

@@ -103,8 +103,9 @@ def test_each_failure_says_what_came(source: Path, destination: Path) -> None:
 def test_without_continue_the_first_failure_stops_the_job(source: Path, destination: Path) -> None:
     fill(source, ["a", "b/error-1", *(f"wait-{i}" for i in range(20))])
     seen = run(plan(source, destination), continue_on_error=False)
-    assert seen.verdicts() == {"a": "done", "b/error-1": "failed"}
-    assert set(tree(destination)) == {"a"}
+    assert set(seen.errors()) == {"b/error-1"}
+    # What was under way beside it is either whole or not there.
+    assert set(tree(destination)) == seen.verdicts().keys() - {"b/error-1"} <= {"a"}
 
 
 def test_a_killed_worker_is_replaced_and_its_object_retried(source: Path, destination: Path, tmp_path: Path) -> None:
@@ -214,9 +215,8 @@ def test_a_cancelled_job_leaves_whole_results_only(source: Path, destination: Pa
     async def job() -> None:
         order = Order("b", "", 1, True)
         task = asyncio.create_task(arun(plan(source, destination), seen, order, {"FAKE_STATE": str(tmp_path)}))
-        while not (tmp_path / "waiting").exists():
+        while len(seen.outcomes) < 2 or not (tmp_path / "waiting").exists():  # noqa: ASYNC110  # another process makes it
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

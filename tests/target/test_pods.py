@@ -106,13 +106,9 @@ def test_workers_end_with_their_parent_even_if_it_is_killed() -> None:
 def test_what_a_worker_has_started_ends_with_it(tmp_path: Path) -> None:
     fake = Path(FAKE[1]).read_text()
     script = tmp_path / "worker.py"
-    script.write_text(
-        fake.replace(
-            "def main() -> None:",
-            f"def main() -> None:\n    import subprocess\n    "
-            f"child = subprocess.Popen(['sleep', '1000'])\n    Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid))",
-        )
-    )
+    pid = str(tmp_path / "pid")
+    child = f"import subprocess; Path({pid!r}).write_text(str(subprocess.Popen(['sleep', '1000']).pid))"
+    script.write_text(fake.replace("def main() -> None:", f"def main() -> None:\n    {child}"))
 
     async def check() -> None:
         async with Pods([sys.executable, str(script)], os.environ) as pods:

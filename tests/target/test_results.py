@@ -95,5 +95,5 @@ def test_a_destination_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         async with ResultFolder(str(tmp_path / "file/dst")):
             pass
 
-    with pytest.raises(ConfigurationError, match="can't write to DST .*: Not a directory"):
+    with pytest.raises(ConfigurationError, match=r"can't write to DST .*: Not a directory"):
         asyncio.run(check())

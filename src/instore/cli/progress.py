@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
+from instore.target.folder import Fate
 from instore.target.job import Outcome
 from instore.target.printable import printable
 from instore.target.report import Report
@@ -29,13 +30,14 @@ class Progress:
         self._report = report
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._bar = rich.progress.Progress(
-            rich.progress.BarColumn(),
-            rich.progress.TextColumn("{task.completed:.0f}/{task.total:.0f} objects {task.fields[more]}", markup=False),
+            rich.progress.BarColumn(bar_width=10),
+            rich.progress.TextColumn("{task.completed:.0f}/{task.total:.0f}, {task.fields[more]}", markup=False),
             rich.progress.TimeRemainingColumn(),
             console=self._console,
         )
         self._began = time.perf_counter()
         self._todo = self._todo_bytes = 0
+        self._finished = 0
         self._received = 0
         self._verdicts: Counter[str] = Counter()
         self._bytes_in = self._bytes_out = 0
@@ -69,6 +71,7 @@ class Progress:
     def settled(self, outcome: Outcome) -> None:
         """Count it, report it, and say it if it failed or was skipped."""
         self._verdicts[outcome.verdict] += 1
+        self._finished += outcome.item.fate is Fate.TODO
         if outcome.verdict == "done":
             self._bytes_in += outcome.item.size
             self._bytes_out += outcome.result_bytes or 0
@@ -108,15 +111,11 @@ class Progress:
         if self._console.is_terminal and self._bar.tasks:
             self._bar.update(self._task, completed=self._finished, more=self._more())
 
-    @property
-    def _finished(self) -> int:
-        return self._verdicts["done"] + self._verdicts["failed"]
-
     def _more(self) -> str:
         rate = self._finished / (time.perf_counter() - self._began)
         return (
-            f"{decimal(self._bytes_in)}/{decimal(self._todo_bytes)} in, {decimal(self._received)} out, "
-            f"{rate:.0f} objects/s, {self.failed} failed"
+            f"{decimal(self._bytes_in)} of {decimal(self._todo_bytes)} in, {decimal(self._received)} out, "
+            f"{rate:.0f}/s, {self.failed} failed"
         )
 
     async def _tell_now_and_then(self) -> None:

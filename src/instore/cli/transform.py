@@ -156,6 +156,8 @@ async def _transform(command: _Command) -> int:
         try:
             complete = await _run_job(command, progress)
             ended = "complete" if complete else "stopped at the first failure"
+            if not complete:
+                progress.noted(f"{ended}; with --continue-on-error the others would be done")
         except WorkerError as error:
             complete, ended = False, str(error)
             progress.noted(f"instore: {error}")

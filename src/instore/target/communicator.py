@@ -6,7 +6,7 @@ from typing import TypeVar
 import aiohttp
 from yarl import URL
 
-from instore.errors import AnswerError, BrokenAnswerError
+from instore.errors import AnswerError, IncompleteAnswerError
 from instore.protocol.headers import QUERY_ARGS, QUERY_FQN
 from instore.protocol.names import escape_fqn, escape_path, escape_query
 
@@ -57,7 +57,7 @@ async def push(
 
     Raises:
         AnswerError: the answer is not an object.
-        BrokenAnswerError: the answer broke off, or none came.
+        IncompleteAnswerError: the answer broke off, or none came.
     """
     received = 0
 
@@ -81,7 +81,7 @@ async def push(
                 raise AnswerError(await _explain(response))
             return await consume(pieces(response.content))
     except aiohttp.ClientError as error:
-        raise BrokenAnswerError(f"the answer broke off after {received} bytes") from error
+        raise IncompleteAnswerError(f"the answer broke off after {received} bytes") from error
 
 
 async def _explain(response: aiohttp.ClientResponse) -> str:

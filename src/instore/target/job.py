@@ -10,12 +10,13 @@ that merely were beside it are never blamed.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from instore.errors import AnswerError, BrokenAnswerError, ConfigurationError, WorkerError
+from instore.errors import AnswerError, ConfigurationError, IncompleteAnswerError, WorkerError
 from instore.target.communicator import push, push_url
 from instore.target.folder import Fate, Item, in_batches
 from instore.target.pods import Pod, Pods
@@ -117,6 +118,7 @@ class Job:
         self._written: asyncio.Queue[tuple[Outcome, Written] | None] = asyncio.Queue(_UNCOMMITTED)
         self._fed = False
         self._stop = asyncio.Event()
+        self._ended = asyncio.Event()
 
     async def run(self) -> bool:
         """Do all of it, or stop at the first failure if the order says so.
@@ -140,6 +142,7 @@ class Job:
             stop.cancel()
             work.cancel()
             await asyncio.wait({work})
+            self._ended.set()
             end = asyncio.ensure_future(self._written.put(None))
             await asyncio.wait({end, committer}, return_when=asyncio.FIRST_COMPLETED)
             end.cancel()  # if the committer failed: nobody takes it then
@@ -244,7 +247,7 @@ class Job:
         started = time.perf_counter()
         try:
             written = await push(pod.session, url, self._receive)
-        except BrokenAnswerError as error:
+        except IncompleteAnswerError as error:
             if await pod.is_dead():
                 return False
             self._fail(item, f"{error}{self._log_of(pod, item)}", started)
@@ -275,20 +278,15 @@ class Job:
                 self._settle(outcome if not error else Outcome(outcome.item, error, None, outcome.seconds))
 
     async def _gather_batch(self) -> tuple[list[tuple[Outcome, Written]], bool]:
-        """What gets written within `_GATHER` seconds, and whether more may come."""
-        batch: list[tuple[Outcome, Written]] = []
-        deadline = None
-        while len(batch) < _UNCOMMITTED:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    one = await self._written.get()
-            except TimeoutError:
-                break
-            if one is None:
-                return batch, False
-            batch.append(one)
-            deadline = deadline or asyncio.get_running_loop().time() + _GATHER
-        return batch, True
+        """What gets written within `_GATHER` seconds of the first, and whether more may come."""
+        waiting = [await self._written.get()]
+        if waiting[0] is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _GATHER)
+        while not self._written.empty():
+            waiting.append(self._written.get_nowait())
+        batch = [one for one in waiting if one is not None]
+        return batch, len(batch) == len(waiting)
 
     def _fail(self, item: Item, error: str, started: float | None = None) -> None:
         self._settle(Outcome(item, error, None, None if started is None else time.perf_counter() - started))

@@ -19,12 +19,10 @@ import aiohttp
 from yarl import URL
 
 from instore.errors import ConfigurationError
+from instore.protocol.environment import PARENT_FD
 from instore.protocol.headers import CONCURRENCY, HEALTH_PATH
 from instore.target.communicator import unix_session
 from instore.target.printable import printable
-
-PARENT_FD = "INSTORE_PARENT_FD"
-"""Variable with the descriptor of a pipe; a worker ends when it does."""
 
 _USAGE = 2
 _POLL = 0.05  # seconds between two looks at a worker that is starting
