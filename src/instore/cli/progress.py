@@ -16,6 +16,7 @@ from instore.target.job import Outcome
 from instore.target.printable import printable
 from instore.target.report import Report
 
+_BLINK = 0.1  # seconds between two changes of the bar
 _INTERVAL = 5.0  # seconds between two lines where there is no terminal
 
 
@@ -36,7 +37,8 @@ class Progress:
             console=self._console,
         )
         self._began = time.perf_counter()
-        self._todo = self._todo_bytes = 0
+        self._todo = 0
+        self._refreshed = 0.0
         self._finished = 0
         self._received = 0
         self._verdicts: Counter[str] = Counter()
@@ -48,19 +50,19 @@ class Progress:
         return self._verdicts["failed"]
 
     @contextlib.contextmanager
-    def shown(self, todo: int, size: int) -> Iterator[None]:
+    def shown(self, todo: int) -> Iterator[None]:
         """Show how the job gets on, while this context lasts.
 
         Args:
             todo: how many objects there are to do.
-            size: their bytes.
         """
         self._began = time.perf_counter()
-        self._todo, self._todo_bytes = todo, size
+        self._todo = todo
         if self._console.is_terminal:
             with self._bar:
                 self._task = self._bar.add_task("", total=todo, more="starting workers")
                 yield
+                self._refresh()
         else:
             lines = asyncio.ensure_future(self._tell_now_and_then())
             try:
@@ -79,11 +81,12 @@ class Progress:
             self._report.add(outcome)
         if outcome.error or outcome.item.reason:
             self.noted(f"{outcome.verdict} {outcome.item.name}: {outcome.error or outcome.item.reason}")
-        self._refresh()
+        self._refresh_now_and_then()
 
     def received(self, size: int) -> None:
         """Count bytes of results under way."""
         self._received += size
+        self._refresh_now_and_then()
 
     def noted(self, text: str) -> None:
         """Say something, in one line."""
@@ -107,16 +110,20 @@ class Progress:
             f"{seconds:.1f} s, {self._verdicts['done'] / seconds:.0f} objects/s"
         )
 
+    def _refresh_now_and_then(self) -> None:
+        # As often as the eye can follow: the bar's own bookkeeping costs more than a small object's.
+        now = time.perf_counter()
+        if now - self._refreshed > _BLINK:
+            self._refreshed = now
+            self._refresh()
+
     def _refresh(self) -> None:
         if self._console.is_terminal and self._bar.tasks:
             self._bar.update(self._task, completed=self._finished, more=self._more())
 
     def _more(self) -> str:
         rate = self._finished / (time.perf_counter() - self._began)
-        return (
-            f"{decimal(self._bytes_in)} of {decimal(self._todo_bytes)} in, {decimal(self._received)} out, "
-            f"{rate:.0f}/s, {self.failed} failed"
-        )
+        return f"{decimal(self._received)} out, {rate:.0f}/s, {self.failed} failed"
 
     async def _tell_now_and_then(self) -> None:
         while True:

@@ -181,21 +181,19 @@ async def _run_job(command: _Command, progress: Progress) -> bool:
         Whether everything was gone through.
     """
     async with ResultFolder(command.plan.destination) as results:
-        todo, size = await _count(command.plan)
+        todo = await _count(command.plan)
         order = replace(command.order, workers=min(command.order.workers, todo))
-        with progress.shown(todo, size):
+        with progress.shown(todo):
             async with Pods(worker_command(command.target), _worker_environment(command.plan.source)) as pods:
                 return await Job(order, command.plan.items(), pods, results, progress).run()
 
 
-async def _count(plan: Plan) -> tuple[int, int]:
-    """How many objects there are to do, and their bytes."""
-    todo = size = 0
+async def _count(plan: Plan) -> int:
+    """How many objects there are to do."""
+    todo = 0
     async for batch in in_batches(plan.checked_items()):
-        sizes = [item.size for item in batch if item.fate is Fate.TODO]
-        todo += len(sizes)
-        size += sum(sizes)
-    return todo, size
+        todo += sum(item.fate is Fate.TODO for item in batch)
+    return todo
 
 
 def worker_command(target: str) -> list[str]:
