@@ -37,6 +37,7 @@ class Environment:
         client_ca: path of a CA bundle; empty: the system's.
         crt, crt_key: paths of a client certificate and its key, for mutual TLS; empty: none.
         authn_token: bearer token for every outbound request; empty: none.
+        max_message: bytes of a WebSocket message at most; a larger one closes the connection with 1009.
         file_roots: folders below which any file may be named by a request, besides the store's own layout.
     """
 
@@ -53,6 +54,7 @@ class Environment:
     crt: str = ""
     crt_key: str = ""
     authn_token: str = field(default="", repr=False)
+    max_message: int = 1 << 30
     file_roots: tuple[str, ...] = ()
 
     @classmethod
@@ -157,5 +159,6 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "AIS_CRT": ("crt", _text),
     "AIS_CRT_KEY": ("crt_key", _text),
     "AIS_AUTHN_TOKEN": ("authn_token", _text),
+    "INSTORE_MAX_MESSAGE": ("max_message", _number(int, 1)),
     FILE_ROOTS: ("file_roots", _folders),
 }

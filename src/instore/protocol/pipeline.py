@@ -51,6 +51,16 @@ def parse_pipeline(header: str | None) -> tuple[str, str]:
     return first.strip(), rest.strip()
 
 
+def ends_at_target(first: str, rest: str) -> bool:
+    """Whether the last entry of a pipeline, as `parse_pipeline` split it, is a destination at a target.
+
+    Raises:
+        InvalidPipelineError: the last entry is not a URL.
+    """
+    last = (rest or first).rpartition(",")[2].strip()
+    return bool(last) and hop_of(last) is Hop.TARGET
+
+
 def direct_put_url(url: str, host_target: str, obj_path: str, etl_args: str = "") -> str:
     """Build the URL that the result is put to.
 

@@ -12,8 +12,8 @@ import uvicorn
 
 from instore.errors import ConfigurationError
 from instore.protocol.environment import PARENT_FD
-from instore.webserver.app import BrokenAnswerError
 from instore.webserver.base_etl_server import ETLServer
+from instore.webserver.http import BrokenAnswerError
 
 _KEEP_ALIVE = 300  # seconds; longer than any client of ours or the target's keeps a connection idle
 _GRACE = 25  # seconds for requests under way; Kubernetes gives 30 in all
@@ -71,6 +71,10 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str) -> None
         server.app,
         loop="uvloop",
         http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=server.environment.max_message,
+        ws_ping_interval=None,  # a client that waits for its answers need not read, nor answer pings
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,

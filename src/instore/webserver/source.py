@@ -17,7 +17,7 @@ from instore.protocol.requests import ObjectRequest
 from instore.webserver.client import Outbound, Response, describe
 from instore.webserver.files import FileRules
 from instore.webserver.handoff import Feed
-from instore.webserver.reader import FeedReader, ObjectReader
+from instore.webserver.reader import BytesReader, FeedReader, ObjectReader
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -109,6 +109,29 @@ class BodySource:
             feed.fail(InvalidRequestError(f"no byte of the body came for {self._timeout:g} s"))
         finally:
             feed.fail(ClientGoneError("the request ended before its body was read"))
+
+
+class BytesSource:
+    """An object that is at hand.
+
+    Args:
+        data: its bytes.
+    """
+
+    replayable = True
+    consumed = True
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def load(self) -> Callable[[], bytes | str]:
+        return lambda: self._data
+
+    async def stream(self) -> Callable[[], ObjectReader]:
+        return functools.partial(BytesReader, self._data)
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 class FileSource:
