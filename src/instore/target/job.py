@@ -297,10 +297,8 @@ class Job:
             self._stop.set()
 
     def _tell_of_death(self, pod: Pod, suspects: Sequence[Item]) -> None:
-        self._observer.noted(
-            f"worker {pod.pid} {pod.how_it_died()} with {len(suspects)} objects under way; "
-            "another takes its place and runs them again one by one"
-        )
+        again = f"; the {len(suspects)} objects under way in it are run again, one by one" if suspects else ""
+        self._observer.noted(f"worker {pod.pid} {pod.how_it_died()}, another takes its place{again}")
 
     def _blame(self, pod: Pod, item: Item) -> None:
         lines = pod.last_lines()
