@@ -95,6 +95,18 @@ class ETLDirectPutTransientError(InstoreError):
         super().__init__(f"direct put to {url} failed: {type(cause).__name__}: {cause}")
 
 
+class AnswerError(InstoreError):
+    """An ETL server's answer is not the object: an error's text, or a status that means something else."""
+
+
+class IncompleteAnswerError(InstoreError):
+    """An ETL server's answer broke off, or never came: what was received of it is not the object."""
+
+
+class WorkerError(InstoreError):
+    """A worker process could not be started."""
+
+
 class ClientGoneError(InstoreError):
     """Whoever asked has closed the connection; nobody is left to answer."""
 

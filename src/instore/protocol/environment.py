@@ -12,6 +12,8 @@ from instore.protocol.names import unescape
 
 TARGET_URL = "AIS_TARGET_URL"
 FILE_ROOTS = "INSTORE_FILE_ROOTS"
+PARENT_FD = "INSTORE_PARENT_FD"
+"""Descriptor of a pipe whose end means that whoever started this process is gone."""
 
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
 _FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
