@@ -109,10 +109,8 @@ def test_a_delivered_object_is_answered_by_a_text_message_with_its_length(server
         ask(connection, b"cat", path="photos/cat", pipeline=no_puts.host + DESTINATION)
         ask(connection, b"cat", path="photos/cat", pipeline=no_puts.host + DESTINATION, etl_args="empty")
         assert [connection.recv(), connection.recv()] == ["5", "0"]
-    assert [(put.path.partition("&etl_args")[0], put.body) for put in no_puts.puts] == [
-        (TARGET_PATH + DESTINATION, b"<CAT>"),
-        (TARGET_PATH + DESTINATION, b""),
-    ]
+    assert {put.path.partition("&etl_args")[0] for put in no_puts.puts} == {TARGET_PATH + DESTINATION}
+    assert sorted(put.body for put in no_puts.puts) == [b"", b"<CAT>"]  # several are under way at once
 
 
 def test_a_failure_bound_for_a_target_is_binary_and_the_connection_goes_on(server: Server, no_puts: Target) -> None:
