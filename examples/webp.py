@@ -1,4 +1,4 @@
-"""Convert JPEG pictures to WebP, which takes about a third fewer bytes for the same look.
+"""Convert JPEG pictures to WebP, which takes far fewer bytes for nearly the same look.
 
     instore transform examples/webp.py photos webp --args '{"quality": 75}' --ext jpg:webp
 
