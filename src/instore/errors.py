@@ -22,8 +22,25 @@ class InvalidPipelineError(InstoreError, ValueError):
     """A pipeline header with an empty entry, or with an entry that is not a URL (protocol section 5)."""
 
 
+class MalformedControlError(InstoreError, ValueError):
+    """A WebSocket message that is not what is due; the connection is closed (protocol section 6).
+
+    Args:
+        code: the close code, 1007 or 1008.
+        message: what came, and what was due.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
 class ForbiddenFileError(InstoreError):
     """A path that is not an object's file and lies under no configured root (protocol section 3)."""
+
+
+class ForbiddenAddressError(InstoreError):
+    """A URL that must not be fetched: not http or https, or an address of this machine or its link."""
 
 
 class ObjectNotFoundError(InstoreError):
@@ -40,6 +57,19 @@ class SourceError(InstoreError):
 
 class TargetError(InstoreError):
     """The target can't be reached, or its answer to a GET broke off."""
+
+
+class TargetAnswerError(InstoreError):
+    """The target refused a GET; its own status is passed on.
+
+    Args:
+        status: the target's.
+        message: the sentence for whoever asked.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 class DirectPutError(InstoreError):
@@ -65,6 +95,18 @@ class ETLDirectPutTransientError(InstoreError):
         super().__init__(f"direct put to {url} failed: {type(cause).__name__}: {cause}")
 
 
+class AnswerError(InstoreError):
+    """An ETL server's answer is not the object: an error's text, or a status that means something else."""
+
+
+class IncompleteAnswerError(InstoreError):
+    """An ETL server's answer broke off, or never came: what was received of it is not the object."""
+
+
+class WorkerError(InstoreError):
+    """A worker process could not be started."""
+
+
 class ClientGoneError(InstoreError):
     """Whoever asked has closed the connection; nobody is left to answer."""
 
@@ -72,17 +114,22 @@ class ClientGoneError(InstoreError):
 STATUS: dict[type[InstoreError], int] = {
     InvalidRequestError: 400,
     InvalidPipelineError: 400,
+    MalformedControlError: 400,
     ForbiddenFileError: 403,
+    ForbiddenAddressError: 403,
     ObjectNotFoundError: 404,
     ClientGoneError: 499,
     TransformError: 500,
     SourceError: 500,
     TargetError: 502,
+    TargetAnswerError: 502,
     DirectPutError: 502,
     ETLDirectPutTransientError: 502,
 }
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status that reports `error`; 500 for anything that is not listed in `STATUS`."""
+    """The HTTP status that reports `error`: the target's own, that of `STATUS`, else 500."""
+    if isinstance(error, TargetAnswerError) and error.status >= 400:
+        return error.status
     return STATUS.get(type(error), 500)  # type: ignore[arg-type]

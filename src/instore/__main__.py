@@ -1,0 +1,5 @@
+"""`python -m instore`."""
+
+from instore.cli import main
+
+main()

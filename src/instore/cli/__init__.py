@@ -1,0 +1,51 @@
+"""The command `instore`. Each subcommand is a module; what they share stands here."""
+
+import importlib
+
+import click
+
+from instore import __version__
+from instore.errors import ConfigurationError
+
+_COMMANDS = {
+    # name: (module, one line for the help)
+    "serve": ("instore.cli.serve", "Serve a transform to a cluster's targets."),
+    "transform": ("instore.cli.transform", "Put every file of a folder through a transform."),
+}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for, and turns an error that a user can mend into one line and code 2."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            raise _Unusable(str(error)) from error
+
+
+class _Unusable(click.ClickException):
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002
+        click.echo(f"instore: {self.format_message()}", err=True)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="instore", message="%(prog)s %(version)s")
+def main() -> None:
+    """Run data transforms in the store: a class with one method becomes a server that speaks the AIStore ETL
+    protocol, or goes over a folder of files right here."""

@@ -1,0 +1,111 @@
+"""Finding the class that TARGET names: `file.py`, `file.py:Class` or `package.module:Class`."""
+
+import importlib
+import importlib.util
+import os
+import sys
+from types import ModuleType
+
+from instore.errors import ConfigurationError
+from instore.webserver.base_etl_server import ETLServer, check_class
+
+_FORMS = "file.py, file.py:Class or package.module:Class"
+
+
+def load_class(target: str) -> type[ETLServer]:
+    """Import the module that `target` names and find its class.
+
+    Args:
+        target: `file.py`, `file.py:Class` or `package.module:Class`; the class may be left out where the module
+            defines one. A file's folder, or the working directory for a package, is put on the import path.
+
+    Raises:
+        ConfigurationError: there is no such file, module or class, its import fails, or the class can't serve.
+    """
+    place, _, name = target.rpartition(":") if _names_class(target) else (target, "", "")
+    module = _import_file(place) if place.endswith(".py") else _import_module(place, target)
+    cls = _pick(module, name, place)
+    try:
+        check_class(cls)
+    except TypeError as error:
+        raise ConfigurationError(f"{target}: {error}") from error
+    return cls
+
+
+def _names_class(target: str) -> bool:
+    return target.rpartition(":")[2].isidentifier() and ":" in target
+
+
+def _import_file(place: str) -> ModuleType:
+    path = os.path.abspath(place)
+    if not os.path.isfile(path):
+        raise ConfigurationError(f"no file {place}; TARGET is {_FORMS}")
+    folder, filename = os.path.split(path)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    name = filename.removesuffix(".py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(f"{place} can't be imported as a Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # so that what it defines can be pickled, and found again by its name
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        raise _import_failed(place, error) from error
+    return module
+
+
+def _import_module(place: str, target: str) -> ModuleType:
+    if not all(part.isidentifier() for part in place.split(".")):
+        raise ConfigurationError(f"{target!r} is no target; it is {_FORMS}")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(place)
+    except BaseException as error:
+        raise _import_failed(place, error) from error
+
+
+def _import_failed(place: str, error: BaseException) -> ConfigurationError:
+    line = ""
+    trace = error.__traceback__
+    while trace is not None:
+        filename = trace.tb_frame.f_code.co_filename
+        if "importlib" not in filename and not filename.startswith(os.path.dirname(__file__)):
+            line = f" ({os.path.basename(filename)}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return ConfigurationError(f"can't import {place}: {type(error).__name__}: {error}{line}")
+
+
+def _pick(module: ModuleType, name: str, place: str) -> type[ETLServer]:
+    if name:
+        found = getattr(module, name, None)
+        if found is None:
+            raise ConfigurationError(f"{place} has no class {name}; it has {_listed(_classes(module))}")
+        if not isinstance(found, type) or not issubclass(found, ETLServer):
+            raise ConfigurationError(f"{name} in {place} is not a subclass of instore.ETLServer")
+        return found
+    classes = _classes(module)
+    if len(classes) != 1:
+        raise ConfigurationError(
+            f"{place} defines {_listed(classes)}; "
+            + ("say which: " + f"{place}:{classes[0].__name__}" if classes else "write a subclass of instore.ETLServer")
+        )
+    return classes[0]
+
+
+def _classes(module: ModuleType) -> list[type[ETLServer]]:
+    """The subclasses that the module itself defines; of a class and its base the class, if the base is abstract."""
+    defined = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, ETLServer) and value.__module__ == module.__name__
+    ]
+    bases = {base for cls in defined for base in cls.__mro__[1:]}
+    return [cls for cls in dict.fromkeys(defined) if cls not in bases]
+
+
+def _listed(classes: list[type[ETLServer]]) -> str:
+    return "the transforms " + ", ".join(cls.__name__ for cls in classes) if classes else "no transform"

@@ -1,0 +1,94 @@
+"""Several worker processes on one socket: started together, replaced when one dies, stopped together."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+logger = logging.getLogger("instore")
+
+_POLL = 0.1
+_CONFIGURATION = 2
+_QUICK_DEATHS = 5
+_QUICK = 5.0
+
+
+class Supervisor:
+    """Keeps `count` processes of one command alive until a signal says stop.
+
+    A worker that exits with code 2 can't be helped by another try: all are stopped and the code is passed on. One that
+    keeps dying within seconds of its start stops all, too.
+
+    Args:
+        command: the worker's command line.
+        count: how many.
+        pass_fds: descriptors that the workers inherit.
+    """
+
+    def __init__(self, command: Sequence[str], count: int, pass_fds: Sequence[int]) -> None:
+        self._command = list(command)
+        self._count = count
+        self._alive, parent_end = os.pipe()
+        self._parent_end = parent_end
+        self._pass_fds = (*pass_fds, self._alive)
+        self._started: dict[subprocess.Popen[bytes], float] = {}
+        self._quick_deaths = 0
+        self._stopping = False
+
+    def run(self, parent_fd_variable: str) -> int:
+        """Start the workers and stay until they are stopped.
+
+        Args:
+            parent_fd_variable: the environment variable that tells a worker the pipe to watch.
+
+        Returns:
+            The exit code: 0 after a signal, else that of the worker that could not run.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        environment = {**os.environ, parent_fd_variable: str(self._alive)}
+        for _ in range(self._count):
+            self._start(environment)
+        code = 0
+        while not self._stopping and not code:
+            time.sleep(_POLL)
+            code = self._replace_dead(environment)
+        for process in self._started:
+            process.terminate()
+        for process in self._started:
+            process.wait()
+        return code
+
+    def _start(self, environment: dict[str, str]) -> None:
+        process = subprocess.Popen(self._command, env=environment, pass_fds=self._pass_fds)  # noqa: S603
+        self._started[process] = time.monotonic()
+
+    def _replace_dead(self, environment: dict[str, str]) -> int:
+        for process in [process for process in self._started if process.poll() is not None]:
+            lived = time.monotonic() - self._started.pop(process)
+            self._quick_deaths = self._quick_deaths + 1 if lived < _QUICK else 0
+            if process.returncode == _CONFIGURATION:
+                return _CONFIGURATION
+            if self._quick_deaths >= _QUICK_DEATHS:
+                logger.error("%d workers in a row died within %g s of their start; giving up", _QUICK_DEATHS, _QUICK)
+                return 1
+            if not self._stopping:
+                logger.warning("worker %d %s; starting another", process.pid, _how(process.returncode))
+                self._start(environment)
+        return 0
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+
+def _how(code: int) -> str:
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+
+
+def worker_command(target: str, descriptor: int, log_level: str) -> list[str]:
+    """The command line of one worker on an inherited socket."""
+    return [sys.executable, "-m", "instore", "serve", target, "--fd", str(descriptor), "--log-level", log_level]

@@ -1,0 +1,50 @@
+"""The ETL server as an ASGI 3 application: one service, and the doors to it."""
+
+import logging
+from collections.abc import MutableMapping
+from typing import Any
+
+from instore.webserver.base_etl_server import ETLServer
+from instore.webserver.http import HTTPDoor, Send
+from instore.webserver.service import Service
+from instore.webserver.source import Receive
+from instore.webserver.websocket import WebSocketDoor
+
+logger = logging.getLogger("instore")
+
+
+class ETLApplication:
+    """An ASGI application around one transform.
+
+    Args:
+        server: the user's object.
+
+    Raises:
+        ConfigurationError: the environment is unfit (protocol section 1).
+    """
+
+    def __init__(self, server: ETLServer) -> None:
+        self._service = Service(server)
+        self._http = HTTPDoor(self._service)
+        self._websocket = WebSocketDoor(self._service)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection.
+
+        Raises:
+            BrokenAnswerError: an answer that has begun can't be completed; the ASGI server breaks its framing.
+        """
+        match scope["type"]:
+            case "http":
+                await self._http.serve(scope, receive, send)
+            case "websocket":
+                await self._websocket.serve(scope, receive, send)
+            case "lifespan":
+                await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+            logger.info("%s is ready", type(self._service.server).__name__)
+        await self._service.close()
+        await send({"type": "lifespan.shutdown.complete"})

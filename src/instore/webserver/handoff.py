@@ -1,0 +1,202 @@
+"""Bytes between the event loop and a transform's thread, bounded in both directions.
+
+A `Feed` carries an object's bytes from the loop to the thread that reads them; a `Spool` carries the result from the
+thread that makes it to the loop that sends it. Each holds a small number of bytes and stops whoever is too fast:
+the loop's side waits on a future, the thread's side on a condition. Each ends in one of three ways, whole, failed or
+abandoned, and whatever ends it first is what both sides see.
+"""
+
+import asyncio
+import threading
+from collections import deque
+
+from instore.errors import ClientGoneError, InstoreError
+
+_FEED_LIMIT = 2 << 20
+_SPOOL_BATCHES = 3
+
+
+class Feed:
+    """An object on its way to a thread: `put` and `finish` on the loop, `readinto` in the thread.
+
+    Args:
+        limit: bytes that may wait before `put` does.
+    """
+
+    def __init__(self, limit: int = _FEED_LIMIT) -> None:
+        self.failure: InstoreError | None = None
+        self._loop = asyncio.get_running_loop()
+        self._limit = limit
+        self._chunks: deque[memoryview] = deque()
+        self._size = 0
+        self._finished = False
+        self._closed = False
+        self._changed = threading.Condition()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def put(self, chunk: bytes) -> None:
+        """Hand over `chunk`; waits while the thread is behind. After `close` it is dropped."""
+        with self._changed:
+            if chunk and not self._closed:
+                self._chunks.append(memoryview(chunk))
+                self._size += len(chunk)
+                self._changed.notify()
+            if self._size >= self._limit:
+                self._room.clear()
+        await self._room.wait()
+
+    def finish(self) -> None:
+        """The object is complete."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify()
+
+    def fail(self, error: InstoreError) -> None:
+        """The object broke off: every further read raises `error`, what is buffered is dropped."""
+        with self._changed:
+            if self.failure is None and not self._finished:
+                self.failure = error
+            self._finished = True
+            self._changed.notify()
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill some of `buffer`; 0 at the end. Waits for bytes. Thread's side.
+
+        Raises:
+            InstoreError: the object broke off.
+        """
+        with self._changed:
+            while not self._chunks and not self._finished:
+                self._changed.wait()
+            if self.failure is not None:
+                raise self.failure
+            return self._take(buffer)
+
+    def close(self) -> None:
+        """Nobody reads any more. Thread's side."""
+        with self._changed:
+            self._closed = True
+            self._chunks.clear()
+            self._size = 0
+        self._make_room()
+
+    def _take(self, buffer: memoryview) -> int:
+        filled = 0
+        while self._chunks and filled < len(buffer):
+            chunk = self._chunks.popleft()
+            part = chunk[: len(buffer) - filled]
+            buffer[filled : filled + len(part)] = part
+            filled += len(part)
+            if len(part) < len(chunk):
+                self._chunks.appendleft(chunk[len(part) :])
+        was_full = self._size >= self._limit
+        self._size -= filled
+        if was_full and self._size < self._limit:
+            self._make_room()
+        return filled
+
+    def _make_room(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._open_room)
+
+    def _open_room(self) -> None:
+        with self._changed:
+            if self._size < self._limit:
+                self._room.set()
+
+
+class Spool:
+    """A result on its way to the loop: `put`, `finish` and `fail` in the thread, `take` on the loop.
+
+    Small pieces are joined into batches, so that a transform that yields lines costs no wake-up a line.
+
+    Args:
+        batch: bytes of one batch. A piece that is larger stays one piece.
+    """
+
+    def __init__(self, batch: int) -> None:
+        self.finished = False
+        self._loop = asyncio.get_running_loop()
+        self._batch = batch
+        self._pieces: list[bytes] = []
+        self._pieces_size = 0
+        self._batches: deque[bytes] = deque()
+        self._failure: BaseException | None = None
+        self._abandoned = False
+        self._changed = threading.Condition()
+        self._arrived = asyncio.Event()
+
+    def put(self, piece: bytes) -> None:
+        """Add a piece of the result; waits while the loop is behind. Thread's side.
+
+        Raises:
+            ClientGoneError: nobody takes the result any more.
+        """
+        self._pieces.append(piece)
+        self._pieces_size += len(piece)
+        if self._pieces_size >= self._batch:
+            self._flush()
+
+    def finish(self) -> None:
+        """The result is complete. Thread's side."""
+        self._flush(last=True)
+
+    def fail(self, error: BaseException) -> None:
+        """The result broke off. Either side; what came first stands."""
+        with self._changed:
+            if not self.finished:
+                self.finished = True
+                self._failure = error
+        self._announce()
+
+    def abandon(self, error: BaseException) -> None:
+        """Nobody takes the result any more: `put` and `take` raise. Loop's side."""
+        with self._changed:
+            self._abandoned = True
+            if self._failure is None:
+                self._failure = error
+            self.finished = True
+            self._batches.clear()
+            self._changed.notify()
+        self._arrived.set()
+
+    async def take(self) -> bytes:
+        """The next batch; empty at the end.
+
+        Raises:
+            BaseException: whatever the result failed with.
+        """
+        while not self._batches and not self.finished:
+            self._arrived.clear()
+            await self._arrived.wait()
+        with self._changed:
+            if self._failure is not None:
+                raise self._failure
+            if not self._batches:
+                return b""
+            self._changed.notify()
+            return self._batches.popleft()
+
+    @property
+    def drained(self) -> bool:
+        """Whether the result is complete and all of it was taken."""
+        return self.finished and self._failure is None and not self._batches
+
+    def _flush(self, last: bool = False) -> None:
+        batch = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._pieces_size = 0
+        with self._changed:
+            while len(self._batches) >= _SPOOL_BATCHES and not self._abandoned:
+                self._changed.wait()
+            if self._abandoned:
+                raise ClientGoneError("nobody takes the result any more")
+            if batch:
+                self._batches.append(batch)
+            self.finished = last
+        self._announce()
+
+    def _announce(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._arrived.set)

@@ -1,0 +1,104 @@
+"""A real `instore serve` process around a transform that the test gives as source text."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SECRET = "s3cr3t-0f-the-etl"
+TARGET_PATH = f"/v1/etl/_object/test-etl/{SECRET}"
+
+_START_UP = 30.0  # seconds until a start is given up as hung; no measurement
+
+
+@dataclass
+class Server:
+    """A running server.
+
+    Attributes:
+        host, port: where it listens.
+        process: its process.
+        log: the file that its output goes to.
+    """
+
+    host: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+@contextmanager
+def running(
+    folder: Path,
+    source: str,
+    *,
+    target_url: str = f"http://127.0.0.1:9{TARGET_PATH}",
+    environment: Mapping[str, str] | None = None,
+    options: tuple[str, ...] = (),
+    name: str = "etl",
+) -> Iterator[Server]:
+    """Serve the transform written in `source` until the context ends.
+
+    Args:
+        folder: where the module and the log are written.
+        source: the module's text; dedented.
+        target_url: `AIS_TARGET_URL`; nothing listens on the default.
+        environment: further variables.
+        options: further options of `instore serve`.
+        name: of the module.
+    """
+    module = folder / f"{name}.py"
+    module.write_text(textwrap.dedent(source))
+    log = folder / f"{name}.log"
+    variables = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("AIS_", "INSTORE_", "ETL_"))},
+        "AIS_TARGET_URL": target_url,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        **(environment or {}),
+    }
+    command = [sys.executable, "-m", "instore", "serve", str(module), "--host", "127.0.0.1", "--port", "0", *options]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, cwd=folder)
+    try:
+        yield _ready(process, log)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _ready(process: subprocess.Popen[bytes], log: Path) -> Server:
+    until = time.monotonic() + _START_UP
+    while time.monotonic() < until and process.poll() is None:
+        if match := re.search(r"on http://127\.0\.0\.1:(\d+)", log.read_text(errors="replace")):
+            server = Server("127.0.0.1", int(match[1]), process, log)
+            if _healthy(server):
+                return server
+        time.sleep(0.02)
+    raise AssertionError(f"the server did not start:\n{log.read_text(errors='replace')}")
+
+
+def _healthy(server: Server) -> bool:
+    try:
+        with urllib.request.urlopen(f"{server.url}/health") as answer:
+            return bool(answer.read() == b"Running")
+    except OSError:
+        return False
