@@ -1,8 +1,9 @@
 """`make demo`: put a folder of real photographs through `instore transform` and draw what came out.
 
-    .venv/bin/python -m demo.run
+    .venv/bin/python -m demo.run [OUT]
 
-The photographs are some that scikit-image ships; nothing is downloaded. All that is made lies in `demo-out`.
+The photographs are some that scikit-image ships; nothing is downloaded. All that is made lies in OUT, `demo-out` if
+it is left out.
 """
 
 import shlex
@@ -63,4 +64,4 @@ def total_size(files: list[Path]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path("demo-out")))
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo-out")))

@@ -1,6 +1,6 @@
 """Run a command-line tool on every file, here `gzip`; put your own in COMMAND.
 
-    ETL_DIRECT_FQN=true instore transform examples/command.py texts packed --ext txt:txt.gz
+    ETL_DIRECT_FQN=true instore transform examples/command.py texts packed --ext txt:gz
 
 The tool writes the result to its standard output. With ETL_DIRECT_FQN=true it gets the path of the file as its last
 argument, so that nothing is copied on the way in; without, or where there is no file, it gets the bytes as its
