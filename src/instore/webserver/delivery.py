@@ -39,10 +39,10 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     response: Response | None = None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Release the connection that the body comes from."""
         if self.response is not None:
-            self.response.close()
+            await self.response.close()
 
 
 class Delivery:
@@ -92,7 +92,7 @@ class Delivery:
         try:
             return await _reply(request, output, response)
         except BaseException:
-            response.close()
+            await response.close()
             raise
 
 
@@ -103,7 +103,7 @@ async def _reply(request: ObjectRequest, output: Output, response: Response) -> 
         raise TransientError(describe(error)) from error
     hop = hop_of(request.next_url)
     verdict = judge(hop, response.status, bool(body.first))
-    if verdict is Verdict.DELIVERED and response.upload is not None and not response.upload.complete:
+    if verdict is Verdict.DELIVERED and response.early:
         verdict = Verdict.UNEXPECTED  # nobody can have stored what was not sent
     if verdict is Verdict.PASSED_ON and not ends_at_target(request.next_url, request.pipeline):
         verdict = Verdict.UNEXPECTED  # nobody was asked to store it
@@ -114,7 +114,7 @@ async def _reply(request: ObjectRequest, output: Output, response: Response) -> 
         case Verdict.PASSED_ON:
             return Reply(204, body, headers=_forwarded(response, DIRECT_PUT_LENGTH), response=response)
         case Verdict.CONTENT | Verdict.FAILED:
-            content_type = response.headers.get("Content-Type", "")
+            content_type = response.headers.get("content-type", "")
             return Reply(response.status, body, content_type, _forwarded(response, RETRY_REASON), response)
         case Verdict.UNEXPECTED:
             raise DirectPutError(
@@ -124,7 +124,8 @@ async def _reply(request: ObjectRequest, output: Output, response: Response) -> 
 
 
 def _forwarded(response: Response, name: str) -> dict[str, str]:
-    return {name: response.headers[name]} if name in response.headers else {}
+    value = response.headers.get(name.lower())
+    return {} if value is None else {name: value}
 
 
 def backoff(attempt: int) -> float:
