@@ -33,5 +33,8 @@ format: $(READY)  ## put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+demo: $(READY)  ## make thumbnails of a folder of photographs, and a picture of what came out
+	$(BIN)/python -m demo.run
+
 clean:  ## remove what the targets above made
 	rm -rf .venv demo-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
