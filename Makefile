@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup test soak lint format demo bench clean
+.PHONY: help setup test soak lint format demo bench bench-quick clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY)  ## make .venv with instore and all that its tests need
 
@@ -24,6 +24,12 @@ test: $(READY)  ## run the tests
 soak: $(READY)  ## run the tests that are too large for every day
 	$(BIN)/pytest -m soak -s
 
+bench: $(READY)  ## measure beside the official SDK's servers; CASE=put-1k: one case
+	$(BIN)/python -m bench $(CASE)
+
+bench-quick: $(READY)  ## the same in two minutes, printed only
+	$(BIN)/python -m bench --quick $(CASE)
+
 lint: $(READY)  ## type checker, linter and formatter, without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,4 +43,4 @@ demo: $(READY)  ## make thumbnails of a folder of photographs, and a picture of 
 	$(BIN)/python -m demo.run
 
 clean:  ## remove what the targets above made
-	rm -rf .venv demo-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .bench demo-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,281 @@
+"""The table of cases: what is measured, in which unit, and how it has to compare."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from bench import health, offline, stream, websocket
+from bench.load import Request, check, wrk
+from bench.peers import EVERY, FASTAPI, FLASK, INSTORE, Kind
+from bench.processes import BOTH_CORES, forget_peak, memory
+from bench.site import HOST, Server, Site, fqn_query, uname
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much of everything a run does.
+
+    Attributes:
+        rounds: how often each server's turn comes.
+        seconds: of one measured window.
+        warm_up: seconds before it.
+        stream: bytes of the large object.
+        files: of the offline job.
+    """
+
+    rounds: int
+    seconds: float
+    warm_up: float
+    stream: int
+    files: int
+
+
+FULL = Pace(rounds=5, seconds=4, warm_up=1, stream=512 * MIB, files=20_000)
+QUICK = Pace(rounds=1, seconds=1, warm_up=0, stream=64 * MIB, files=1_000)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of a case, a row of the table.
+
+    Attributes:
+        label: what is measured.
+        unit: of the figure.
+        higher: more is better.
+        least, aim: how many times as good as the best peer.
+        limit, limit_aim: bounds of the figure itself, where the peer sets no measure.
+    """
+
+    label: str
+    unit: str
+    higher: bool = True
+    least: float | None = None
+    aim: float | None = None
+    limit: float | None = None
+    limit_aim: float | None = None
+
+
+Measure = Callable[[Site, Kind, Pace], Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case: a name for the command line, the rows it fills, and what fills them.
+
+    Attributes:
+        measure: one round of one server: a figure for each row.
+        kinds: who takes part, in turn.
+        rounds: at most so many.
+        quick: part of the short form.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    measure: Measure
+    kinds: tuple[Kind, ...] = EVERY
+    rounds: int = 5
+    quick: bool = True
+
+
+def _rate(request: Callable[[Site, Kind], tuple[Server, Request]]) -> Measure:
+    """Requests per second under wrk, between two requests that are looked at byte for byte."""
+
+    def measure(site: Site, kind: Kind, pace: Pace) -> Sequence[float]:
+        server, what = request(site, kind)
+        check(site, server, what)
+        if pace.warm_up:
+            wrk(site, server, what, pace.warm_up)
+        rate = wrk(site, server, what, pace.seconds)
+        check(site, server, what)
+        return (rate,)
+
+    return measure
+
+
+def _body(size: int) -> Measure:
+    def request(site: Site, kind: Kind) -> tuple[Server, Request]:
+        return site.server(kind, "echo"), Request("PUT", f"/bench/{size}", size, site.object(size))
+
+    return _rate(request)
+
+
+def _file(size: int, *, direct: bool) -> Measure:
+    def request(site: Site, kind: Kind) -> tuple[Server, Request]:
+        headers = {"Ais-Node-Url": site.destination(str(size))} if direct else {}
+        path = f"/bench/{size}?{fqn_query(site.object(size))}"
+        return site.server(kind, "echo"), Request("PUT", path, size, headers=headers, delivers=direct)
+
+    return _rate(request)
+
+
+def _pull(size: int) -> Measure:
+    def request(site: Site, kind: Kind) -> tuple[Server, Request]:
+        site.object(size)
+        return site.server(kind, "echo"), Request("GET", f"/{uname('bench', str(size))}", size)
+
+    return _rate(request)
+
+
+def _pipeline(size: int, stages: int) -> Measure:
+    def request(site: Site, kind: Kind) -> tuple[Server, Request]:
+        first, *others = (site.server(kind, "echo", copy=copy) for copy in range(stages))
+        hops = [f"http://{HOST}:{server.port}" for server in others]
+        headers = {"Ais-Node-Url": ",".join([*hops, site.destination(str(size))])}
+        path = f"/bench/{size}?{fqn_query(site.object(size))}"
+        return first, Request("PUT", path, size, headers=headers, delivers=True)
+
+    return _rate(request)
+
+
+def _messages(size: int, *, file: bool, direct: bool = False) -> Measure:
+    def measure(site: Site, kind: Kind, pace: Pace) -> Sequence[float]:
+        path = site.object(size)
+        data = path.read_bytes()
+        control = {"path": f"bench/{size}"}
+        if file:
+            control["fqn"] = quote(str(path))
+        if direct:
+            control["pipeline"] = site.destination(str(size))
+        message = websocket.Message(control, None if file else data, str(size) if direct else data)
+        before = site.delivered()
+        rate = websocket.window(site.server(kind, "echo"), message, pace.warm_up, pace.seconds)
+        if direct:
+            site.require_delivered(before, int(rate * pace.seconds))
+        return (rate,)
+
+    return measure
+
+
+def _stream(*, file: bool) -> Measure:
+    def measure(site: Site, kind: Kind, pace: Pace) -> Sequence[float]:
+        server = site.server(kind, "stream")
+
+        def transfer(size: int, *, compare: bool) -> float:
+            path = site.object(size)
+            query = f"?{fqn_query(path)}" if file else ""
+            return stream.seconds_for(server, f"/bench/{size}{query}", None if file else path, size, compare=compare)
+
+        transfer(16 * MIB, compare=True)
+        forget_peak(server.worker)
+        took = transfer(pace.stream, compare=False)
+        peak = memory(server.worker, "VmHWM")
+        transfer(16 * MIB, compare=True)
+        return pace.stream / took / 1e6, peak
+
+    return measure
+
+
+def _health(transform: str, query: str = "") -> Measure:
+    def measure(site: Site, kind: Kind, pace: Pace) -> Sequence[float]:
+        server = site.server(kind, transform)
+        return (health.percentile_99(server, f"/bench/object{query}", pace.warm_up, pace.seconds),)
+
+    return measure
+
+
+def _scaling(query: str) -> Measure:
+    """How many times the work two workers do of what one does, both with two cores to themselves."""
+
+    def workers(count: int) -> Measure:
+        def request(site: Site, kind: Kind) -> tuple[Server, Request]:
+            server = site.server(kind, "burn", workers=count, cores=BOTH_CORES)
+            return server, Request("PUT", f"/bench/{KIB}{query}", KIB, site.object(KIB))
+
+        return _rate(request)
+
+    def measure(site: Site, kind: Kind, pace: Pace) -> Sequence[float]:
+        (one,), (two,) = (workers(count)(site, kind, pace) for count in (1, 2))
+        return (two / one,)
+
+    return measure
+
+
+def _offline(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
+    return (offline.objects_per_second(site, pace.files),)
+
+
+def _start_up(site: Site, kind: Kind, _pace: Pace) -> Sequence[float]:
+    began = time.perf_counter()
+    with site.start(kind, "echo") as server:
+        took = time.perf_counter() - began
+        check(site, server, Request("PUT", f"/bench/{KIB}", KIB, site.object(KIB)))
+        return took * 1000, memory(server.worker, "VmRSS")
+
+
+def _requests(label: str, least: float, aim: float) -> tuple[Row]:
+    return (Row(label, "requests/s", least=least, aim=aim),)
+
+
+def _objects(label: str, least: float, aim: float) -> tuple[Row]:
+    return (Row(label, "objects/s", least=least, aim=aim),)
+
+
+def _transfer(label: str, least: float, aim: float) -> tuple[Row, Row]:
+    peak = Row(f"{label}: peak memory of the worker", "MiB", higher=False, limit=80, limit_aim=60)
+    return Row(label, "MB/s", least=least, aim=aim), peak
+
+
+def _probes(label: str) -> tuple[Row]:
+    return (Row(label, "ms", higher=False, limit=20, limit_aim=5),)
+
+
+_WEBSOCKET = tuple(kind for kind in EVERY if kind.websocket)
+
+CASES = (
+    Case("put-1k", _requests("PUT 1 KiB", 2, 3.5), _body(KIB)),
+    Case("put-64k", _requests("PUT 64 KiB", 1.5, 2.5), _body(64 * KIB)),
+    Case("put-1m", _requests("PUT 1 MiB", 0.8, 1.2), _body(MIB)),
+    Case("file-16k", _requests("file 16 KiB, inline", 2.5, 4), _file(16 * KIB, direct=False)),
+    Case("file-16k-direct", _requests("file 16 KiB, direct put", 5, 10), _file(16 * KIB, direct=True)),
+    Case("file-1m-direct", _requests("file 1 MiB, direct put", 1.5, 3), _file(MIB, direct=True)),
+    Case("pull-16k", _requests("pull 16 KiB", 4, 10), _pull(16 * KIB)),
+    Case("pipeline-16k", _requests("pipeline of three stages, file 16 KiB", 5, 10), _pipeline(16 * KIB, 3)),
+    Case("ws-1k", _objects("WebSocket, body 1 KiB", 1.5, 2.5), _messages(KIB, file=False), _WEBSOCKET),
+    Case("ws-file-16k", _objects("WebSocket, file 16 KiB", 3, 5), _messages(16 * KIB, file=True), _WEBSOCKET),
+    Case(
+        "ws-direct-16k",
+        _objects("WebSocket, file 16 KiB, direct put", 10, 20),
+        _messages(16 * KIB, file=True, direct=True),
+        _WEBSOCKET,
+    ),
+    Case("stream-put", _transfer("streamed PUT", 1.5, 3.5), _stream(file=False)),
+    Case("stream-file", _transfer("streamed file", 0.6, 1), _stream(file=True)),
+    Case(
+        "health-sleep",
+        _probes("/health, 99th percentile, transforms sleep"),
+        _health("sleep"),
+        rounds=3,
+        quick=False,
+    ),
+    Case(
+        "health-burn",
+        _probes("/health, 99th percentile, transforms burn CPU"),
+        _health("burn", "?etl_args=1000000"),
+        rounds=3,
+    ),
+    Case(
+        "two-workers",
+        (Row("CPU-bound transform, two workers against one", "times"),),
+        _scaling("?etl_args=50000"),
+        (INSTORE, FASTAPI, FLASK),
+        rounds=3,
+    ),
+    Case(
+        "offline",
+        (Row("instore transform, files of 16 KiB, all cores", "objects/s"),),
+        _offline,
+        (INSTORE,),
+        rounds=3,
+    ),
+    Case(
+        "start-up",
+        (
+            Row("start-up until /health answers", "ms", higher=False),
+            Row("memory of an idle worker", "MiB", higher=False),
+        ),
+        _start_up,
+    ),
+)

@@ -1,0 +1,113 @@
+"""The servers that are compared, and how each is started: by the command that its own documentation gives.
+
+All run the same class, from `bench/transforms/`. For the SDK's servers its one import line is exchanged, and the lines
+that its documentation asks for come after it. The SDK lives in an environment of its own, `.bench/peer`: it is no
+dependency of the project.
+"""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.processes import BenchError
+
+ROOT = Path(__file__).parents[1]
+TRANSFORMS = ROOT / "bench" / "transforms"
+
+_PEER = ROOT / ".bench" / "peer"
+_REQUIREMENTS = ("aistore[etl]==2.0.0", "gunicorn", "uvicorn[standard]")
+_OWN_IMPORT = "from instore import ETLServer\n"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of server.
+
+    Attributes:
+        name: for the table.
+        programs: folder of the environment's programs.
+        command: program and arguments, with `{module}`, `{port}` and `{workers}`.
+        imports: what takes the place of our import line.
+        footer: what comes after the class, with `{port}`.
+        websocket: `/ws` is served.
+        several: more than one worker can be asked for.
+    """
+
+    name: str
+    programs: Path
+    command: str
+    imports: str = _OWN_IMPORT
+    footer: str = ""
+    websocket: bool = True
+    several: bool = True
+
+    def write_module(self, transform: str, folder: Path, port: int) -> Path:
+        """Write the module of `transform` for this kind of server."""
+        source = (TRANSFORMS / f"{transform}.py").read_text().replace(_OWN_IMPORT, self.imports)
+        module = folder / f"{transform}_{self.name.lower()}_{port}.py"
+        module.write_text(source + self.footer.format(port=port))
+        return module
+
+    def start_command(self, module: Path, port: int, workers: int) -> list[str]:
+        """The command that serves `module`, to be run in the module's folder."""
+        program, *arguments = self.command.format(module=module.stem, port=port, workers=workers).split()
+        return [str(self.programs / program), *arguments]
+
+
+INSTORE = Kind(
+    "instore",
+    Path(sys.executable).parent,
+    "instore serve {module}.py --host 127.0.0.1 --port {port} --workers {workers}",
+)
+FASTAPI = Kind(
+    "FastAPI",
+    _PEER / "bin",
+    "uvicorn {module}:fastapi_app --host 127.0.0.1 --port {port} --workers {workers}",
+    "from aistore.sdk.etl.webserver.fastapi_server import FastAPIServer as ETLServer\n",
+    "\n\nfastapi_app = Transform(port={port}).app\n",
+)
+FLASK = Kind(
+    "Flask",
+    _PEER / "bin",
+    "gunicorn {module}:flask_app --bind 127.0.0.1:{port} --workers {workers}",
+    "from aistore.sdk.etl.webserver.flask_server import FlaskServer as ETLServer\n",
+    "\n\nflask_app = Transform(port={port}).app\n",
+    websocket=False,
+)
+THREADED = Kind(
+    "threaded",
+    _PEER / "bin",
+    "python {module}.py",
+    "from aistore.sdk.etl.webserver.http_multi_threaded_server import HTTPMultiThreadedServer as ETLServer\n",
+    '\n\nif __name__ == "__main__":\n    Transform(host="127.0.0.1", port={port}).start()\n',
+    websocket=False,
+    several=False,
+)
+
+PEERS = (FASTAPI, FLASK, THREADED)
+EVERY = (INSTORE, *PEERS)
+
+
+def install() -> None:
+    """Make the peer's environment, once; again when the requirements change."""
+    ready = _PEER / ".ready"
+    wanted = "\n".join(_REQUIREMENTS)
+    if ready.exists() and ready.read_text() == wanted:
+        return
+    print(f"making {_PEER.relative_to(ROOT)}: {', '.join(_REQUIREMENTS)}", file=sys.stderr)
+    try:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", _PEER], check=True)
+        pip = [str(_PEER / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *_REQUIREMENTS], check=True)
+    except subprocess.CalledProcessError as error:
+        raise BenchError(f"the peer's environment can't be made: {error}") from error
+    ready.write_text(wanted)
+
+
+def versions() -> str:
+    """The peer's packages that matter to the figures."""
+    names = ("aistore", "fastapi", "starlette", "uvicorn", "uvloop", "httpx", "flask", "gunicorn", "requests")
+    code = "import sys, importlib.metadata as m; print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
+    answer = subprocess.run([_PEER / "bin" / "python", "-c", code, *names], check=True, capture_output=True, text=True)
+    return answer.stdout.strip()

@@ -1,0 +1,152 @@
+"""From figures to a table: medians, ratios, and whether what was asked for is met."""
+
+import datetime
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import peers
+from bench.cases import Row
+from bench.peers import EVERY, INSTORE, PEERS, ROOT, Kind
+from bench.run import Figures, Result
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+_BEGIN, _END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
+_COLUMNS = (
+    "case", "what", "unit", *(kind.name for kind in EVERY), "spread", "ratio", "at least", "aim", "met",
+)  # fmt: skip
+_PACKAGES = ("instore", "uvicorn", "uvloop", "httptools", "aiohttp", "websockets")
+
+
+def lines(results: Sequence[Result]) -> list[list[str]]:
+    """The table's cells."""
+    return [_line(result) for result in results]
+
+
+def notes(results: Sequence[Result]) -> list[str]:
+    """What is to be said about figures that don't count."""
+    said = {(r.case.name, kind.name): f.note for r in results for kind, f in r.figures.items() if ":" in f.note}
+    return [f"{case}, {name} {note}" for (case, name), note in said.items()]
+
+
+def met(result: Result) -> bool | None:
+    """Whether the least that was asked for is reached; None when nothing was asked, or nothing is to compare with."""
+    row, own = result.row, result.figures[INSTORE].median
+    if row.limit is not None:
+        return own is not None and own <= row.limit
+    if row.least is None:
+        return None
+    if own is None:
+        return False
+    ratio = ratio_of(result)
+    return None if ratio is None else ratio >= row.least
+
+
+def ratio_of(result: Result) -> float | None:
+    """How many times as good as the best peer instore is; above 1 is better, whatever the unit."""
+    own, best = result.figures[INSTORE].median, _best(result)
+    if own is None or best is None:
+        return None
+    return own / best if result.row.higher else best / own
+
+
+def show(results: Sequence[Result], console: Console) -> None:
+    """Print the table."""
+    table = Table(title="medians; ratio: instore to the best peer, above 1 is better", title_justify="left")
+    for column in _COLUMNS:
+        table.add_column(column, justify="left" if column in ("case", "what", "unit") else "right")
+    for cells in lines(results):
+        table.add_row(*cells)
+    console.print(table)
+    for note in notes(results):
+        console.print(note, markup=False)
+
+
+def write(results: Sequence[Result], command: str, page: Path = PAGE) -> None:
+    """Write the table into the page, in the place of the last one; the words around it stay."""
+    figures = "\n".join([_BEGIN, "", *_facts(command), "", *_markdown(results), "", *_marked(notes(results)), _END])
+    before, _, rest = page.read_text().partition(_BEGIN)
+    page.write_text(before + figures + rest.partition(_END)[2])
+
+
+def machine() -> str:
+    """CPU, cores, system and Python."""
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    model = models[0].partition(": ")[2] if models else platform.machine()
+    system = f"{platform.system()} {platform.release().partition('-')[0]}"
+    return f"{model}, {os.cpu_count()} cores, {system}, Python {platform.python_version()}"
+
+
+def _line(result: Result) -> list[str]:
+    row, ratio, verdict = result.row, ratio_of(result), met(result)
+    return [
+        result.case.name,
+        row.label,
+        row.unit,
+        *(_cell(result, kind) for kind in EVERY),
+        _spread(result.figures[INSTORE]),
+        "–" if ratio is None else f"{ratio:.2f}",
+        *_asked(row),
+        {None: "–", True: "yes", False: "no"}[verdict],
+    ]
+
+
+def _asked(row: Row) -> tuple[str, str]:
+    if row.limit is not None:
+        return f"under {row.limit:g}", f"under {row.limit_aim:g}"
+    if row.least is not None:
+        return f"{row.least:g}×", f"{row.aim:g}×"
+    return "–", "–"
+
+
+def _cell(result: Result, kind: Kind) -> str:
+    figures = result.figures.get(kind)
+    if figures is None:
+        return "–"
+    return figures.note.partition(":")[0] if figures.median is None else _number(figures.median)
+
+
+def _number(value: float) -> str:
+    if value >= 100:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.3g}"
+
+
+def _spread(figures: Figures) -> str:
+    """Half the distance from the least to the greatest round, in parts of the median."""
+    if figures.median is None or len(figures.values) < 2:
+        return "–"
+    return f"±{(max(figures.values) - min(figures.values)) / 2 / statistics.median(figures.values):.0%}"
+
+
+def _best(result: Result) -> float | None:
+    medians = [figures.median for kind, figures in result.figures.items() if kind in PEERS]
+    known = [median for median in medians if median is not None]
+    choose = max if result.row.higher else min
+    return choose(known, default=None)
+
+
+def _facts(command: str) -> list[str]:
+    own = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return [
+        f"- machine: {machine()}",
+        f"- date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d}; command: `{command}`",
+        f"- ours: {own}",
+        f"- the SDK's: {peers.versions()}",
+    ]
+
+
+def _markdown(results: Sequence[Result]) -> list[str]:
+    rule = ["---" if column in ("case", "what", "unit") else "---:" for column in _COLUMNS]
+    return [f"| {' | '.join(cells)} |" for cells in (_COLUMNS, rule, *lines(results))]
+
+
+def _marked(sentences: Sequence[str]) -> list[str]:
+    return [*(f"- {sentence}" for sentence in sentences), ""] if sentences else []
