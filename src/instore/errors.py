@@ -22,6 +22,19 @@ class InvalidPipelineError(InstoreError, ValueError):
     """A pipeline header with an empty entry, or with an entry that is not a URL (protocol section 5)."""
 
 
+class MalformedControlError(InstoreError, ValueError):
+    """A WebSocket message that is not what is due; the connection is closed (protocol section 6).
+
+    Args:
+        code: the close code, 1007 or 1008.
+        message: what came, and what was due.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
 class ForbiddenFileError(InstoreError):
     """A path that is not an object's file and lies under no configured root (protocol section 3)."""
 
@@ -85,6 +98,7 @@ class ClientGoneError(InstoreError):
 STATUS: dict[type[InstoreError], int] = {
     InvalidRequestError: 400,
     InvalidPipelineError: 400,
+    MalformedControlError: 400,
     ForbiddenFileError: 403,
     ObjectNotFoundError: 404,
     ClientGoneError: 499,

@@ -1,17 +1,21 @@
 """What an ETL server finds in its environment (protocol section 1), read once into a frozen dataclass."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from posixpath import normpath
 from typing import Any
 from urllib.parse import urlsplit
 
 from instore.errors import ConfigurationError
+from instore.protocol.names import unescape
 
 TARGET_URL = "AIS_TARGET_URL"
 FILE_ROOTS = "INSTORE_FILE_ROOTS"
 
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
-_FALSE = frozenset({"false", "0", "no", "off", "n", "f", ""})
+_FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
+_SHORTEST_SECRET = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,46 +30,44 @@ class Environment:
         direct_put_chunk_size: bytes of one chunk of a streamed upload.
         timeout: seconds without progress after which an outbound request counts as failed.
         max_conn: outbound connections at once.
-        max_keepalive_conn: idle outbound connections that are kept.
         keepalive_expiry: seconds after which an idle outbound connection is closed.
         skip_verify: don't verify the target's certificate.
         client_ca: path of a CA bundle; empty: the system's.
         crt, crt_key: paths of a client certificate and its key, for mutual TLS; empty: none.
         authn_token: bearer token for every outbound request; empty: none.
+        max_message: bytes of a WebSocket message at most; a larger one closes the connection with 1009.
         file_roots: folders below which any file may be named by a request, besides the store's own layout.
     """
 
-    target_url: str
+    target_url: str = field(repr=False)
     direct_put: bool = False
     direct_fqn: bool = False
     direct_put_retries: int = 3
     direct_put_chunk_size: int = 1 << 20
     timeout: float = 300.0
     max_conn: int = 256
-    max_keepalive_conn: int = 128
     keepalive_expiry: float = 30.0
     skip_verify: bool = False
     client_ca: str = ""
     crt: str = ""
     crt_key: str = ""
     authn_token: str = field(default="", repr=False)
+    max_message: int = 1 << 30
     file_roots: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Environment":
-        """Read the settings from `variables`, usually `os.environ`.
+        """Read the settings from `variables`, usually `os.environ`. An empty variable counts as unset.
 
         Raises:
             ConfigurationError: the target's URL is missing or not a URL, or a value is not of its kind.
         """
         values = {
             name: parse(variable, variables[variable])
-            for name, (variable, parse) in _VARIABLES.items()
-            if variable in variables
+            for variable, (name, parse) in _VARIABLES.items()
+            if variables.get(variable, "").strip()
         }
-        if not values.get("skip_verify") and "AIS_SKIP_VERIFY" in variables:
-            values["skip_verify"] = _flag("AIS_SKIP_VERIFY", variables["AIS_SKIP_VERIFY"])
-        if not values.get("target_url"):
+        if "target_url" not in values:
             raise ConfigurationError(
                 f"no target URL: set {TARGET_URL} (or give --target-url) to the base URL of the local target, "
                 "http://HOST:PORT/v1/etl/_object/<etl-name>/<secret>"
@@ -74,15 +76,24 @@ class Environment:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no answer and no log may hold: the target URL's path, with the secret in it, and the token."""
+        """What no answer and no log may hold: the target URL's path, which ends in the secret, and the token.
+
+        The longest first. A very short text is left out: to blot it out everywhere would spoil the message.
+        """
         path = urlsplit(self.target_url).path
-        return tuple(secret for secret in (path, path.rpartition("/")[2], self.authn_token) if len(secret) > 1)
+        plain = (path, path.rpartition("/")[2], self.authn_token)
+        secrets = {secret for text in plain for secret in (text, unescape(text)) if len(secret) >= _SHORTEST_SECRET}
+        return tuple(sorted(secrets, key=len, reverse=True))
 
     def redact(self, text: str) -> str:
-        """`text` without the secrets."""
-        for secret in self.secrets:
-            text = text.replace(secret, "[secret]")
-        return text
+        """`text` without the secrets, percent-escaped ones included."""
+        pattern = "|".join("".join(map(_escaped_or_not, secret)) for secret in self.secrets)
+        return re.sub(pattern, "[secret]", text, flags=re.IGNORECASE) if pattern else text
+
+
+def _escaped_or_not(character: str) -> str:
+    escape = "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogateescape"))
+    return f"(?:{re.escape(character)}|{escape})"
 
 
 def _flag(variable: str, value: str) -> bool:
@@ -112,10 +123,10 @@ def _text(_variable: str, value: str) -> str:
 def _url(variable: str, value: str) -> str:
     try:
         parts = urlsplit(value.strip())
-        complete = parts.scheme in ("http", "https") and bool(parts.hostname)
+        complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         complete = False
-    if value.strip() and not complete:
+    if not complete:
         raise ConfigurationError(
             f"{variable} is not a URL; expected http://HOST:PORT/v1/etl/_object/<etl-name>/<secret>"
         )
@@ -123,7 +134,7 @@ def _url(variable: str, value: str) -> str:
 
 
 def _folders(variable: str, value: str) -> tuple[str, ...]:
-    folders = tuple(folder for folder in value.split(":") if folder)
+    folders = tuple(normpath(folder) for folder in value.split(":") if folder)
     for folder in folders:
         if not folder.startswith("/"):
             raise ConfigurationError(f"{variable} has the entry {folder!r}, which is not an absolute path")
@@ -131,19 +142,21 @@ def _folders(variable: str, value: str) -> tuple[str, ...]:
 
 
 _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
-    "target_url": (TARGET_URL, _url),
-    "direct_put": ("DIRECT_PUT", _flag),
-    "direct_fqn": ("ETL_DIRECT_FQN", _flag),
-    "direct_put_retries": ("AIS_DIRECT_PUT_RETRIES", _number(int, 0)),
-    "direct_put_chunk_size": ("AIS_DIRECT_PUT_CHUNK_SIZE", _number(int, 1)),
-    "timeout": ("INSTORE_TIMEOUT", _number(float, 0.001)),
-    "max_conn": ("MAX_CONN", _number(int, 1)),
-    "max_keepalive_conn": ("MAX_KEEPALIVE_CONN", _number(int, 0)),
-    "keepalive_expiry": ("KEEPALIVE_EXPIRY", _number(float, 0)),
-    "skip_verify": ("AIS_SKIP_VERIFY_CRT", _flag),
-    "client_ca": ("AIS_CLIENT_CA", _text),
-    "crt": ("AIS_CRT", _text),
-    "crt_key": ("AIS_CRT_KEY", _text),
-    "authn_token": ("AIS_AUTHN_TOKEN", _text),
-    "file_roots": (FILE_ROOTS, _folders),
+    # a later one overrides an earlier one of the same setting
+    TARGET_URL: ("target_url", _url),
+    "DIRECT_PUT": ("direct_put", _flag),
+    "ETL_DIRECT_FQN": ("direct_fqn", _flag),
+    "AIS_DIRECT_PUT_RETRIES": ("direct_put_retries", _number(int, 0)),
+    "AIS_DIRECT_PUT_CHUNK_SIZE": ("direct_put_chunk_size", _number(int, 1)),
+    "INSTORE_TIMEOUT": ("timeout", _number(float, 0.001)),
+    "MAX_CONN": ("max_conn", _number(int, 1)),
+    "KEEPALIVE_EXPIRY": ("keepalive_expiry", _number(float, 0)),
+    "AIS_SKIP_VERIFY": ("skip_verify", _flag),
+    "AIS_SKIP_VERIFY_CRT": ("skip_verify", _flag),
+    "AIS_CLIENT_CA": ("client_ca", _text),
+    "AIS_CRT": ("crt", _text),
+    "AIS_CRT_KEY": ("crt_key", _text),
+    "AIS_AUTHN_TOKEN": ("authn_token", _text),
+    "INSTORE_MAX_MESSAGE": ("max_message", _number(int, 1)),
+    FILE_ROOTS: ("file_roots", _folders),
 }

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from instore.protocol.names import PROVIDERS
 
-_OBJECT_FILE = re.compile(
-    r"/@(?:{providers})(?:/(?:@[^/#]*)?(?:#[^/]*)?)?/[^/@#%][^/]*/%(?:ob|ch)/.".format(providers="|".join(PROVIDERS)),
+_STORED_FILE = re.compile(
+    r"/@(?:{providers})(?:/(?:@[^/#]*)?(?:#[^/]*)?)?/[^/@#%][^/]*/%([^/]*)/.".format(providers="|".join(PROVIDERS)),
     re.DOTALL,
 )
+_CONTENT = ("ob", "ch")
 _NOT_NORMAL = re.compile(r"//|/\.{1,2}(?:/|\Z)|/\Z|\x00")
 
 
@@ -26,4 +27,8 @@ def is_object_file(path: str, roots: Sequence[str] = ()) -> bool:
     """
     if not path.startswith("/") or _NOT_NORMAL.search(path):
         return False
-    return _OBJECT_FILE.search(path) is not None or any(path.startswith(root.rstrip("/") + "/") for root in roots)
+    # The first match: an object's name, which anyone may choose, can look like such a path once more.
+    stored = _STORED_FILE.search(path)
+    if stored is not None and stored[1] in _CONTENT:
+        return True
+    return any(path.startswith(root.rstrip("/") + "/") for root in roots)

@@ -4,12 +4,15 @@ A pipeline is a comma-separated list of URLs. An entry without a path is another
 path is the destination at a target. The two differ in the URL that is built and in what their answers mean.
 """
 
+import re
 from enum import Enum
 from urllib.parse import urlsplit
 
 from instore.errors import InvalidPipelineError
 from instore.protocol.headers import QUERY_ARGS
 from instore.protocol.names import escape_path, escape_query, unescape_query
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Hop(Enum):
@@ -34,14 +37,28 @@ def parse_pipeline(header: str | None) -> tuple[str, str]:
         `(first, rest)`; both empty without a pipeline; `rest` is ready to be sent on as a header.
 
     Raises:
-        InvalidPipelineError: one of the entries is empty.
+        InvalidPipelineError: one of the entries is empty or holds a control character.
     """
-    if header is None or not header.strip():
+    header = (header or "").strip()
+    if not header:
         return "", ""
-    entries = [entry.strip() for entry in header.split(",")]
-    if not all(entries):
-        raise InvalidPipelineError(f"the pipeline {header!r} has an empty entry; separate its URLs by single commas")
-    return entries[0], ",".join(entries[1:])
+    for entry in header.split(","):
+        if not entry.strip():
+            raise InvalidPipelineError(f"the pipeline {header!r} has an empty entry; give URLs with one comma between")
+        if _CONTROL.search(entry.strip(" \t")):  # would break the header that carries the rest
+            raise InvalidPipelineError(f"the pipeline {header!r} holds a control character")
+    first, _, rest = header.partition(",")
+    return first.strip(), rest.strip()
+
+
+def ends_at_target(first: str, rest: str) -> bool:
+    """Whether the last entry of a pipeline, as `parse_pipeline` split it, is a destination at a target.
+
+    Raises:
+        InvalidPipelineError: the last entry is not a URL.
+    """
+    last = (rest or first).rpartition(",")[2].strip()
+    return bool(last) and hop_of(last) is Hop.TARGET
 
 
 def direct_put_url(url: str, host_target: str, obj_path: str, etl_args: str = "") -> str:
@@ -55,7 +72,7 @@ def direct_put_url(url: str, host_target: str, obj_path: str, etl_args: str = ""
         etl_args: when not empty, becomes the one `etl_args` of the query, in place of any there.
 
     Raises:
-        InvalidPipelineError: `url` names no host.
+        InvalidPipelineError: `url` is not a URL, or names no host.
     """
     host, path, query = _split(url)
     target = urlsplit(host_target)
@@ -70,9 +87,10 @@ def _split(url: str) -> tuple[str, str, str]:
     """Host with port, path, query."""
     try:
         parts = urlsplit(url)
+        complete = bool(parts.hostname) and parts.port != 0
     except ValueError as error:
         raise InvalidPipelineError(f"the pipeline entry {url!r} is not a URL: {error}") from error
-    if not parts.netloc:
+    if not complete:
         raise InvalidPipelineError(f"the pipeline entry {url!r} names no host; expected http://HOST:PORT[/PATH]")
     return parts.netloc, parts.path, parts.query
 

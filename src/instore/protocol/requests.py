@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from instore.errors import InvalidRequestError
+from instore.errors import InvalidPipelineError, InvalidRequestError
 from instore.protocol.headers import NODE_URL, QUERY_ARGS, QUERY_FQN
 from instore.protocol.names import unescape, unescape_query
 from instore.protocol.pipeline import parse_pipeline
 
 _NODE_URL = NODE_URL.lower().encode()
+_LONGEST_LENGTH = 18  # digits; no body is as long as 2**63 bytes
 
 
 class Origin(Enum):
@@ -31,7 +32,7 @@ class ObjectRequest:
         etl_args: the per-request arguments, decoded and stripped; may be empty.
         next_url: the pipeline's first entry; empty when the result is the answer.
         pipeline: the rest of the pipeline.
-        length: the announced length of the body in bytes; None when it was not announced.
+        length: the announced length of the body in bytes; None when it was not announced, or the body is chunked.
     """
 
     path: str
@@ -58,21 +59,24 @@ def parse_request(method: str, raw_path: str, query: str, headers: Iterable[tupl
 
     Raises:
         InvalidRequestError: no object is named, or the announced length is not a number.
-        InvalidPipelineError: the pipeline has an empty entry.
+        InvalidPipelineError: the pipeline has an empty entry, or is not text that can be sent on.
     """
     path = unescape(raw_path[1:] if raw_path.startswith("/") else raw_path)
     if not path:
         raise InvalidRequestError(f"{method} {raw_path}: no object is named; expected /<bucket>/<object>")
     etl_args, fqn = _parse_query(query) if query else ("", "")
-    header, length = "", None
+    nodes: list[bytes] = []
+    length, chunked = None, False
     for name, value in headers:
         if name == _NODE_URL:
-            header = f"{header},{value.decode('latin-1')}" if header else value.decode("latin-1")
+            nodes.append(value)
         elif name == b"content-length":
             length = _parse_length(value)
-    next_url, pipeline = parse_pipeline(header) if header else ("", "")
+        elif name == b"transfer-encoding":
+            chunked = True
+    next_url, pipeline = parse_pipeline(_decode_nodes(nodes)) if nodes else ("", "")
     origin = Origin.FILE if fqn else _ORIGINS[method]
-    return ObjectRequest(path, origin, fqn, etl_args, next_url, pipeline, length)
+    return ObjectRequest(path, origin, fqn, etl_args, next_url, pipeline, None if chunked else length)
 
 
 def _parse_query(query: str) -> tuple[str, str]:
@@ -86,7 +90,16 @@ def _parse_query(query: str) -> tuple[str, str]:
     return etl_args, fqn
 
 
+def _decode_nodes(nodes: list[bytes]) -> str:
+    """A header that is repeated is one list (RFC 9110, 5.3)."""
+    header = b",".join(nodes)
+    try:
+        return header.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidPipelineError(f"the pipeline {header!r} is not UTF-8") from error
+
+
 def _parse_length(value: bytes) -> int:
-    if not value.isdigit():
-        raise InvalidRequestError(f"Content-Length {value.decode('latin-1')!r} is not a number")
+    if not value.isdigit() or len(value) > _LONGEST_LENGTH:
+        raise InvalidRequestError(f"Content-Length {value[:80].decode('latin-1')!r} is not the length of a body")
     return int(value)

@@ -11,8 +11,8 @@ import threading
 import uvicorn
 
 from instore.errors import ConfigurationError
-from instore.webserver.app import BrokenAnswerError
 from instore.webserver.base_etl_server import ETLServer
+from instore.webserver.http import BrokenAnswerError
 
 PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
@@ -73,6 +73,10 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str) -> None
         server.app,
         loop="uvloop",
         http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=server.environment.max_message,
+        ws_ping_interval=None,  # a client that waits for its answers need not read, nor answer pings
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,

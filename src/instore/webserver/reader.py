@@ -32,6 +32,12 @@ class ObjectReader(Protocol):
         """Release what is held."""
 
 
+class BytesReader(io.BytesIO):
+    """A binary reader over bytes at hand, which can't break off."""
+
+    failure: InstoreError | None = None
+
+
 class FeedReader(io.BufferedReader):
     """A binary reader over a `Feed`."""
 

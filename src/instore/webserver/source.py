@@ -17,7 +17,7 @@ from instore.protocol.requests import ObjectRequest
 from instore.webserver.client import Outbound, Response, describe
 from instore.webserver.files import FileRules
 from instore.webserver.handoff import Feed
-from instore.webserver.reader import FeedReader, ObjectReader
+from instore.webserver.reader import BytesReader, FeedReader, ObjectReader
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -111,6 +111,29 @@ class BodySource:
             feed.fail(ClientGoneError("the request ended before its body was read"))
 
 
+class BytesSource:
+    """An object that is at hand.
+
+    Args:
+        data: its bytes.
+    """
+
+    replayable = True
+    consumed = True
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def load(self) -> Callable[[], bytes | str]:
+        return lambda: self._data
+
+    async def stream(self) -> Callable[[], ObjectReader]:
+        return functools.partial(BytesReader, self._data)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
 class FileSource:
     """A local file.
 
@@ -155,6 +178,8 @@ class TargetSource:
     consumed = True
 
     def __init__(self, request: ObjectRequest, target_url: str, outbound: Outbound) -> None:
+        if request.path in (".", ".."):
+            raise InvalidRequestError(f"{request.path!r} is not an object's name")
         self._name = request.path
         self._url = f"{target_url}/{escape_segment(request.path)}"
         self._outbound = outbound

@@ -1,0 +1,60 @@
+"""WebSocket control messages: what is asked for one object on a connection (protocol section 6)."""
+
+import json
+from typing import Any
+
+from instore.errors import MalformedControlError
+from instore.protocol.names import unescape
+from instore.protocol.pipeline import parse_pipeline
+from instore.protocol.requests import ObjectRequest, Origin
+
+CLOSE_INVALID_DATA = 1007
+CLOSE_POLICY = 1008
+CLOSE_FAILED = 1011
+REASON_LIMIT = 123
+"""Bytes of a close frame's reason at most (RFC 6455, 5.5)."""
+
+_FIELDS = ("path", "fqn", "etl_args", "pipeline")
+_EXCERPT = 80
+
+
+def parse_control(message: bytes) -> ObjectRequest:
+    """Read a control message: `{"path": ..., "fqn": ..., "etl_args": ..., "pipeline": ...}`, absent when empty.
+
+    Returns:
+        The request; its origin is `BODY` unless a file is named: the next message is then the object.
+
+    Raises:
+        MalformedControlError: not UTF-8, not JSON (1007), not an object, or a field that is not text (1008).
+        InvalidPipelineError: the pipeline has an empty entry.
+    """
+    fields = _fields(message)
+    fqn = unescape(fields["fqn"])
+    next_url, pipeline = parse_pipeline(fields["pipeline"])
+    return ObjectRequest(
+        path=fields["path"].removeprefix("/"),
+        origin=Origin.FILE if fqn else Origin.BODY,
+        fqn=fqn,
+        etl_args=fields["etl_args"].strip(),
+        next_url=next_url,
+        pipeline=pipeline,
+    )
+
+
+def _fields(message: bytes) -> dict[str, str]:
+    try:
+        content: Any = json.loads(message.decode())
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        raise MalformedControlError(CLOSE_INVALID_DATA, f"not JSON: {message[:_EXCERPT]!r}") from error
+    if not isinstance(content, dict):
+        raise MalformedControlError(CLOSE_POLICY, f"not a JSON object: {message[:_EXCERPT]!r}")
+    for name in _FIELDS:
+        if not isinstance(content.get(name) or "", str):
+            raise MalformedControlError(CLOSE_POLICY, f"{name} is not text: {message[:_EXCERPT]!r}")
+    return {name: content.get(name) or "" for name in _FIELDS}
+
+
+def close_reason(sentence: str) -> str:
+    """`sentence` cut to what a close frame can hold."""
+    return sentence.encode(errors="replace")[:REASON_LIMIT].decode(errors="ignore")

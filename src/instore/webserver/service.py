@@ -1,0 +1,126 @@
+"""The one way of every object: *source* -> *transform* -> *delivery*, whichever door its request came through.
+
+A door reads an `ObjectRequest`, says where the bytes come from, and gets an `Exchange`: its `begin` gives the `Reply`,
+its `end` stops whatever still goes on for it.
+"""
+
+from instore.errors import (
+    ETLDirectPutTransientError,
+    InstoreError,
+    TransformError,
+    status_of,
+)
+from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
+from instore.protocol.requests import ObjectRequest
+from instore.webserver.base_etl_server import ETLServer
+from instore.webserver.client import Outbound, describe
+from instore.webserver.delivery import Delivery, Reply
+from instore.webserver.files import FileRules
+from instore.webserver.outcome import Outcomes
+from instore.webserver.output import Output
+from instore.webserver.production import Buffered, Production, Streamed
+from instore.webserver.source import FileSource, Source, TargetSource
+from instore.webserver.transform import Transforms
+
+TEXT = "text/plain; charset=utf-8"
+
+
+class Service:
+    """What all requests of one process share.
+
+    Args:
+        server: the user's object.
+
+    Raises:
+        ConfigurationError: the environment is unfit (protocol section 1).
+    """
+
+    def __init__(self, server: ETLServer) -> None:
+        self.server = server
+        self.environment = server.environment
+        self.outcomes = Outcomes(self.environment)
+        self.outbound = Outbound(self.environment)
+        self._rules = FileRules(self.environment.file_roots)
+        self._transforms = Transforms(server)
+        self._delivery = Delivery(self.environment, self.outbound)
+
+    async def close(self) -> None:
+        """Close the connections to others and take no more transforms."""
+        await self.outbound.close()
+        self._transforms.close()
+
+    def file(self, request: ObjectRequest) -> Source:
+        """The local file that `request` names."""
+        return FileSource(request.fqn, self._rules, self.environment.direct_fqn)
+
+    def target(self, request: ObjectRequest) -> Source:
+        """The target's object that `request` names."""
+        return TargetSource(request, self.environment.target_url, self.outbound)
+
+    def exchange(self, request: ObjectRequest, source: Source) -> "Exchange":
+        """Prepare what `request` asks for, with the bytes of `source`."""
+        return Exchange(self, request, self._production(request, source), self._delivery)
+
+    def refusal(self, error: BaseException) -> Reply:
+        """The reply that reports `error`: its status, and a sentence without a secret."""
+        status, headers = status_of(error), {}
+        if isinstance(error, ETLDirectPutTransientError) and error.bail_without_local_retry:
+            status, headers = 503, {RETRY_REASON: RETRY_DIRECT_PUT_TRANSIENT}
+        sentence = str(error) if isinstance(error, InstoreError) else describe(error)
+        body = self.environment.redact(sentence).encode(errors="backslashreplace")
+        return Reply(status, Output(body), TEXT, headers)
+
+    def mime_type(self) -> str:
+        """The content type of the results.
+
+        Raises:
+            TransformError: the user's `get_mime_type` raised.
+        """
+        try:
+            return self.server.get_mime_type()
+        except Exception as error:
+            raise TransformError(f"get_mime_type() failed: {type(error).__name__}: {error}") from error
+
+    def _production(self, request: ObjectRequest, source: Source) -> Production:
+        if self.server.use_streaming:
+            return Streamed(request, source, self._transforms, self.environment.direct_put_chunk_size)
+        return Buffered(request, source, self._transforms)
+
+
+class Exchange:
+    """One object's way through the service.
+
+    Attributes:
+        production: its result in the making.
+    """
+
+    __slots__ = ("_delivery", "_reply", "_request", "_service", "production")
+
+    def __init__(self, service: Service, request: ObjectRequest, production: Production, delivery: Delivery) -> None:
+        self.production = production
+        self._service = service
+        self._request = request
+        self._delivery = delivery
+        self._reply: Reply | None = None
+
+    async def begin(self) -> Reply:
+        """Transform the object and send it where it goes.
+
+        Returns:
+            What we answer; its body may still be in the making.
+
+        Raises:
+            InstoreError: why the object failed.
+        """
+        mime_type = self._service.mime_type()
+        if self._request.next_url:
+            self._reply = await self._delivery.put(self._request, self.production, mime_type)
+        else:
+            self._reply = Reply(200, await self.production.begin(), mime_type)
+        return self._reply
+
+    async def end(self) -> None:
+        """Stop what still goes on and release what is held."""
+        if self._reply is not None:
+            self._reply.close()
+        await self.production.end()

@@ -1,0 +1,178 @@
+"""The WebSocket door: many objects on one connection, answered in order (protocol section 6).
+
+The target takes *any* text message for "delivered", and has no message for "failed". So text is sent for exactly one
+thing, a direct put that ended at a target. A failed object is a binary message where the pipeline ends at a target,
+which the target reports as that object's error; everywhere else it closes the connection, and the objects behind it
+fail loudly with it.
+
+One task reads; an object's own task begins as soon as it is read; one task answers, in the order of arrival. What may
+be under way at once is bounded in number and in bytes, and reading stops there.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from instore.errors import InstoreError, InvalidPipelineError, MalformedControlError
+from instore.protocol.control import CLOSE_FAILED, CLOSE_POLICY, close_reason, parse_control
+from instore.protocol.headers import DIRECT_PUT_LENGTH
+from instore.protocol.pipeline import ends_at_target
+from instore.protocol.requests import ObjectRequest, Origin
+from instore.webserver.client import FAILURES
+from instore.webserver.delivery import Reply
+from instore.webserver.http import Scope, Send
+from instore.webserver.service import Service
+from instore.webserver.source import BytesSource, Receive, Source
+
+_PATH = "/ws"
+_AHEAD = 8  # objects under way beyond those that transform: on their way in, or to the next hop
+_BYTES_AHEAD = 64 << 20
+
+Message = MutableMapping[str, Any]
+
+
+class WebSocketDoor:
+    """Serves WebSocket connections.
+
+    Args:
+        service: what the requests are for.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection until it ends."""
+        await receive()
+        if scope["path"] != _PATH:
+            await send({"type": "websocket.close", "code": CLOSE_POLICY, "reason": f"WebSocket is served at {_PATH}"})
+            return
+        await send({"type": "websocket.accept"})
+        await _Connection(self._service, receive, send).run()
+
+
+@dataclass(slots=True)
+class _Item:
+    """An object under way, or the end of the connection: what `answer` gives is sent when its turn comes."""
+
+    answer: "asyncio.Task[Message]"
+    size: int
+
+
+class _Connection:
+    def __init__(self, service: Service, receive: Receive, send: Send) -> None:
+        self._service = service
+        self._receive = receive
+        self._send = send
+        self._items: deque[_Item] = deque()
+        self._bytes = 0
+        self._most = service.server.concurrency + _AHEAD
+        self._changed = asyncio.Condition()
+
+    async def run(self) -> None:
+        """Read and answer until either ends."""
+        sides = [asyncio.create_task(self._read()), asyncio.create_task(self._answer())]
+        try:
+            await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            tasks = [*sides, *(item.answer for item in self._items)]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in sides:
+            if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, OSError):
+                raise error
+
+    async def _read(self) -> None:
+        """Begin one object after the other, until the client leaves or sends what is not due."""
+        try:
+            while (request := await self._control()) is not None:
+                body = await self._body() if request.origin is Origin.BODY else b""
+                if body is None:
+                    return
+                source = BytesSource(body) if request.origin is Origin.BODY else self._service.file(request)
+                await self._begin(asyncio.create_task(self._object(request, source)), len(body))
+        except (MalformedControlError, InvalidPipelineError) as error:
+            code = error.code if isinstance(error, MalformedControlError) else CLOSE_POLICY
+            self._service.outcomes.failed("websocket message", 0, 0, time.perf_counter(), error)
+            await self._begin(asyncio.create_task(self._closing(code, error)), 0)
+            await asyncio.Event().wait()  # until the answers before it are sent and the connection is closed
+
+    async def _control(self) -> ObjectRequest | None:
+        data = await self._next("a control message")
+        return None if data is None else parse_control(data)
+
+    async def _body(self) -> bytes | None:
+        return await self._next("the object's bytes")
+
+    async def _next(self, due: str) -> bytes | None:
+        """The next binary message; None when the client has left."""
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        data: bytes | None = message.get("bytes")
+        if data is None:
+            raise MalformedControlError(CLOSE_POLICY, f"text came where {due} was due: {message['text'][:80]!r}")
+        return data
+
+    async def _begin(self, answer: "asyncio.Task[Message]", size: int) -> None:
+        async with self._changed:
+            self._items.append(_Item(answer, size))
+            self._bytes += size
+            self._changed.notify_all()
+            await self._changed.wait_for(lambda: len(self._items) < self._most and self._bytes < _BYTES_AHEAD)
+
+    async def _answer(self) -> None:
+        """Send the answers in order, until one of them closes the connection."""
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: bool(self._items))
+            item = self._items[0]
+            message = await item.answer
+            async with asyncio.timeout(self._service.environment.timeout):
+                await self._send(message)
+            if message["type"] == "websocket.close":
+                return
+            async with self._changed:
+                self._items.popleft()
+                self._bytes -= item.size
+                self._changed.notify_all()
+
+    async def _object(self, request: ObjectRequest, source: Source) -> Message:
+        began = time.perf_counter()
+        exchange = self._service.exchange(request, source)
+        try:
+            reply = await exchange.begin()
+            result = await _whole(reply)
+        except (InstoreError, *FAILURES) as error:
+            self._service.outcomes.failed(request, 0, 0, began, error)
+            return self._failure(request, self._service.refusal(error).output.first)
+        finally:
+            await exchange.end()
+        self._service.outcomes.served(request, reply.status, len(result), began)
+        if reply.status >= 400:
+            return self._failure(request, result)
+        if reply.status == 204:
+            return {"type": "websocket.send", "text": reply.headers.get(DIRECT_PUT_LENGTH, "0")}
+        return {"type": "websocket.send", "bytes": result}
+
+    def _failure(self, request: ObjectRequest, sentence: bytes) -> Message:
+        if ends_at_target(request.next_url, request.pipeline):
+            return {"type": "websocket.send", "bytes": sentence or b"failed without a reason"}
+        return _close(CLOSE_FAILED, sentence.decode(errors="replace"))
+
+    async def _closing(self, code: int, error: InstoreError) -> Message:
+        return _close(code, self._service.environment.redact(str(error)))
+
+
+async def _whole(reply: Reply) -> bytes:
+    if reply.output.rest is None:
+        return reply.output.first
+    return b"".join([batch async for batch in reply.output.batches()])
+
+
+def _close(code: int, sentence: str) -> Message:
+    return {"type": "websocket.close", "code": code, "reason": close_reason(sentence)}
