@@ -18,7 +18,7 @@ _NEVER_SAID = (SECRET.encode(), TOKEN.encode(), b"Traceback", b'File "')
 def test_row(row: Row, bench: Bench) -> None:
     happened = bench.run(row)
     wrong = [*_wrong_conclusion(row, happened), *_wrong_objects(row, happened), *_unfit(happened.server, row)]
-    assert not wrong, "\n".join([*wrong, f"{happened.conclusion}"[:2000]])
+    assert not wrong, "; ".join([*wrong, f"{happened.conclusion}"[:600]])
 
 
 def _wrong_conclusion(row: Row, happened: Happened) -> Iterator[str]:

@@ -202,7 +202,7 @@ class Peer:
         """What a target has taken in as the object `name`, one after the other: the bodies of complete PUTs."""
         with self._lock:
             return [
-                *(bytes(put.body) for put in self._received[name] if put.complete and put.to_target),
+                *(bytes(put.body) for put in self._received[name] if _is_stored(put)),
                 *self._delivered[name],
             ]
 
@@ -397,3 +397,7 @@ def _linger_not(connection: socket.socket) -> None:
 def _reset(connection: socket.socket) -> None:
     _linger_not(connection)
     connection.close()
+
+
+def _is_stored(request: Received) -> bool:
+    return request.method == "PUT" and request.to_target and request.complete
