@@ -23,6 +23,7 @@ from instore.webserver.output import Output
 
 _CONNECT_TIMEOUT = 10.0
 _ONE_WRITE = 1 << 20
+_BODILESS = (204, 304)
 FAILURES = (aiohttp.ClientError, OSError)  # what an exchange can fail with; time-outs are OSErrors
 
 
@@ -46,6 +47,7 @@ class Response:
         self._response = response
         self._timeout = environment.timeout
         self._batch = environment.direct_put_chunk_size
+        self._framed = _is_framed(response)
 
     @property
     def length(self) -> int | None:
@@ -61,8 +63,10 @@ class Response:
         """The next batch of the body; empty at its end.
 
         Raises:
-            aiohttp.ClientError, OSError: the body broke off or stalled.
+            aiohttp.ClientError, OSError: the body broke off or stalled, or has no end that could be told from a break.
         """
+        if not self._framed and self.status < 400:
+            raise aiohttp.ClientPayloadError("it announces neither a length nor chunks, so nobody can know it whole")
         content = self._response.content
         pieces: list[bytes] = []
         size = 0
@@ -234,6 +238,12 @@ class _Upload(aiohttp.Payload):
         except Exception as error:
             self.failure = error
             raise
+
+
+def _is_framed(response: aiohttp.ClientResponse) -> bool:
+    """Whether the end of the body shows in the body, and is not just the end of the connection."""
+    chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+    return chunked or response.content_length is not None or response.status in _BODILESS
 
 
 def describe(error: BaseException) -> str:
