@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.faults import files
 from tests.faults.doors import PUT, Conclusion, Kind, Order, Source, wait_until
-from tests.faults.table import Hop, Port, Row, Variant
+from tests.faults.table import Hop, Must, Port, Row, Variant
 from tests.faults.transforms import Mode, Shape, made_of, source_of
 from tests.support.peers import STAGE_PREFIX, Behaviour, Peer
 from tests.support.servers import TARGET_PATH, Server, running
@@ -150,11 +150,16 @@ def _has_ended(server: Server, begun: int, name: str) -> bool:
 
 def right_result(row: Row) -> bytes | None:
     """What the transform has to make of the row's object; None: it can't make anything."""
-    broken_source = row.file != "good" or row.client.sends is not None
+    broken_source = row.file != "good" or row.client.sends is not None or _must_fail_to_pull(row)
     broken_transform = row.mode not in (Mode.GOOD, Mode.EMPTY, Mode.WAITS)
-    if broken_source or broken_transform or (row.pull_behaviour is not None and row.expected.statuses):
+    if broken_source or broken_transform:
         return None
     return b"" if row.mode is Mode.EMPTY else made_of(data_of(row.size))
+
+
+def _must_fail_to_pull(row: Row) -> bool:
+    faulty = row.pull_behaviour is not None or row.variant is Variant.ORPHAN
+    return faulty and row.expected.must is Must.FAIL
 
 
 def right_end(row: Row) -> bytes | None:
