@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup test lint format demo bench clean
+.PHONY: help setup test soak lint format demo bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is
@@ -20,6 +20,9 @@ $(READY): pyproject.toml src/instore/__init__.py
 test: $(READY)  ## run the tests
 	$(BIN)/coverage erase
 	$(BIN)/pytest -n 4 $(TESTS)
+
+soak: $(READY)  ## run the tests that are too large for every day
+	$(BIN)/pytest -m soak -s
 
 lint: $(READY)  ## type checker, linter and formatter, without changing anything
 	$(BIN)/ruff check .

@@ -39,6 +39,10 @@ class ForbiddenFileError(InstoreError):
     """A path that is not an object's file and lies under no configured root (protocol section 3)."""
 
 
+class ForbiddenAddressError(InstoreError):
+    """A URL that must not be fetched: not http or https, or an address of this machine or its link."""
+
+
 class ObjectNotFoundError(InstoreError):
     """The file that a request names is not there."""
 
@@ -91,6 +95,18 @@ class ETLDirectPutTransientError(InstoreError):
         super().__init__(f"direct put to {url} failed: {type(cause).__name__}: {cause}")
 
 
+class AnswerError(InstoreError):
+    """An ETL server's answer is not the object: an error's text, or a status that means something else."""
+
+
+class IncompleteAnswerError(InstoreError):
+    """An ETL server's answer broke off, or never came: what was received of it is not the object."""
+
+
+class WorkerError(InstoreError):
+    """A worker process could not be started."""
+
+
 class ClientGoneError(InstoreError):
     """Whoever asked has closed the connection; nobody is left to answer."""
 
@@ -100,6 +116,7 @@ STATUS: dict[type[InstoreError], int] = {
     InvalidPipelineError: 400,
     MalformedControlError: 400,
     ForbiddenFileError: 403,
+    ForbiddenAddressError: 403,
     ObjectNotFoundError: 404,
     ClientGoneError: 499,
     TransformError: 500,

@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from instore.protocol.environment import TARGET_URL, Environment
+from instore.protocol.environment import PARENT_FD, TARGET_URL, Environment
 from instore.runtime.load import load_class
-from instore.runtime.serving import PARENT_FD, bind, bind_unix, set_up_logging
+from instore.runtime.serving import bind, bind_unix, set_up_logging
 from instore.runtime.serving import serve as run_worker
 from instore.runtime.supervisor import Supervisor, worker_command
 

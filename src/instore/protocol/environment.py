@@ -12,6 +12,8 @@ from instore.protocol.names import unescape
 
 TARGET_URL = "AIS_TARGET_URL"
 FILE_ROOTS = "INSTORE_FILE_ROOTS"
+PARENT_FD = "INSTORE_PARENT_FD"
+"""Descriptor of a pipe whose end means that whoever started this process is gone."""
 
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
 _FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
@@ -35,6 +37,7 @@ class Environment:
         client_ca: path of a CA bundle; empty: the system's.
         crt, crt_key: paths of a client certificate and its key, for mutual TLS; empty: none.
         authn_token: bearer token for every outbound request; empty: none.
+        download_local: let `/download` reach addresses of this machine and link-local ones.
         max_message: bytes of a WebSocket message at most; a larger one closes the connection with 1009.
         file_roots: folders below which any file may be named by a request, besides the store's own layout.
     """
@@ -52,6 +55,7 @@ class Environment:
     crt: str = ""
     crt_key: str = ""
     authn_token: str = field(default="", repr=False)
+    download_local: bool = False
     max_message: int = 1 << 30
     file_roots: tuple[str, ...] = ()
 
@@ -157,6 +161,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "AIS_CRT": ("crt", _text),
     "AIS_CRT_KEY": ("crt_key", _text),
     "AIS_AUTHN_TOKEN": ("authn_token", _text),
+    "INSTORE_DOWNLOAD_LOCAL": ("download_local", _flag),
     "INSTORE_MAX_MESSAGE": ("max_message", _number(int, 1)),
     FILE_ROOTS: ("file_roots", _folders),
 }

@@ -14,8 +14,12 @@ RETRY_DIRECT_PUT_TRANSIENT = "direct-put-transient"
 
 QUERY_FQN = "etl_fqn"
 QUERY_ARGS = "etl_args"
+QUERY_ORIGINAL_URL = "original_url"
+QUERY_OBJECT_TO = "object_to"
 
 HEALTH_PATH = "/health"
+DOWNLOAD_PATH = "/download"
+WEBSOCKET_PATH = "/ws"
 HEALTH_BODY = b"Running"
 
 DEFAULT_MIME_TYPE = "application/octet-stream"

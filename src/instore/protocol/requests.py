@@ -1,11 +1,11 @@
 """One object's request, read from an HTTP request line and its headers (protocol section 3)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from instore.errors import InvalidPipelineError, InvalidRequestError
-from instore.protocol.headers import NODE_URL, QUERY_ARGS, QUERY_FQN
+from instore.protocol.headers import DOWNLOAD_PATH, NODE_URL, QUERY_ARGS, QUERY_FQN, QUERY_OBJECT_TO, QUERY_ORIGINAL_URL
 from instore.protocol.names import unescape, unescape_query
 from instore.protocol.pipeline import parse_pipeline
 
@@ -19,6 +19,7 @@ class Origin(Enum):
     BODY = "body"
     FILE = "file"
     TARGET = "target"
+    URL = "url"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class ObjectRequest:
         path: the object's path or uname, decoded, without the leading slash.
         origin: where its bytes come from.
         fqn: the local file's path for `Origin.FILE`, else empty.
+        url: where the bytes are for `Origin.URL`, else empty.
         etl_args: the per-request arguments, decoded and stripped; may be empty.
         next_url: the pipeline's first entry; empty when the result is the answer.
         pipeline: the rest of the pipeline.
@@ -42,6 +44,7 @@ class ObjectRequest:
     next_url: str = ""
     pipeline: str = ""
     length: int | None = None
+    url: str = ""
 
 
 _ORIGINS = {"PUT": Origin.BODY, "GET": Origin.TARGET}
@@ -64,7 +67,40 @@ def parse_request(method: str, raw_path: str, query: str, headers: Iterable[tupl
     path = unescape(raw_path[1:] if raw_path.startswith("/") else raw_path)
     if not path:
         raise InvalidRequestError(f"{method} {raw_path}: no object is named; expected /<bucket>/<object>")
-    etl_args, fqn = _parse_query(query) if query else ("", "")
+    values = _parse_query(query) if query else {}
+    etl_args = _args(values)
+    fqn = unescape(values.get(QUERY_FQN, ""))
+    next_url, pipeline, length = _parse_headers(headers)
+    origin = Origin.FILE if fqn else _ORIGINS[method]
+    return ObjectRequest(path, origin, fqn, etl_args, next_url, pipeline, length)
+
+
+def parse_download(query: str, headers: Iterable[tuple[bytes, bytes]]) -> ObjectRequest:
+    """Read a request for the object at a URL, `POST /download?original_url=...&object_to=...`.
+
+    Raises:
+        InvalidRequestError: the URL or the object's name is missing.
+        InvalidPipelineError: as for `parse_request`.
+    """
+    values = _parse_query(query)
+    for name in (QUERY_ORIGINAL_URL, QUERY_OBJECT_TO):
+        if not values.get(name):
+            raise InvalidRequestError(
+                f"no {name}; expected POST {DOWNLOAD_PATH}?{QUERY_ORIGINAL_URL}=<url>&{QUERY_OBJECT_TO}=<name>"
+            )
+    next_url, pipeline, _ = _parse_headers(headers)
+    return ObjectRequest(
+        path=values[QUERY_OBJECT_TO].removeprefix("/"),
+        origin=Origin.URL,
+        etl_args=_args(values),
+        next_url=next_url,
+        pipeline=pipeline,
+        url=values[QUERY_ORIGINAL_URL],
+    )
+
+
+def _parse_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str, int | None]:
+    """The pipeline's first URL, the rest of it, and the length of the body."""
     nodes: list[bytes] = []
     length, chunked = None, False
     for name, value in headers:
@@ -75,19 +111,20 @@ def parse_request(method: str, raw_path: str, query: str, headers: Iterable[tupl
         elif name == b"transfer-encoding":
             chunked = True
     next_url, pipeline = parse_pipeline(_decode_nodes(nodes)) if nodes else ("", "")
-    origin = Origin.FILE if fqn else _ORIGINS[method]
-    return ObjectRequest(path, origin, fqn, etl_args, next_url, pipeline, None if chunked else length)
+    return next_url, pipeline, None if chunked else length
 
 
-def _parse_query(query: str) -> tuple[str, str]:
-    """`etl_args` and `etl_fqn`; of a repeated one the first, as Go reads it."""
+def _parse_query(query: str) -> dict[str, str]:
+    """The values, decoded once; of a repeated one the first, as Go reads it."""
     values: dict[str, str] = {}
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
-        values.setdefault(unescape_query(name), value)
-    etl_args = unescape_query(values.get(QUERY_ARGS, "")).strip()
-    fqn = unescape(unescape_query(values.get(QUERY_FQN, "")))
-    return etl_args, fqn
+        values.setdefault(unescape_query(name), unescape_query(value))
+    return values
+
+
+def _args(values: Mapping[str, str]) -> str:
+    return values.get(QUERY_ARGS, "").strip()
 
 
 def _decode_nodes(nodes: list[bytes]) -> str:

@@ -11,11 +11,9 @@ import threading
 import uvicorn
 
 from instore.errors import ConfigurationError
+from instore.protocol.environment import PARENT_FD
 from instore.webserver.base_etl_server import ETLServer
 from instore.webserver.http import BrokenAnswerError
-
-PARENT_FD = "INSTORE_PARENT_FD"
-"""Descriptor of a pipe whose end means that whoever started this process is gone."""
 
 _KEEP_ALIVE = 300  # seconds; longer than any client of ours or the target's keeps a connection idle
 _GRACE = 25  # seconds for requests under way; Kubernetes gives 30 in all

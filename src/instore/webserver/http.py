@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from instore.errors import InstoreError
-from instore.protocol.headers import CONCURRENCY, HEALTH_BODY, HEALTH_PATH
-from instore.protocol.requests import METHODS, ObjectRequest, Origin, parse_request
+from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH
+from instore.protocol.requests import METHODS, ObjectRequest, Origin, parse_download, parse_request
 from instore.webserver.client import FAILURES
 from instore.webserver.delivery import Reply
 from instore.webserver.output import Output
@@ -51,19 +51,25 @@ class HTTPDoor:
         if raw_path == HEALTH_PATH and method in ("GET", "HEAD"):
             headers = {CONCURRENCY: str(self._service.server.concurrency)}
             await answer.give(Reply(200, Output(HEALTH_BODY), TEXT, headers))
+        elif raw_path == DOWNLOAD_PATH and method == "POST":
+            await self._object(scope, receive, answer, lambda query: parse_download(query, scope["headers"]))
         elif method not in METHODS:
             methods = ", ".join(METHODS)
             sentence = f"{method} is not served here; the methods are {methods}"
             await answer.give(Reply(405, Output(sentence.encode()), TEXT, {"Allow": methods}))
         else:
-            await self._object(scope, raw_path, receive, answer)
+            await self._object(
+                scope, receive, answer, lambda query: parse_request(method, raw_path, query, scope["headers"])
+            )
 
-    async def _object(self, scope: Scope, raw_path: str, receive: Receive, answer: "Answer") -> None:
+    async def _object(
+        self, scope: Scope, receive: Receive, answer: "Answer", parse: Callable[[str], ObjectRequest]
+    ) -> None:
         began = time.perf_counter()
-        subject: ObjectRequest | str = f"{scope['method']} {raw_path}"
+        subject: ObjectRequest | str = f"{scope['method']} {scope['path']}"
         try:
             query = scope["query_string"].decode(errors="surrogateescape")
-            request = subject = parse_request(scope["method"], raw_path, query, scope["headers"])
+            request = subject = parse(query)
             await self._exchange(request, receive, answer)
         except (InstoreError, *FAILURES) as error:
             self._service.outcomes.failed(subject, answer.status, answer.sent, began, error)
@@ -91,6 +97,8 @@ class HTTPDoor:
                 return BodySource(receive, request.length, self._timeout)
             case Origin.TARGET:
                 return self._service.target(request)
+            case Origin.URL:
+                return self._service.url(request)
 
 
 class Answer:

@@ -4,22 +4,28 @@ A door reads an `ObjectRequest`, says where the bytes come from, and gets an `Ex
 its `end` stops whatever still goes on for it.
 """
 
+import functools
+from urllib.parse import urlsplit
+
 from instore.errors import (
     ETLDirectPutTransientError,
     InstoreError,
+    InvalidRequestError,
     TransformError,
     status_of,
 )
 from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
+from instore.protocol.names import escape_segment
 from instore.protocol.requests import ObjectRequest
 from instore.webserver.base_etl_server import ETLServer
 from instore.webserver.client import Outbound, describe
 from instore.webserver.delivery import Delivery, Reply
+from instore.webserver.downloads import Downloads
 from instore.webserver.files import FileRules
 from instore.webserver.outcome import Outcomes
 from instore.webserver.output import Output
 from instore.webserver.production import Buffered, Production, Streamed
-from instore.webserver.source import FileSource, Source, TargetSource
+from instore.webserver.source import FileSource, RemoteSource, Source
 from instore.webserver.transform import Transforms
 
 TEXT = "text/plain; charset=utf-8"
@@ -39,14 +45,16 @@ class Service:
         self.server = server
         self.environment = server.environment
         self.outcomes = Outcomes(self.environment)
-        self.outbound = Outbound(self.environment)
+        self._outbound = Outbound(self.environment)
+        self._downloads = Downloads(self.environment)
         self._rules = FileRules(self.environment.file_roots)
         self._transforms = Transforms(server)
-        self._delivery = Delivery(self.environment, self.outbound)
+        self._delivery = Delivery(self.environment, self._outbound)
 
     async def close(self) -> None:
         """Close the connections to others and take no more transforms."""
-        await self.outbound.close()
+        await self._outbound.close()
+        await self._downloads.close()
         self._transforms.close()
 
     def file(self, request: ObjectRequest) -> Source:
@@ -54,8 +62,20 @@ class Service:
         return FileSource(request.fqn, self._rules, self.environment.direct_fqn)
 
     def target(self, request: ObjectRequest) -> Source:
-        """The target's object that `request` names."""
-        return TargetSource(request, self.environment.target_url, self.outbound)
+        """The target's object that `request` names.
+
+        Raises:
+            InvalidRequestError: its name would lead out of the target's own path.
+        """
+        if request.path in (".", ".."):
+            raise InvalidRequestError(f"{request.path!r} is not an object's name")
+        url = f"{self.environment.target_url}/{escape_segment(request.path)}"
+        return RemoteSource(request.path, "the target", functools.partial(self._outbound.get, url))
+
+    def url(self, request: ObjectRequest) -> Source:
+        """The object at the URL that `request` names."""
+        place = urlsplit(request.url)._replace(query="", fragment="").geturl()  # a query may hold a signature
+        return RemoteSource(request.path, place, functools.partial(self._downloads.get, request.url))
 
     def exchange(self, request: ObjectRequest, source: Source) -> "Exchange":
         """Prepare what `request` asks for, with the bytes of `source`."""

@@ -1,4 +1,4 @@
-"""Where an object's bytes come from: the request's body, a local file, or the target (protocol section 3).
+"""Where an object's bytes come from: the request's body, a local file, the target, or a URL (protocol section 3).
 
 Each source gives its object in two shapes: `load` for a buffered transform, `stream` for a streaming one. None ever
 gives a part of an object for the whole: what is shorter than announced, or breaks off, is an error.
@@ -9,12 +9,8 @@ import functools
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-import aiohttp
-
 from instore.errors import ClientGoneError, InstoreError, InvalidRequestError, TargetAnswerError, TargetError
-from instore.protocol.names import escape_segment
-from instore.protocol.requests import ObjectRequest
-from instore.webserver.client import Outbound, Response, describe
+from instore.webserver.client import FAILURES, Response, describe
 from instore.webserver.files import FileRules
 from instore.webserver.handoff import Feed
 from instore.webserver.reader import BytesReader, FeedReader, ObjectReader
@@ -165,29 +161,27 @@ class FileSource:
         return self._path
 
 
-class TargetSource:
-    """An object that is fetched from the target.
+class RemoteSource:
+    """An object that is fetched: from the target, or from a URL.
 
     Args:
-        request: what is asked.
-        target_url: base URL of the target.
-        outbound: the client.
+        name: of the object, for a person.
+        place: where it is, for a person.
+        get: asks for it; called again for a retry.
     """
 
     replayable = True
     consumed = True
 
-    def __init__(self, request: ObjectRequest, target_url: str, outbound: Outbound) -> None:
-        if request.path in (".", ".."):
-            raise InvalidRequestError(f"{request.path!r} is not an object's name")
-        self._name = request.path
-        self._url = f"{target_url}/{escape_segment(request.path)}"
-        self._outbound = outbound
+    def __init__(self, name: str, place: str, get: Callable[[], Awaitable[Response]]) -> None:
+        self._name = name
+        self._place = place
+        self._get = get
         self._response: Response | None = None
         self._pump: asyncio.Task[None] | None = None
 
     async def load(self) -> Callable[[], bytes | str]:
-        response = await self._get()
+        response = await self._open()
         try:
             chunks = []
             while chunk := await self._take(response):
@@ -198,7 +192,7 @@ class TargetSource:
         return lambda: data
 
     async def stream(self) -> Callable[[], ObjectReader]:
-        self._response = await self._get()
+        self._response = await self._open()
         feed = Feed()
         self._pump = asyncio.create_task(self._feed(feed, self._response))
         return functools.partial(FeedReader, feed)
@@ -208,21 +202,23 @@ class TargetSource:
         if self._response is not None:
             self._response.close()
 
-    async def _get(self) -> Response:
-        response = await self._outbound.get(self._url)
+    async def _open(self) -> Response:
+        response = await self._get()
         if response.status == 200:
             return response
         try:
             reason = (await self._take(response))[:_ERROR_BODY_LIMIT].decode(errors="replace").strip()
         finally:
             response.close()
-        raise TargetAnswerError(response.status, f"the target answered {response.status} for {self._name!r}: {reason}")
+        raise TargetAnswerError(
+            response.status, f"{self._place} answered {response.status} for {self._name!r}: {reason}"
+        )
 
     async def _take(self, response: Response) -> bytes:
         try:
             return await response.take()
-        except (aiohttp.ClientError, OSError) as error:
-            raise TargetError(f"the target's answer for {self._name!r} broke off: {describe(error)}") from error
+        except FAILURES as error:
+            raise TargetError(f"the answer of {self._place} for {self._name!r} broke off: {describe(error)}") from error
 
     async def _feed(self, feed: Feed, response: Response) -> None:
         try:

@@ -18,7 +18,7 @@ from typing import Any
 
 from instore.errors import InstoreError, InvalidPipelineError, MalformedControlError
 from instore.protocol.control import CLOSE_FAILED, CLOSE_POLICY, close_reason, parse_control
-from instore.protocol.headers import DIRECT_PUT_LENGTH
+from instore.protocol.headers import DIRECT_PUT_LENGTH, WEBSOCKET_PATH
 from instore.protocol.pipeline import ends_at_target
 from instore.protocol.requests import ObjectRequest, Origin
 from instore.webserver.client import FAILURES
@@ -27,7 +27,6 @@ from instore.webserver.http import Scope, Send
 from instore.webserver.service import Service
 from instore.webserver.source import BytesSource, Receive, Source
 
-_PATH = "/ws"
 _AHEAD = 8  # objects under way beyond those that transform: on their way in, or to the next hop
 _BYTES_AHEAD = 64 << 20
 
@@ -47,8 +46,10 @@ class WebSocketDoor:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until it ends."""
         await receive()
-        if scope["path"] != _PATH:
-            await send({"type": "websocket.close", "code": CLOSE_POLICY, "reason": f"WebSocket is served at {_PATH}"})
+        if scope["path"] != WEBSOCKET_PATH:
+            await send(
+                {"type": "websocket.close", "code": CLOSE_POLICY, "reason": f"WebSocket is served at {WEBSOCKET_PATH}"}
+            )
             return
         await send({"type": "websocket.accept"})
         await _Connection(self._service, receive, send).run()

@@ -1,0 +1,134 @@
+"""What a person sees of a job: a bar on a terminal, a line now and then elsewhere, a line for each failure."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import rich.progress
+from rich.console import Console
+from rich.filesize import decimal
+from rich.text import Text
+
+from instore.target.folder import Fate
+from instore.target.job import Outcome
+from instore.target.printable import printable
+from instore.target.report import Report
+
+_BLINK = 0.1  # seconds between two changes of the bar
+_INTERVAL = 5.0  # seconds between two lines where there is no terminal
+
+
+class Progress:
+    """Watches one job, and tells of it on standard error.
+
+    Args:
+        report: gets every outcome, too.
+    """
+
+    def __init__(self, report: Report | None) -> None:
+        self._report = report
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._bar = rich.progress.Progress(
+            rich.progress.BarColumn(bar_width=10),
+            rich.progress.TextColumn("{task.completed:.0f}/{task.total:.0f}, {task.fields[more]}", markup=False),
+            rich.progress.TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._began = time.perf_counter()
+        self._todo = 0
+        self._refreshed = 0.0
+        self._finished = 0
+        self._received = 0
+        self._verdicts: Counter[str] = Counter()
+        self._bytes_in = self._bytes_out = 0
+
+    @property
+    def failed(self) -> int:
+        """How many objects failed."""
+        return self._verdicts["failed"]
+
+    @contextlib.contextmanager
+    def shown(self, todo: int) -> Iterator[None]:
+        """Show how the job gets on, while this context lasts.
+
+        Args:
+            todo: how many objects there are to do.
+        """
+        self._began = time.perf_counter()
+        self._todo = todo
+        if self._console.is_terminal:
+            with self._bar:
+                self._task = self._bar.add_task("", total=todo, more="starting workers")
+                yield
+                self._refresh()
+        else:
+            lines = asyncio.ensure_future(self._tell_now_and_then())
+            try:
+                yield
+            finally:
+                lines.cancel()
+
+    def settled(self, outcome: Outcome) -> None:
+        """Count it, report it, and say it if it failed or was skipped."""
+        self._verdicts[outcome.verdict] += 1
+        self._finished += outcome.item.fate is Fate.TODO
+        if outcome.verdict == "done":
+            self._bytes_in += outcome.item.size
+            self._bytes_out += outcome.result_bytes or 0
+        if self._report is not None:
+            self._report.add(outcome)
+        if outcome.error or outcome.item.reason:
+            self.noted(f"{outcome.verdict} {outcome.item.name}: {outcome.error or outcome.item.reason}")
+        self._refresh_now_and_then()
+
+    def received(self, size: int) -> None:
+        """Count bytes of results under way."""
+        self._received += size
+        self._refresh_now_and_then()
+
+    def noted(self, text: str) -> None:
+        """Say something, in one line."""
+        self._console.print(Text(printable(text)), soft_wrap=True)
+
+    def summary(self) -> dict[str, object]:
+        """The counts, as the report has them."""
+        return {
+            **{verdict.replace(" ", "_"): self._verdicts[verdict] for verdict in _VERDICTS},
+            "source_bytes": self._bytes_in,
+            "result_bytes": self._bytes_out,
+            "seconds": round(time.perf_counter() - self._began, 3),
+        }
+
+    def summary_line(self) -> str:
+        """The counts, for a person."""
+        seconds = time.perf_counter() - self._began
+        counts = ", ".join(f"{self._verdicts[verdict]} {verdict}" for verdict in _VERDICTS)
+        return (
+            f"{counts}; {decimal(self._bytes_in)} in, {decimal(self._bytes_out)} out; "
+            f"{seconds:.1f} s, {self._verdicts['done'] / seconds:.0f} objects/s"
+        )
+
+    def _refresh_now_and_then(self) -> None:
+        # As often as the eye can follow: the bar's own bookkeeping costs more than a small object's.
+        now = time.perf_counter()
+        if now - self._refreshed > _BLINK:
+            self._refreshed = now
+            self._refresh()
+
+    def _refresh(self) -> None:
+        if self._console.is_terminal and self._bar.tasks:
+            self._bar.update(self._task, completed=self._finished, more=self._more())
+
+    def _more(self) -> str:
+        rate = self._finished / (time.perf_counter() - self._began)
+        return f"{decimal(self._received)} out, {rate:.0f}/s, {self.failed} failed"
+
+    async def _tell_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            self.noted(f"{self._finished}/{self._todo} objects, {self._more()}")
+
+
+_VERDICTS = ("done", "already there", "skipped", "failed")

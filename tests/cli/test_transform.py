@@ -1,0 +1,277 @@
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from instore.target.folder import PARTIAL
+from tests.target.support import fill, tree
+
+TRANSFORM = """
+    import os, signal, time
+    from instore import ETLServer
+
+    class Upper(ETLServer):
+        def transform(self, data, path, etl_args):
+            name = os.path.basename(path)
+            if name.startswith("bad"):
+                raise ValueError(f"{name} is bad")
+            if name.startswith("killer"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if etl_args == "slowly":
+                time.sleep(0.05)
+            return data.upper()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AIS_TARGET_URL", raising=False)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    Path("upper.py").write_text(textwrap.dedent(TRANSFORM))
+    Path("src").mkdir()
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "instore", "transform", "upper.py", *arguments]
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate()
+    return process.returncode, out, err
+
+
+def transform(*arguments: str) -> tuple[int, str, str]:
+    return finish(start(*arguments))
+
+
+def shouted(names: list[str]) -> dict[str, bytes]:
+    return {name: f"object {name}".encode("utf-8", "surrogateescape").upper() for name in names}
+
+
+@contextlib.contextmanager
+def half_way(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that has written some of its results."""
+    process = start(*arguments)
+    while process.poll() is None and not any(path.is_file() for path in Path("dst").glob("x*")):
+        time.sleep(0.01)
+    yield process
+
+
+def test_a_folder_becomes_a_folder_of_results() -> None:
+    long = "/".join(["日" * 85] * 12)  # 20 KB once it is escaped for the wire
+    names = ["a.txt", "d/b c%41#?.txt", "d/new\nline", "bytes-\udcff", "n" * 255, long]
+    fill(Path("src"), names)
+    Path("src/empty").touch()
+    code, out, err = transform("src", "dst", "--workers", "2")
+    assert (code, out) == (0, ""), err
+    assert tree(Path("dst")) == {**shouted(names), "empty": b""}
+    assert "7 done, 0 already there, 0 skipped, 0 failed" in err
+    assert os.listdir("tmp") == []
+
+
+def test_options_choose_name_and_count() -> None:
+    fill(Path("src"), ["in/a.jpg", "in/b.gif", "out/c.jpg"])
+    options = ("--prefix", "in/", "--ext", "jpg:png", "--ext", "gif:webp", "--prepend", "p/q-", "--workers", "1")
+    code, _, err = transform("src", "dst", *options)
+    assert code == 0, err
+    assert set(tree(Path("dst"))) == {"p/q-in/a.png", "p/q-in/b.webp"}
+
+
+def test_a_folder_with_a_colon_in_its_path_is_a_folder() -> None:
+    fill(Path("at 12:30:00/src"), ["a"])
+    code, _, err = transform("at 12:30:00/src", "dst", "--workers", "1")
+    assert code == 0, err
+    assert tree(Path("dst")) == shouted(["a"])
+
+
+def test_without_continue_the_first_failure_stops_and_is_named() -> None:
+    fill(Path("src"), ["bad\n1", *(f"x{i}" for i in range(300))])
+    code, _, err = transform("src", "dst", "--workers", "1", "--args", "slowly")
+    assert code == 1
+    assert "failed bad\\n1: " in err
+    assert "is bad" in err
+    assert 0 < len(tree(Path("dst"))) + 1 < 300
+
+
+def test_with_continue_every_failure_is_listed_and_reported() -> None:
+    fill(Path("src"), ["a", "bad1", "d/bad2", "killer", "bytes-\udcff"])
+    Path("src/link").symlink_to("/etc/passwd")
+    code, _, err = transform("src", "dst", "--continue-on-error", "--workers", "1", "--report", "report.json")
+    assert code == 1
+    for text in (
+        "failed bad1: ",
+        "failed d/bad2: ",
+        "failed killer: the worker was killed by signal 9 (out of memory?) twice while transforming it; ",
+        "skipped link: a link that leads out of the source folder",
+        "2 done, 0 already there, 1 skipped, 3 failed",
+    ):
+        assert text in err
+    report = json.loads(Path("report.json").read_text())
+    by_name = {line["name"]: line for line in report["objects"]}
+    assert {name: line["outcome"] for name, line in by_name.items()} == {
+        "a": "done",
+        "bad1": "failed",
+        "bytes-\udcff": "done",
+        "d/bad2": "failed",
+        "killer": "failed",
+        "link": "skipped",
+    }
+    assert by_name["a"].pop("seconds") > 0
+    assert by_name["a"] == {
+        "name": "a", "outcome": "done", "error": None, "result": "a", "source_bytes": 8, "result_bytes": 8,
+    }  # fmt: skip
+    assert "bad1 is bad" in by_name["bad1"]["error"]
+    assert report["summary"].pop("seconds") > 0
+    assert report["summary"] == {
+        "ended": "complete", "done": 2, "already_there": 0, "skipped": 1, "failed": 3,
+        "source_bytes": 8 + 14, "result_bytes": 8 + 14,
+    }  # fmt: skip
+
+
+def test_a_stream_that_breaks_off_says_why_and_leaves_no_result() -> None:
+    Path("upper.py").write_text(
+        textwrap.dedent("""
+            from instore import ETLServer
+
+            class Breaks(ETLServer):
+                def transform_stream(self, reader, path, etl_args):
+                    for _ in range(100):
+                        yield b"x" * 65536
+                    raise ValueError("the ink ran dry")
+        """)
+    )
+    fill(Path("src"), ["a b"])
+    code, _, err = transform("src", "dst", "--workers", "1")
+    assert code == 1
+    assert "failed a b: the answer broke off after " in err
+    assert "; the worker's log says: " in err
+    assert "the ink ran dry" in err
+    assert tree(Path("dst")) == {}
+
+
+def test_a_dry_run_lists_and_does_nothing() -> None:
+    fill(Path("src"), ["a.jpg", "b.jpg", "new\nline-\udcff"])
+    fill(Path("dst"), ["b.png"])
+    Path("src/out").symlink_to("/etc/passwd")
+    code, out, err = transform("src", "dst", "--ext", "jpg:png", "--dry-run")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "to do: a.jpg -> a.png",
+        "already there: b.jpg -> b.png",
+        "to do: new\\nline-\\xff -> new\\nline-\\xff",
+        "skipped: out: a link that leads out of the source folder",
+        "2 to do, 1 already there, 1 skipped, 0 failed; 29 bytes to read",
+    ]
+    assert set(tree(Path("dst"))) == {"b.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("none", "dst"), "SRC none does not exist"),
+        (("src", "src/out"), "DST src/out lies inside SRC src"),
+        (("src", "dst", "--ext", "jpg"), "--ext jpg is malformed; expected OLD:NEW"),
+        (("src", "dst", "--ext", "jpg:png"), "a.jpg and a.png would both become a.png"),
+        (("src", "dst", "--prepend", "../x"), "--prepend ../x leads out of DST"),
+        (("src", "dst", "--report", "src/report"), "--report src/report lies inside SRC"),
+        (("src", "dst", "--report", "none/report"), "--report none/report can't be written: No such file"),
+        (("src", "dst", "--dry-run", "--report", "x"), "--dry-run does nothing that a --report could tell"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], sentence: str) -> None:
+    fill(Path("src"), ["a.jpg", "a.png"])
+    code, out, err = transform(*arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.startswith("instore: ")
+    assert err.count("\n") == 1
+    assert not any(Path(name).exists() for name in ("x", "x.partial"))
+
+
+def test_a_class_that_cannot_serve_says_so_itself() -> None:
+    Path("upper.py").write_text("from instore import ETLServer\nclass Empty(ETLServer): pass\n")
+    fill(Path("src"), ["a"])
+    code, _, err = transform("src", "dst", "--workers", "2")
+    assert code == 2
+    assert err.startswith("instore: ")
+    assert "overrides neither" in err
+    assert err.count("\n") == 1
+
+
+def test_a_second_command_on_the_same_destination_is_refused() -> None:
+    fill(Path("src"), ["a"])
+    Path("dst", PARTIAL).mkdir(parents=True)
+    with Path("dst", PARTIAL, "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, _, err = transform("src", "dst")
+    assert code == 2
+    assert "another command is writing to" in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_command_cleans_up_and_goes_on_from_there(number: signal.Signals, code: int) -> None:
+    names = [f"x{i:03}" for i in range(200)]
+    fill(Path("src"), names)
+    arguments = ("src", "dst", "--workers", "1", "--args", "slowly", "--report", "report.json")
+    with half_way(*arguments) as process:
+        process.send_signal(number)
+        returned, _, err = finish(process)
+    assert returned == code
+    done = tree(Path("dst"))
+    assert f"{len(done)} done, " in err
+    assert "the same command goes on from here" in err
+    assert shouted(list(done)) == done
+    report = json.loads(Path("report.json").read_text())
+    assert (report["summary"]["ended"], report["summary"]["done"]) == ("interrupted", len(done))
+    assert os.listdir("tmp") == []
+    code, _, err = transform("src", "dst", "--workers", "2")
+    assert code == 0, err
+    assert f"{200 - len(done)} done, {len(done)} already there" in err
+    assert tree(Path("dst")) == shouted(names)
+
+
+def test_a_killed_command_loses_nothing_and_redoes_nothing_that_was_whole() -> None:
+    names = [f"x{i:03}" for i in range(200)]
+    fill(Path("src"), names)
+    with half_way("src", "dst", "--workers", "2", "--args", "slowly") as process:
+        process.kill()
+        finish(process)
+    done = {path.name: path.stat() for path in Path("dst").glob("x*")}
+    assert 0 < len(done) < 200
+    assert {name: (Path("dst") / name).read_bytes() for name in done} == shouted(list(done))
+    code, _, err = transform("src", "dst", "--workers", "2")
+    assert code == 0, err
+    assert tree(Path("dst")) == shouted(names)
+    for name, state in done.items():
+        after = Path("dst", name).stat()
+        assert (after.st_ino, after.st_mtime_ns) == (state.st_ino, state.st_mtime_ns)
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    fill(Path("src"), ["a", "b", "bad"])
+    here, there = pty.openpty()
+    command = [sys.executable, "-m", "instore", "transform", "upper.py", "src", "dst", "--workers", "1"]
+    with subprocess.Popen([*command, "--continue-on-error"], stderr=there, env={**os.environ, "TERM": "xterm"}):
+        os.close(there)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux says that nobody writes there any more
+            while piece := os.read(here, 4096):
+                shown += piece
+    os.close(here)
+    assert b"3/3, " in shown
+    assert b"1 failed" in shown
