@@ -5,6 +5,7 @@ takes, multiplies the table.
 """
 
 import http.client
+import json
 import os
 import socket
 import struct
@@ -16,6 +17,11 @@ from enum import StrEnum, auto
 from typing import Protocol
 from urllib.parse import quote, quote_plus
 
+from websockets import frames
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.faults.transforms import made_of
 from tests.support.servers import Server
 
 _HANG = 30.0  # seconds until an exchange is given up as hung; no measurement
@@ -29,10 +35,6 @@ class Source(StrEnum):
     CHUNKED = "chunked"
     FILE = "file"
     PULL = "pull"
-
-    @property
-    def replayable(self) -> bool:
-        return self in (Source.FILE, Source.PULL)
 
 
 class Kind(StrEnum):
@@ -107,7 +109,7 @@ class Conclusion:
 
     Attributes:
         kind: what it takes it for.
-        status: HTTP status; 0 when there was none.
+        status: HTTP status; 0 when the answer broke; None where the door has none.
         body: the object, or the error's text.
         length: `Ais-Direct-Put-Length`; None when it is absent.
         retry: the value of `Ais-Etl-Retry-Reason`; empty when it is absent.
@@ -115,7 +117,7 @@ class Conclusion:
     """
 
     kind: Kind
-    status: int = 0
+    status: int | None = 0
     body: bytes = b""
     length: str | None = None
     retry: str = ""
@@ -133,6 +135,9 @@ class Door(Protocol):
     name: str
     sources: tuple[Source, ...]
 
+    def replayable(self, source: Source) -> bool:
+        """Whether a server can make a streamed result of that source again."""
+
     def ask(self, server: Server, order: Order) -> Conclusion:
         """Send the object and conclude from the answer."""
 
@@ -141,9 +146,12 @@ class HttpDoor:
     """`PUT` (hpush) or `GET` (hpull)."""
 
     def __init__(self, method: str, sources: tuple[Source, ...]) -> None:
-        self.name = method.lower()
+        self.name: str = method.lower()
         self.sources = sources
         self._method = method
+
+    def replayable(self, source: Source) -> bool:
+        return source in (Source.FILE, Source.PULL)
 
     def ask(self, server: Server, order: Order) -> Conclusion:
         with socket.create_connection((server.host, server.port), _HANG) as connection:
@@ -249,6 +257,72 @@ def _conclude(connection: socket.socket) -> Conclusion:
 
 _KINDS = {200: Kind.CONTENT, 202: Kind.CONTENT, 204: Kind.DELIVERED}
 
-PUT = HttpDoor("PUT", (Source.BODY, Source.CHUNKED, Source.FILE))
-GET = HttpDoor("GET", (Source.FILE, Source.PULL))
-DOORS: tuple[Door, ...] = (PUT, GET)
+
+class WebSocketDoor:
+    """One object on a connection, and another one right behind it that has to come out right or fail loudly."""
+
+    name: str = "ws"
+    sources: tuple[Source, ...] = (Source.BODY, Source.FILE)
+    _behind = b"the object behind it"
+
+    def replayable(self, source: Source) -> bool:
+        return True
+
+    def ask(self, server: Server, order: Order) -> Conclusion:
+        uri = f"ws://{server.host}:{server.port}/ws"
+        with connect(uri, max_size=None, compression=None, ping_interval=None, close_timeout=_HANG) as connection:
+            try:
+                self._send(connection, order)
+                if order.client.then is not None:
+                    return _leave(connection, order.client)
+                self._send(connection, Order(f"behind-{order.name}", Source.BODY, self._behind))
+                conclusion = _taken(connection.recv(_HANG), order.pipeline)
+                if connection.recv(_HANG) != made_of(self._behind):
+                    raise AssertionError("the object behind it came out wrong")
+            except ConnectionClosed as closed:
+                return _failed(closed)
+            except TimeoutError as error:
+                raise AssertionError("the server hangs") from error
+            return conclusion
+
+    def _send(self, connection: ClientConnection, order: Order) -> None:
+        name = f"bucket/{order.name}"
+        fqn = quote(order.fqn, safe="@")
+        fields = {"path": name, "fqn": fqn, "etl_args": order.etl_args, "pipeline": order.pipeline}
+        connection.send(json.dumps({key: value for key, value in fields.items() if value}).encode())
+        if order.source is Source.FILE:
+            return
+        if order.client.sends is None:
+            connection.send(order.data)
+            return
+        frame = frames.Frame(frames.Opcode.BINARY, _sent(order), fin=False)
+        connection.socket.sendall(frame.serialize(mask=True))
+
+
+def _taken(message: str | bytes, pipeline: str) -> Conclusion:
+    """What a target makes of a message (protocol section 6)."""
+    if isinstance(message, str):
+        return Conclusion(Kind.DELIVERED, None, length=message)
+    ends_at_target = "/ais" in pipeline.rpartition(",")[2]
+    return Conclusion(Kind.ERROR if ends_at_target else Kind.CONTENT, None, message)
+
+
+def _failed(closed: ConnectionClosed) -> Conclusion:
+    if closed.rcvd is None or closed.rcvd.code != 1011:
+        raise AssertionError(f"the connection was closed otherwise than with 1011: {closed}")
+    return Conclusion(Kind.ERROR, None, closed.rcvd.reason.encode())
+
+
+def _leave(connection: ClientConnection, client: Client) -> Conclusion:
+    if client.until:
+        wait_until(lambda: os.path.exists(client.until), f"{client.until} is there")
+    if client.then is Leave.RESET:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.socket.close()
+    return Conclusion(Kind.LEFT)
+
+
+PUT: Door = HttpDoor("PUT", (Source.BODY, Source.CHUNKED, Source.FILE))
+GET: Door = HttpDoor("GET", (Source.FILE, Source.PULL))
+WS: Door = WebSocketDoor()
+DOORS = (PUT, GET, WS)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum, auto
 
-from tests.faults.doors import DOORS, Client, Door, Leave, Source
+from tests.faults.doors import DOORS, WS, Client, Door, Leave, Source
 from tests.faults.transforms import MIDWAY, Mode, Shape
 from tests.support.peers import Behaviour, End, Say
 
@@ -357,7 +357,7 @@ def _of_next(fault: NextFault, row: Row) -> Expected:
 
 
 def _must_be_replayed(row: Row) -> bool:
-    return row.shape.streamed and not row.source.replayable
+    return row.shape.streamed and not row.door.replayable(row.source)
 
 
 def _exhausted(row: Row) -> Expected:
@@ -508,6 +508,12 @@ _CLIENT_FAULTS: dict[str, tuple[Must, Client]] = {
     "client_resets_after_body": (Must.BE_SAFE, Client(then=Leave.RESET)),
     "client_leaves_while_reading": (Must.BE_SAFE, Client(then=Leave.RESET, reads=20)),
 }
+_WEBSOCKET_FAULTS = (
+    "client_closes_mid_body",
+    "client_resets_mid_body",
+    "client_closes_after_body",
+    "client_resets_after_body",
+)
 _CHUNK_FAULTS: dict[str, tuple[Must, Client]] = {
     "client_sends_a_bad_chunk": (Must.FAIL, Client(garbage=b"never\r\n", sends=_HALF, then=Leave.HALF_CLOSE)),
 }
@@ -519,6 +525,9 @@ _LENGTH_FAULTS: dict[str, tuple[Must, Client]] = {
 def _clients() -> Iterator[Row]:
     hops = (Hop.NONE, Hop.TARGET, Hop.STAGE_TARGET)
     for row in _rows(tuple(Shape), hops, BODIES):
+        if row.door is WS:
+            yield from _websocket_clients(row)
+            continue
         faults = _CLIENT_FAULTS | (_CHUNK_FAULTS if row.source is Source.CHUNKED else _LENGTH_FAULTS)
         for name, (must, client) in faults.items():
             for size in _BOTH:
@@ -529,6 +538,13 @@ def _clients() -> Iterator[Row]:
         client = Client(then=Leave.CLOSE)
         expected = Expected(Must.BE_SAFE)
         yield replace(row, fault="client_leaves_meanwhile", mode=Mode.WAITS, client=client, expected=expected)
+
+
+def _websocket_clients(row: Row) -> Iterator[Row]:
+    for name in _WEBSOCKET_FAULTS:
+        must, client = _CLIENT_FAULTS[name]
+        for size in _BOTH:
+            yield replace(row, fault=name, size=size, client=client, expected=Expected(must))
 
 
 # A file that is not what it should be.
