@@ -294,8 +294,12 @@ class WebSocketDoor:
             return
         if order.client.sends is None:
             connection.send(order.data)
-            return
-        frame = frames.Frame(frames.Opcode.BINARY, _sent(order), fin=False)
+        elif order.client.sends:
+            self._send_part(connection, _sent(order))
+
+    def _send_part(self, connection: ClientConnection, part: bytes) -> None:
+        """The first fragment of a message that has no last one."""
+        frame = frames.Frame(frames.Opcode.BINARY, part, fin=False)
         connection.socket.sendall(frame.serialize(mask=True))
 
 
@@ -317,6 +321,7 @@ def _leave(connection: ClientConnection, client: Client) -> Conclusion:
     if client.until:
         wait_until(lambda: os.path.exists(client.until), f"{client.until} is there")
     if client.then is Leave.RESET:
+        connection.ping().wait(_HANG)  # a reset may overtake what nobody has read
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.socket.close()
     return Conclusion(Kind.LEFT)
