@@ -79,6 +79,7 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str) -> None
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,

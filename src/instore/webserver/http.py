@@ -38,6 +38,7 @@ class HTTPDoor:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._timeout = service.environment.timeout
+        self._watch = Watch()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request.
@@ -82,11 +83,11 @@ class HTTPDoor:
     async def _exchange(self, request: ObjectRequest, receive: Receive, answer: "Answer") -> None:
         source = self._source(request, receive)
         exchange = self._service.exchange(request, source)
-        watch = Watch(receive, source, exchange.production)
+        watched = self._watch.begin(receive, source, exchange.production)
         try:
             await answer.give(await exchange.begin())
         finally:
-            watch.stop()
+            self._watch.end(watched)
             await exchange.end()
 
     def _source(self, request: ObjectRequest, receive: Receive) -> Source:

@@ -18,6 +18,7 @@ from instore.errors import ETLDirectPutTransientError, InstoreError, InvalidPipe
 from instore.protocol.requests import ObjectRequest
 from instore.webserver.base_etl_server import ETLServer
 from instore.webserver.handoff import Spool
+from instore.webserver.pool import Pool
 from instore.webserver.reader import ObjectReader, ThreadedReader
 
 _BATCH_BYTES = 1 << 18
@@ -33,7 +34,7 @@ class Transforms:
 
     def __init__(self, server: ETLServer) -> None:
         self._server = server
-        self._pool = ThreadPoolExecutor(server.concurrency, thread_name_prefix="transform")
+        self._pool = Pool(server.concurrency, "transform")
         self._asynchronous = inspect.isasyncgenfunction(server.transform_stream)
         self._user_loop: _UserLoop | None = None
         self._lock = threading.Lock()
@@ -45,7 +46,7 @@ class Transforms:
             A future of the result, which raises `TransformError` when the transform raised or returned something that
             is not bytes, and whatever `load` raised. It can be cancelled while the transform has not begun.
         """
-        return asyncio.get_running_loop().run_in_executor(self._pool, self._run, request, load)
+        return self._pool.submit(self._run, request, load)
 
     def start_stream(
         self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: Spool
@@ -55,11 +56,11 @@ class Transforms:
         Returns:
             A future that can be cancelled while the transform has not begun.
         """
-        return asyncio.get_running_loop().run_in_executor(self._pool, self._stream, request, open_reader, spool)
+        return self._pool.submit(self._stream, request, open_reader, spool)
 
     def close(self) -> None:
         """Take no more transforms; those that run are left to end."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
         if self._user_loop is not None:
             self._user_loop.stop()
 

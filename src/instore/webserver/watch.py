@@ -1,43 +1,63 @@
 """Noticing that whoever asked has left, without a cost for the many requests that are over at once."""
 
 import asyncio
+from typing import Any
 
 from instore.webserver.production import Production
 from instore.webserver.source import Receive, Source
 
-_LOOK_AFTER = 1.0
+_INTERVAL = 1.0
 
 
 class Watch:
-    """Abandons a production when its client leaves.
+    """Abandons productions whose clients have left.
 
-    A request is looked at once it is a second old, and only when its source no longer needs the request's channel:
-    up to then the source itself notices.
+    While there are requests, they are looked at once a second. One that was there at the last look too is old enough to
+    be worth a task that waits for its client's end; but only when its source no longer needs the request's channel: up
+    to then the source itself notices.
     """
 
-    __slots__ = ("_loop", "_production", "_receive", "_source", "_task", "_timer")
+    def __init__(self) -> None:
+        self._watched: dict[_Watched, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, receive: Receive, source: Source, production: Production) -> None:
-        self._receive = receive
-        self._source = source
-        self._production = production
-        self._task: asyncio.Task[None] | None = None
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(_LOOK_AFTER, self._look)
+    def begin(self, receive: Receive, source: Source, production: Production) -> "_Watched":
+        """Watch a request until `end`."""
+        watched = _Watched(receive, source, production)
+        self._watched[watched] = None
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_INTERVAL, self._look)
+        return watched
 
-    def stop(self) -> None:
+    def end(self, watched: "_Watched") -> None:
         """The request is over."""
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        del self._watched[watched]
+        if watched.task is not None:
+            watched.task.cancel()
 
     def _look(self) -> None:
-        if self._source.consumed:
-            self._task = self._loop.create_task(self._wait())
-        else:
-            self._timer = self._loop.call_later(_LOOK_AFTER, self._look)
+        loop = asyncio.get_running_loop()
+        for watched in self._watched:
+            if watched.seen and watched.task is None and watched.source.consumed:
+                watched.task = loop.create_task(watched.wait())
+            watched.seen = True
+        self._timer = loop.call_later(_INTERVAL, self._look) if self._watched else None
 
-    async def _wait(self) -> None:
+
+class _Watched:
+    """One request that is watched."""
+
+    __slots__ = ("_production", "_receive", "seen", "source", "task")
+
+    def __init__(self, receive: Receive, source: Source, production: Production) -> None:
+        self.source = source
+        self.seen = False
+        self.task: asyncio.Task[Any] | None = None
+        self._receive = receive
+        self._production = production
+
+    async def wait(self) -> None:
+        """Wait for the client's end."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._production.abandon()

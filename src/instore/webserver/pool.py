@@ -1,0 +1,78 @@
+"""Threads for the user's code, with a cheap way there and back.
+
+The standard library's pool wakes the event loop once for each result, under several locks. Here results gather while
+the loop is busy and come over together, so that under load a change of threads is shared by many small transforms.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+
+class Pool:
+    """A fixed number of threads that call functions in the order in which they were submitted.
+
+    Args:
+        size: number of threads; started by the first submission.
+        name: of the threads.
+    """
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._name = name
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._jobs: SimpleQueue[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
+        self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._announced = False
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
+        """Have `function(*args)` called in a thread.
+
+        Returns:
+            A future on the running loop. Cancelled before the call begins, it prevents the call; later, it drops its
+            result.
+        """
+        if self._loop is None:
+            self._start(asyncio.get_running_loop())
+        future = self._loop.create_future()  # type: ignore[union-attr]
+        self._jobs.put((future, function, args))
+        return future
+
+    def close(self) -> None:
+        """Let the threads end after what is submitted."""
+        for _ in range(self._size):
+            self._jobs.put(None)
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        for number in range(self._size):
+            threading.Thread(target=self._work, args=(loop,), name=f"{self._name}-{number}", daemon=True).start()
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, function, args = job
+            if future.cancelled():
+                continue
+            try:
+                self._done.append((future, function(*args), None))
+            except BaseException as error:
+                self._done.append((future, None, error))
+            del job, future, function, args  # an idle thread keeps no object alive
+            # The loop lowers the flag before it takes results: one that comes later raises it again.
+            if not self._announced and not loop.is_closed():
+                self._announced = True
+                loop.call_soon_threadsafe(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._announced = False
+        while self._done:
+            future, result, error = self._done.popleft()
+            if future.cancelled():
+                continue
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
