@@ -12,7 +12,7 @@ from instore.errors import DirectPutError, ETLDirectPutTransientError
 from instore.protocol.answers import Verdict, judge
 from instore.protocol.environment import Environment
 from instore.protocol.headers import DIRECT_PUT_LENGTH, NODE_URL, RETRY_REASON
-from instore.protocol.pipeline import direct_put_url, ends_at_target, hop_of
+from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of
 from instore.protocol.requests import ObjectRequest
 from instore.webserver.client import FAILURES, Outbound, Response, TransientError, describe
 from instore.webserver.output import Output
@@ -103,7 +103,8 @@ async def _reply(request: ObjectRequest, output: Output, response: Response) -> 
         raise TransientError(describe(error)) from error
     hop = hop_of(request.next_url)
     verdict = judge(hop, response.status, bool(body.first))
-    if verdict is Verdict.DELIVERED and response.upload is not None and not response.upload.complete:
+    stored = verdict in (Verdict.DELIVERED, Verdict.PASSED_ON) and hop is Hop.TARGET
+    if stored and response.upload is not None and not response.upload.complete:
         verdict = Verdict.UNEXPECTED  # nobody can have stored what was not sent
     if verdict is Verdict.PASSED_ON and not ends_at_target(request.next_url, request.pipeline):
         verdict = Verdict.UNEXPECTED  # nobody was asked to store it
