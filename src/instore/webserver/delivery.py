@@ -75,7 +75,7 @@ class Delivery:
         while True:
             try:
                 output = await production.begin()
-                return await self._attempt(request, url, output, headers)
+                return self._without_secrets(await self._attempt(request, url, output, headers))
             except TransientError as error:
                 if not production.replayable:
                     raise ETLDirectPutTransientError(request.next_url, error, bail_without_local_retry=True) from error
@@ -86,6 +86,13 @@ class Delivery:
             await production.end()
             await asyncio.sleep(backoff(attempt))
             attempt += 1
+
+    def _without_secrets(self, reply: Reply) -> Reply:
+        """A failure's text is the next hop's own, and a target may well quote the URL that it was asked."""
+        if reply.status >= 400:
+            text = reply.output.first.decode(errors="surrogateescape")
+            reply.output.first = self._environment.redact(text).encode(errors="surrogateescape")
+        return reply
 
     async def _attempt(self, request: ObjectRequest, url: str, output: Output, headers: dict[str, str]) -> Reply:
         response = await self._outbound.put(url, output, headers)
