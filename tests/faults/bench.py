@@ -65,7 +65,7 @@ class Bench:
 
     def run(self, row: Row) -> Happened:
         """Do what the row says, up to where nothing is under way any more."""
-        server, order = self._server(row.shape, row.variant), self._order(row)
+        server, order = self.server(row.shape, row.variant), self._order(row)
         self._instruct_peer(row, order.name)
         if row.port is Port.OWN:
             PUT.ask(server, replace(order, name=f"warm-{order.name}", source=Source.BODY))
@@ -77,7 +77,8 @@ class Bench:
         self.peer.settled(order.name)
         return Happened(conclusion, server, order.name, self.peer)
 
-    def _server(self, shape: Shape, variant: Variant, behind: bool = False) -> Server:
+    def server(self, shape: Shape, variant: Variant, behind: bool = False) -> Server:
+        """The server of that class and environment, started if need be; `behind` is another one, for a chain."""
         key = (shape, variant, behind)
         if key not in self._servers:
             url = self.peer.target_url
@@ -132,7 +133,7 @@ class Bench:
             case Hop.STAGE_TARGET:
                 return f"http://127.0.0.1:{port},{target}"
             case Hop.SERVER_TARGET:
-                return f"{self._server(row.shape, Variant.PLAIN, behind=True).url},{target}"
+                return f"{self.server(row.shape, Variant.PLAIN, behind=True).url},{target}"
 
     def _instruct_peer(self, row: Row, name: str) -> None:
         if row.source is Source.PULL:

@@ -234,8 +234,8 @@ def _status(status: int, headers: tuple[tuple[str, str], ...] = (), body: bytes 
 
 _NEXT_FAULTS: dict[str, NextFault] = {
     "late": NextFault(Class.HARMLESS, Behaviour(delay=0.1)),
-    "closes_after": NextFault(Class.HARMLESS, _does(End.CLOSE, Say())),
-    "resets_after": NextFault(Class.DOUBTFUL, _does(End.RESET, Say())),
+    "closes_after": NextFault(Class.HARMLESS, _does(End.CLOSE, Say()), port=Port.OWN),
+    "resets_after": NextFault(Class.DOUBTFUL, _does(End.RESET, Say()), port=Port.OWN),
     "answers_in_chunks": NextFault(Class.HARMLESS, Behaviour(say=Say(chunked=True)), sizes=_BOTH),
     "answers_while_reading": NextFault(Class.HARMLESS, Behaviour(while_reading=True), (Hop.STAGE,), _BOTH),
     "answers_empty": NextFault(Class.HARMLESS, Behaviour(say=Say(body=b"")), (Hop.STAGE,)),
@@ -325,7 +325,9 @@ _NEXT_FAULTS: dict[str, NextFault] = {
     "answers_202": NextFault(Class.HARMLESS, Behaviour(say=Say(202, b"accepted")), (Hop.STAGE,)),
     "answers_500_short": NextFault(Class.TRANSIENT, _does(End.CLOSE, Say(500, WHY, extra=10))),
     "answers_500_early": NextFault(Class.PASSED_ON, Behaviour(read=0, say=Say(500, WHY), reads_on=True), sizes=_BOTH),
-    "answers_500_early_and_closes": NextFault(Class.BROKEN, _does(End.CLOSE, Say(500, WHY), 0), sizes=_BOTH),
+    "answers_500_early_and_closes": NextFault(
+        Class.BROKEN, _does(End.CLOSE, Say(500, WHY), 0), sizes=_BOTH, port=Port.OWN
+    ),
 }
 
 
@@ -463,7 +465,8 @@ def _refused_with(status: int) -> PullFault:
 _PULL_FAULTS: dict[str, PullFault] = {
     "pull_late": PullFault(Behaviour(delay=0.1), Must.SUCCEED),
     "pull_in_chunks": PullFault(Behaviour(say=Say(chunked=True)), Must.SUCCEED, sizes=SIZES),
-    "pull_and_close": PullFault(_does(End.CLOSE, Say()), Must.SUCCEED, sizes=SIZES),
+    # What is closed may be taken for the put that follows: a retry puts that right.
+    "pull_and_close": PullFault(_does(End.CLOSE, Say()), Must.SUCCEED, sizes=SIZES, variant=Variant.RETRIES),
     "pull_refused": PullFault(None, variant=Variant.ORPHAN),
     "pull_reset": PullFault(_does(End.RESET)),
     "pull_closed": PullFault(_does(End.CLOSE)),

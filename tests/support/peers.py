@@ -20,7 +20,8 @@ from urllib.parse import unquote
 from tests.support.servers import TARGET_PATH
 
 STAGE_PREFIX = b"stage:"
-_HANG = 30.0  # seconds until a connection or a wait is given up as hung; no measurement
+_HANG = 30.0  # seconds until a wait is given up as hung; no measurement
+_IDLE = 300.0  # seconds that a connection may wait for its next request: longer than any client keeps it
 _PIECE = 1 << 16
 
 
@@ -229,7 +230,7 @@ class Peer:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.settimeout(_HANG)
+        connection.settimeout(_IDLE)
         end, served = End.KEEP, 0
         with connection.makefile("rb") as stream:
             while end is End.KEEP:
