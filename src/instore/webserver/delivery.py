@@ -39,10 +39,10 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     response: Response | None = None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Release the connection that the body comes from."""
         if self.response is not None:
-            self.response.close()
+            await self.response.close()
 
 
 class Delivery:
@@ -99,7 +99,7 @@ class Delivery:
         try:
             return await _reply(request, output, response)
         except BaseException:
-            response.close()
+            await response.close()
             raise
 
 
@@ -110,8 +110,7 @@ async def _reply(request: ObjectRequest, output: Output, response: Response) -> 
         raise TransientError(describe(error)) from error
     hop = hop_of(request.next_url)
     verdict = judge(hop, response.status, bool(body.first))
-    stored = verdict in (Verdict.DELIVERED, Verdict.PASSED_ON) and hop is Hop.TARGET
-    if stored and response.upload is not None and not response.upload.complete:
+    if verdict in (Verdict.DELIVERED, Verdict.PASSED_ON) and hop is Hop.TARGET and response.early:
         verdict = Verdict.UNEXPECTED  # nobody can have stored what was not sent
     if verdict is Verdict.PASSED_ON and not ends_at_target(request.next_url, request.pipeline):
         verdict = Verdict.UNEXPECTED  # nobody was asked to store it
@@ -122,7 +121,7 @@ async def _reply(request: ObjectRequest, output: Output, response: Response) -> 
         case Verdict.PASSED_ON:
             return Reply(204, body, headers=_forwarded(response, DIRECT_PUT_LENGTH), response=response)
         case Verdict.CONTENT | Verdict.FAILED:
-            content_type = response.headers.get("Content-Type", "")
+            content_type = response.headers.get("content-type", "")
             return Reply(response.status, body, content_type, _forwarded(response, RETRY_REASON), response)
         case Verdict.UNEXPECTED:
             raise DirectPutError(
@@ -132,7 +131,8 @@ async def _reply(request: ObjectRequest, output: Output, response: Response) -> 
 
 
 def _forwarded(response: Response, name: str) -> dict[str, str]:
-    return {name: response.headers[name]} if name in response.headers else {}
+    value = response.headers.get(name.lower())
+    return {} if value is None else {name: value}
 
 
 def backoff(attempt: int) -> float:
