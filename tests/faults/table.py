@@ -207,7 +207,6 @@ class NextFault:
 
 _BOTH = (1000, BIG)
 _TWO_SOURCES = (Source.BODY, Source.FILE)
-_STAGES = (Hop.STAGE, Hop.STAGE_TARGET)
 _REASON = (("Ais-Etl-Retry-Reason", "direct-put-transient"),)
 _ELSEWHERE = (("Location", "http://127.0.0.1:9/elsewhere"),)
 WHY = b"no space left on the device"
@@ -219,7 +218,8 @@ def _does(end: End = End.KEEP, say: Say | None = None, read: int | None = None) 
 
 def _stalls(behaviour: Behaviour, size: int = 1000) -> NextFault:
     stalled = replace(behaviour, end=End.STALL)
-    return NextFault(Class.TRANSIENT, stalled, sizes=(size,), variant=Variant.HASTY, sources=_TWO_SOURCES)
+    hops = (Hop.TARGET, Hop.STAGE)
+    return NextFault(Class.TRANSIENT, stalled, hops, (size,), variant=Variant.HASTY, sources=_TWO_SOURCES)
 
 
 def _stale(behaviour: Behaviour) -> NextFault:
@@ -295,7 +295,7 @@ _NEXT_FAULTS: dict[str, NextFault] = {
     "stalls_mid_body": _stalls(_does(read=MIDWAY), HUGE),
     "stalls_unanswered": _stalls(_does()),
     "stalls_mid_headers": _stalls(_does(say=Say(raw=b"HTTP/1.1 200 OK\r\n"))),
-    "stalls_mid_answer": replace(_stalls(_does(say=Say(extra=10))), hops=(Hop.TARGET, Hop.STAGE)),
+    "stalls_mid_answer": _stalls(_does(say=Say(extra=10))),
     "stalls_late_in_answer": NextFault(
         Class.BROKEN,
         _does(End.STALL, Say(cut=2 * MIDWAY)),
