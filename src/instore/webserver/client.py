@@ -21,6 +21,10 @@ _URL = re.compile(r"(https?)://([^/?#\s]+)([!-~]*)")
 FAILURES = (OSError,)  # what an exchange can fail with: lost connections, broken framing, time-outs
 
 
+class _UnaskableError(Exception):
+    """A URL that can't stand in a request."""
+
+
 class TransientError(Exception):
     """A PUT failed in a way that may pass; the cause says how."""
 
@@ -102,7 +106,7 @@ class Outbound:
         """
         try:
             connection = await self._exchange("GET", url, {}, b"")
-        except ValueError as error:
+        except _UnaskableError as error:
             raise InvalidRequestError(f"{place} is not a URL that can be asked: {error}") from error
         except FAILURES as error:
             raise TargetError(f"can't reach {place}: {describe(error)}") from error
@@ -120,7 +124,7 @@ class Outbound:
             if output.length is not None and output.length <= _ONE_WRITE:
                 return Response(await self._exchange("PUT", url, headers, output.first), self._batch)
             return await self._upload(url, headers, output)
-        except ValueError as error:
+        except _UnaskableError as error:
             raise InvalidPipelineError(f"the pipeline entry is not a URL that can be asked: {error}") from error
         except FAILURES as error:
             raise TransientError(describe(error)) from error
@@ -261,13 +265,17 @@ def _split(url: str) -> tuple[Origin, str]:
     """Origin, and path with query.
 
     Raises:
-        ValueError: not a URL that can stand in a request line.
+        _UnaskableError: not a URL that can stand in a request line.
     """
     match = _URL.fullmatch(url)
     if match is None:
-        raise ValueError("expected http://HOST:PORT/PATH in ASCII")
+        raise _UnaskableError("expected http://HOST:PORT/PATH in ASCII")
     target = match[3].partition("#")[0]
-    return parse_origin(match[1], match[2]), target if target.startswith("/") else "/" + target
+    try:
+        origin = parse_origin(match[1], match[2])
+    except ValueError as error:
+        raise _UnaskableError(str(error)) from error
+    return origin, target if target.startswith("/") else "/" + target
 
 
 def describe(error: BaseException) -> str:
