@@ -12,7 +12,7 @@ from instore.errors import DirectPutError, ETLDirectPutTransientError
 from instore.protocol.answers import Verdict, judge
 from instore.protocol.environment import Environment
 from instore.protocol.headers import DIRECT_PUT_LENGTH, NODE_URL, RETRY_REASON
-from instore.protocol.pipeline import direct_put_url, ends_at_target, hop_of
+from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of
 from instore.protocol.requests import ObjectRequest
 from instore.webserver.client import FAILURES, Outbound, Response, TransientError, describe
 from instore.webserver.output import Output
@@ -75,7 +75,7 @@ class Delivery:
         while True:
             try:
                 output = await production.begin()
-                return await self._attempt(request, url, output, headers)
+                return self._without_secrets(await self._attempt(request, url, output, headers))
             except TransientError as error:
                 if not production.replayable:
                     raise ETLDirectPutTransientError(request.next_url, error, bail_without_local_retry=True) from error
@@ -86,6 +86,13 @@ class Delivery:
             await production.end()
             await asyncio.sleep(backoff(attempt))
             attempt += 1
+
+    def _without_secrets(self, reply: Reply) -> Reply:
+        """A failure's text is the next hop's own, and a target may well quote the URL that it was asked."""
+        if reply.status >= 400:
+            text = reply.output.first.decode(errors="surrogateescape")
+            reply.output.first = self._environment.redact(text).encode(errors="surrogateescape")
+        return reply
 
     async def _attempt(self, request: ObjectRequest, url: str, output: Output, headers: dict[str, str]) -> Reply:
         response = await self._outbound.put(url, output, headers)
@@ -103,7 +110,7 @@ async def _reply(request: ObjectRequest, output: Output, response: Response) -> 
         raise TransientError(describe(error)) from error
     hop = hop_of(request.next_url)
     verdict = judge(hop, response.status, bool(body.first))
-    if verdict is Verdict.DELIVERED and response.early:
+    if verdict in (Verdict.DELIVERED, Verdict.PASSED_ON) and hop is Hop.TARGET and response.early:
         verdict = Verdict.UNEXPECTED  # nobody can have stored what was not sent
     if verdict is Verdict.PASSED_ON and not ends_at_target(request.next_url, request.pipeline):
         verdict = Verdict.UNEXPECTED  # nobody was asked to store it
