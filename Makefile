@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup test soak lint format demo bench bench-quick clean
+.PHONY: help setup test coverage soak lint format demo bench bench-quick clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is
@@ -18,8 +18,11 @@ $(READY): pyproject.toml src/instore/__init__.py
 	@touch $@
 
 test: $(READY)  ## run the tests
-	$(BIN)/coverage erase
 	$(BIN)/pytest -n 4 $(TESTS)
+
+coverage: $(READY)  ## every line of the protocol is run by its own tests
+	$(BIN)/coverage run -m pytest -q tests/protocol
+	$(BIN)/coverage report
 
 soak: $(READY)  ## run the tests that are too large for every day
 	$(BIN)/pytest -m soak -s
@@ -38,6 +41,9 @@ lint: $(READY)  ## type checker, linter and formatter, without changing anything
 format: $(READY)  ## put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+demo: $(READY)  ## make thumbnails of a folder of photographs, and a picture of what came out
+	$(BIN)/python -m demo.run
 
 clean:  ## remove what the targets above made
 	rm -rf .venv .bench demo-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

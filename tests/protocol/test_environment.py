@@ -15,6 +15,7 @@ URL = f"http://10.0.0.8:51081{PATH}"
 TOKEN = "eyJhbGciOiJI.eyJzdWIi+/=.sig"
 
 FLAGS = {
+    "INSTORE_DOWNLOAD_LOCAL": "download_local",
     "DIRECT_PUT": "direct_put",
     "ETL_DIRECT_FQN": "direct_fqn",
     "AIS_SKIP_VERIFY_CRT": "skip_verify",
@@ -28,6 +29,7 @@ NUMBERS = {
     "MAX_CONN": ("max_conn", 256, "1"),
     "KEEPALIVE_EXPIRY": ("keepalive_expiry", 30.0, "0"),
     "INSTORE_TIMEOUT": ("timeout", 300.0, "0.001"),
+    "INSTORE_MAX_MESSAGE": ("max_message", 1 << 30, "1"),
 }
 VARIABLES = [*FLAGS, *TEXTS, *NUMBERS, "INSTORE_FILE_ROOTS"]
 

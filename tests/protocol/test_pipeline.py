@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from instore.errors import InvalidPipelineError
 from instore.protocol.names import escape_query, escape_segment, unescape, unescape_query
-from instore.protocol.pipeline import Hop, direct_put_url, hop_of, parse_pipeline
+from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of, parse_pipeline
 from tests.protocol.wire import names, texts
 
 TARGET = "http://10.0.0.8:51081/v1/etl/_object/my-etl/s3cr3t"
@@ -194,3 +194,19 @@ def test_any_text_is_a_url_or_refused(text: str) -> None:
     except InvalidPipelineError:
         return
     assert url.startswith("http://")
+
+
+@pytest.mark.parametrize(
+    ("first", "rest", "at_target"),
+    [
+        ("", "", False),
+        ("http://a:1", "", False),
+        ("http://a:1/", "", False),
+        ("http://a:1/x", "", True),
+        ("http://a:1/x", "http://b:2", False),
+        ("http://a:1", "http://b:2,http://c:3/ais%2Fx?uuid=1", True),
+        ("http://a:1", "http://b:2/x , http://c:3", False),
+    ],
+)
+def test_the_last_entry_tells_whether_a_pipeline_ends_at_a_target(first: str, rest: str, at_target: bool) -> None:
+    assert ends_at_target(first, rest) is at_target

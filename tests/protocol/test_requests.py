@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from instore.errors import InstoreError, InvalidPipelineError, InvalidRequestError
 from instore.protocol.names import escape_fqn, escape_path, escape_query, escape_segment
 from instore.protocol.pipeline import direct_put_url
-from instore.protocol.requests import METHODS, ObjectRequest, Origin, parse_request
+from instore.protocol.requests import METHODS, ObjectRequest, Origin, parse_download, parse_request
 from tests.protocol.wire import names, texts
 
 Headers = list[tuple[bytes, bytes]]
@@ -197,3 +197,19 @@ def test_any_request_is_understood_or_refused(method: str, path: str, query: str
         return
     assert request.path
     assert (request.origin is Origin.FILE) == bool(request.fqn)
+
+
+def test_a_download_names_a_url_and_an_object() -> None:
+    query = "original_url=https%3A%2F%2Fh%2Fa%3Fb%3D1%2526&object_to=/photos/a+b&etl_args=+x+"
+    assert parse_download(query, []) == ObjectRequest("photos/a b", Origin.URL, etl_args="x", url="https://h/a?b=1%26")
+
+
+def test_a_download_may_have_a_pipeline() -> None:
+    request = parse_download("original_url=http://h/&object_to=x", [(b"ais-node-url", b"http://a:1,http://b:2")])
+    assert (request.next_url, request.pipeline) == ("http://a:1", "http://b:2")
+
+
+@pytest.mark.parametrize("query", ["", "original_url=http://h/", "object_to=x", "original_url=&object_to=x"])
+def test_a_download_without_url_or_object_is_an_error(query: str) -> None:
+    with pytest.raises(InvalidRequestError, match="expected POST /download"):
+        parse_download(query, [])

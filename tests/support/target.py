@@ -1,5 +1,6 @@
 """A small target that behaves well: it serves objects, stores what is put, and tells what it was asked."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class Target:
     """
 
     port: int = 0
+    scheme: str = "http"
     objects: dict[str, bytes] = field(default_factory=dict)
     puts: list[Put] = field(default_factory=list)
     gets: list[str] = field(default_factory=list)
@@ -39,7 +41,7 @@ class Target:
 
     @property
     def host(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
@@ -48,9 +50,9 @@ class Target:
 
 
 @contextmanager
-def running_target() -> Iterator[Target]:
-    """A target on a free port until the context ends."""
-    target = Target()
+def running_target(tls: ssl.SSLContext | None = None) -> Iterator[Target]:
+    """A target on a free port until the context ends; over TLS if a context for it is given."""
+    target = Target(scheme="https" if tls else "http")
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -89,6 +91,8 @@ def running_target() -> Iterator[Target]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     target.port = server.server_port
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -91,6 +91,9 @@ class Environment:
 
     def redact(self, text: str) -> str:
         """`text` without the secrets, percent-escaped ones included."""
+        plain = unescape(text).lower()
+        if not any(secret.lower() in plain for secret in self.secrets):
+            return text  # the pattern is slow, and a next hop's error may be long
         pattern = "|".join("".join(map(_escaped_or_not, secret)) for secret in self.secrets)
         return re.sub(pattern, "[secret]", text, flags=re.IGNORECASE) if pattern else text
 

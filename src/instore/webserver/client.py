@@ -1,29 +1,28 @@
 """The outbound HTTP client: GET from the target, PUT to the next hop.
 
-One session a process, with the pool and the TLS settings of the environment. The time-out is on progress: it runs
-while the peer is to connect, to take bytes or to answer, and not while our own transform is at work. Errors of the
-library are mapped here, at the edge: a GET that fails is a `TargetError`, a PUT that fails in a way that may pass is a
-`TransientError`. The library sends a request again by itself when a kept connection turns out closed; it may do that
-with bytes, and never with a stream, of which only the remainder would go out.
+One pool a process, with the settings of the environment. Failures are mapped here, at the edge: a GET that fails is a
+`TargetError`, a PUT that fails in a way that may pass is a `TransientError`. A kept connection may turn out closed when
+it is used again; bytes at hand are then sent once more over a new one, a stream, of which a part is gone, is not.
 """
 
 import asyncio
-import os
+import re
 import ssl
 from collections.abc import Mapping
 
-import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from multidict import CIMultiDictProxy
-from yarl import URL
-
-from instore.errors import ConfigurationError, InvalidPipelineError, TargetError
+from instore.errors import ConfigurationError, InvalidPipelineError, InvalidRequestError, TargetError
 from instore.protocol.environment import Environment
+from instore.webserver.connection import Check, Connection, ConnectionPool, Origin, parse_origin
 from instore.webserver.output import Output
 
-_CONNECT_TIMEOUT = 10.0
 _ONE_WRITE = 1 << 20
-FAILURES = (aiohttp.ClientError, OSError)  # what an exchange can fail with; time-outs are OSErrors
+_URL = re.compile(r"(https?)://([^/?#\s]+)([!-~]*)")
+
+FAILURES = (OSError,)  # what an exchange can fail with: lost connections, broken framing, time-outs
+
+
+class _UnaskableError(Exception):
+    """A URL that can't stand in a request."""
 
 
 class TransientError(Exception):
@@ -35,78 +34,83 @@ class Response:
 
     Attributes:
         status: HTTP status.
-        headers: as they came.
+        headers: lower-case names.
+        early: it began before the whole request was sent.
         upload: the body that was sent for it, if it was sent in pieces.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, environment: Environment, upload: "_Upload | None") -> None:
-        self.status = response.status
-        self.headers: CIMultiDictProxy[str] = response.headers
-        self.upload = upload
-        self._response = response
-        self._timeout = environment.timeout
-        self._batch = environment.direct_put_chunk_size
+    __slots__ = ("_batch", "_closed", "_connection", "early", "headers", "status", "upload")
 
-    @property
-    def length(self) -> int | None:
-        """The announced length in bytes; None when the body is chunked."""
-        return self._response.content_length
+    def __init__(self, connection: Connection, batch: int, upload: "Upload | None" = None) -> None:
+        self.status = connection.status
+        self.headers: Mapping[str, str] = connection.headers
+        self.early = connection.early
+        self.upload = upload
+        self._closed = False
+        self._connection = connection
+        self._batch = batch
 
     @property
     def drained(self) -> bool:
         """Whether the whole body was taken."""
-        return self._response.content.at_eof()
+        return self._connection.drained
 
     async def take(self) -> bytes:
         """The next batch of the body; empty at its end.
 
         Raises:
-            aiohttp.ClientError, OSError: the body broke off or stalled.
+            OSError: the body broke off or stalled.
         """
-        content = self._response.content
-        pieces: list[bytes] = []
-        size = 0
-        while size < self._batch and not content.at_eof():
-            # While we still send, the answer may have to wait for us.
-            sending = self.upload is not None and not self.upload.ended
-            async with asyncio.timeout(None if sending else self._timeout):
-                piece = await content.readany()
-            pieces.append(piece)
-            size += len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if not self.drained and (self.upload is None or self.upload.ended):
+            self._connection.expect()  # while we still send, the answer may have to wait for us
+        return await self._connection.take(self._batch)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give the connection back, or close it unless the exchange came to its end on both sides."""
-        if self.drained and (self.upload is None or self.upload.complete):
-            self._response.release()
-        else:
-            self._response.close()
+        if self._closed:
+            return
+        self._closed = True
+        if self.upload is not None:
+            await self.upload.stop()
+        self._connection.release(self.upload is None or self.upload.complete)
 
 
 class Outbound:
-    """The client of one ETL server process. Its session is opened by the first request.
+    """The HTTP client of one process.
+
+    Args:
+        environment: pool, time-out, TLS, token.
+        authorize: send the token along.
+        check: called with each address before it is connected to.
 
     Raises:
         ConfigurationError: a certificate or key can't be loaded.
     """
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, authorize: bool = True, check: Check | None = None) -> None:
         self._environment = environment
+        self._check = check
         self._ssl = _ssl_context(environment)
-        self._session: aiohttp.ClientSession | None = None
+        self._batch = environment.direct_put_chunk_size
+        self._common = "Accept-Encoding: identity\r\n"
+        if authorize and environment.authn_token:
+            self._common += f"Authorization: Bearer {environment.authn_token}\r\n"
+        self._pool: ConnectionPool | None = None
 
-    async def get(self, url: str) -> Response:
-        """GET `url`.
+    async def get(self, url: str, place: str = "the target") -> Response:
+        """GET `url`, which is called `place` to a person.
 
         Raises:
+            InvalidRequestError: `url` is not a URL that can be asked.
             TargetError: it can't be reached.
         """
         try:
-            async with asyncio.timeout(self._environment.timeout):
-                response = await self._request("GET", url)
+            connection = await self._exchange("GET", url, {}, b"")
+        except _UnaskableError as error:
+            raise InvalidRequestError(f"{place} is not a URL that can be asked: {error}") from error
         except FAILURES as error:
-            raise TargetError(f"can't reach the target: {describe(error)}") from error
-        return Response(response, self._environment, None)
+            raise TargetError(f"can't reach {place}: {describe(error)}") from error
+        return Response(connection, self._batch)
 
     async def put(self, url: str, output: Output, headers: Mapping[str, str]) -> Response:
         """PUT `output` to `url`; the length is announced where it is known, else the body is chunked.
@@ -116,139 +120,174 @@ class Outbound:
             InvalidPipelineError: `url` is not a URL that can be asked.
             Exception: whatever the output itself failed with.
         """
-        upload: _Upload | None = None
         try:
             if output.length is not None and output.length <= _ONE_WRITE:
-                async with asyncio.timeout(self._environment.timeout):
-                    response = await self._request("PUT", url, output.first, headers)
-            else:
-                async with asyncio.timeout(None) as watch:
-                    upload = _Upload(output, watch, self._environment)
-                    response = await self._request("PUT", url, upload, headers)
-                    upload.answered = True
-        except (aiohttp.InvalidURL, ValueError) as error:
+                return Response(await self._exchange("PUT", url, headers, output.first), self._batch)
+            return await self._upload(url, headers, output)
+        except _UnaskableError as error:
             raise InvalidPipelineError(f"the pipeline entry is not a URL that can be asked: {error}") from error
         except FAILURES as error:
-            if upload is not None and upload.failure is not None:
-                raise upload.failure from None
             raise TransientError(describe(error)) from error
-        return Response(response, self._environment, upload)
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
+        if self._pool is not None:
+            self._pool.close()
 
-    async def _request(
-        self,
-        method: str,
-        url: str,
-        data: "bytes | _Upload | None" = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> aiohttp.ClientResponse:
-        if self._session is None:
-            self._session = self._open()
-        return await self._session.request(
-            method, URL(url, encoded=True), data=data, headers=headers, allow_redirects=False
-        )
+    async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Connection:
+        """Send bytes at hand, once more if a kept connection was closed before it answered anything."""
+        origin, target = _split(url)
+        length = {} if method == "GET" else {"Content-Length": str(len(body))}
+        message = self._head(method, target, origin.authority, {**headers, **length}) + body
+        pool = self._open_pool()
+        connection, kept = await pool.acquire(origin)
+        try:
+            return await _ask(connection, message)
+        except ConnectionError:
+            if not kept:
+                raise
+        connection, _ = await pool.acquire(origin, fresh=True)
+        return await _ask(connection, message)
 
-    def _open(self) -> aiohttp.ClientSession:
-        environment = self._environment
-        connector = aiohttp.TCPConnector(
-            limit=environment.max_conn, keepalive_timeout=environment.keepalive_expiry, ssl=self._ssl
-        )
-        headers = {"Accept-Encoding": "identity"}
-        if environment.authn_token:
-            headers["Authorization"] = f"Bearer {environment.authn_token}"
-        return aiohttp.ClientSession(
-            connector=connector,
-            headers=headers,
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Content-Type", "Accept"),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_TIMEOUT, environment.timeout)),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+    async def _upload(self, url: str, headers: Mapping[str, str], output: Output) -> Response:
+        origin, target = _split(url)
+        framing = {"Transfer-Encoding": "chunked"} if output.length is None else {"Content-Length": str(output.length)}
+        connection, _ = await self._open_pool().acquire(origin)
+        connection.begin()
+        connection.send(self._head("PUT", target, origin.authority, {**headers, **framing}))
+        upload = Upload(connection, output, self._batch)
+        try:
+            await connection.answered()
+        except BaseException as error:
+            await upload.stop()
+            connection.release(False)
+            if upload.failure is not None and isinstance(error, OSError):
+                raise upload.failure from None
+            raise
+        return Response(connection, self._batch, upload)
+
+    def _head(self, method: str, target: str, authority: str, headers: Mapping[str, str]) -> bytes:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"{method} {target} HTTP/1.1\r\nHost: {authority}\r\n{self._common}{lines}\r\n".encode()
+
+    def _open_pool(self) -> ConnectionPool:
+        if self._pool is None:
+            environment = self._environment
+            self._pool = ConnectionPool(
+                self._ssl, environment.timeout, environment.max_conn, environment.keepalive_expiry, self._check
+            )
+        return self._pool
 
 
-class _Upload(aiohttp.Payload):
-    """A body in pieces that can be sent once.
+class Upload:
+    """A body that is sent in pieces, while the answer may already come.
 
     Attributes:
         ended: no more of it will be sent.
         complete: all of it was sent.
-        answered: the answer has begun.
         sent: bytes sent so far.
         failure: what the output itself failed with.
     """
 
-    _value: Output
-    _autoclose = True
-
-    def __init__(self, output: Output, watch: asyncio.Timeout, environment: Environment) -> None:
-        super().__init__(output)
-        self._size = output.length
-        self._watch = watch
-        self._timeout = environment.timeout
-        self._piece = environment.direct_put_chunk_size
+    def __init__(self, connection: Connection, output: Output, piece: int) -> None:
         self.ended = False
         self.complete = False
-        self.answered = False
         self.sent = 0
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
+        self._connection = connection
+        self._output = output
+        self._piece = piece
+        self._task = asyncio.create_task(self._run())
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002
-        """Not text."""
-        raise TypeError("an upload is not text")
+    async def stop(self) -> None:
+        """Send no more."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
 
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Send it all."""
-        await self.write_with_length(writer, None)
-
-    async def write_with_length(self, writer: AbstractStreamWriter, _content_length: int | None) -> None:
-        """Send it all; the length, where there is one, is our own."""
-        self._consumed = True
+    async def _run(self) -> None:
         try:
-            batch = self._value.first
-            while batch:
-                await self._send(writer, batch)
-                batch = await self._next()
-            self.complete = True
-            if not self.answered:  # else whoever reads the answer watches the time
-                self._watch.reschedule(asyncio.get_running_loop().time() + self._timeout)
+            await self._send_all()
+        except OSError as error:
+            self._connection.abort(error)
         finally:
             self.ended = True
 
-    async def _send(self, writer: AbstractStreamWriter, batch: bytes) -> None:
-        view = memoryview(batch)
-        for start in range(0, len(view), self._piece):
-            piece = view[start : start + self._piece]
-            async with asyncio.timeout(self._timeout):
-                await writer.write(piece)
-            self.sent += len(piece)
+    async def _send_all(self) -> None:
+        chunked = self._output.length is None
+        batch = self._output.first
+        while batch:
+            view = memoryview(batch)
+            for start in range(0, len(view), self._piece):
+                await self._send(view[start : start + self._piece], chunked)
+            batch = await self._next()
+        if chunked:
+            self._connection.send(b"0\r\n\r\n")
+        self._connection.all_sent = True
+        await self._connection.drain()
+        self.complete = True
+        if not self._connection.complete:
+            self._connection.expect()
+
+    async def _send(self, piece: memoryview, chunked: bool) -> None:
+        if chunked:
+            self._connection.send(b"%x\r\n" % len(piece))
+        self._connection.send(piece)
+        if chunked:
+            self._connection.send(b"\r\n")
+        await self._connection.drain()
+        self.sent += len(piece)
 
     async def _next(self) -> bytes:
-        if self._value.rest is None:
+        if self._output.rest is None:
             return b""
         try:
-            return await self._value.rest.take()
+            return await self._output.rest.take()
         except Exception as error:
             self.failure = error
-            raise
+            raise ConnectionAbortedError("our own result broke off") from error
+
+
+async def _ask(connection: Connection, message: bytes) -> Connection:
+    """Send a whole request and wait until its answer has begun."""
+    try:
+        connection.begin()
+        connection.send(message)
+        connection.all_sent = True
+        connection.expect()
+        await connection.answered()
+    except BaseException:
+        connection.release(False)
+        raise
+    return connection
+
+
+def _split(url: str) -> tuple[Origin, str]:
+    """Origin, and path with query.
+
+    Raises:
+        _UnaskableError: not a URL that can stand in a request line.
+    """
+    match = _URL.fullmatch(url)
+    if match is None:
+        raise _UnaskableError("expected http://HOST:PORT/PATH in ASCII")
+    target = match[3].partition("#")[0]
+    try:
+        origin = parse_origin(match[1], match[2])
+    except ValueError as error:
+        raise _UnaskableError(str(error)) from error
+    return origin, target if target.startswith("/") else "/" + target
 
 
 def describe(error: BaseException) -> str:
     """A sentence for an error of the network."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"can't connect to {error.host}:{error.port}: {os.strerror(error.errno) if error.errno else error}"
     if isinstance(error, TimeoutError):
         return "no progress within the time-out"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _ssl_context(environment: Environment) -> ssl.SSLContext | bool:
-    """The TLS settings; True stands for the library's own."""
+def _ssl_context(environment: Environment) -> ssl.SSLContext | None:
     if not (environment.skip_verify or environment.client_ca or environment.crt):
-        return True
+        return None
     context = ssl.create_default_context()
     if environment.skip_verify:
         context.check_hostname = False
@@ -258,7 +297,7 @@ def _ssl_context(environment: Environment) -> ssl.SSLContext | bool:
             context.load_verify_locations(environment.client_ca)
         if environment.crt:
             context.load_cert_chain(environment.crt, environment.crt_key or None)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         raise ConfigurationError(
             f"can't load the certificates of AIS_CLIENT_CA={environment.client_ca!r}, AIS_CRT={environment.crt!r}, "
             f"AIS_CRT_KEY={environment.crt_key!r}: {error}"

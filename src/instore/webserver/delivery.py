@@ -12,7 +12,7 @@ from instore.errors import DirectPutError, ETLDirectPutTransientError
 from instore.protocol.answers import Verdict, judge
 from instore.protocol.environment import Environment
 from instore.protocol.headers import DIRECT_PUT_LENGTH, NODE_URL, RETRY_REASON
-from instore.protocol.pipeline import direct_put_url, ends_at_target, hop_of
+from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of
 from instore.protocol.requests import ObjectRequest
 from instore.webserver.client import FAILURES, Outbound, Response, TransientError, describe
 from instore.webserver.output import Output
@@ -39,10 +39,10 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     response: Response | None = None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Release the connection that the body comes from."""
         if self.response is not None:
-            self.response.close()
+            await self.response.close()
 
 
 class Delivery:
@@ -75,7 +75,7 @@ class Delivery:
         while True:
             try:
                 output = await production.begin()
-                return await self._attempt(request, url, output, headers)
+                return self._without_secrets(await self._attempt(request, url, output, headers))
             except TransientError as error:
                 if not production.replayable:
                     raise ETLDirectPutTransientError(request.next_url, error, bail_without_local_retry=True) from error
@@ -87,12 +87,19 @@ class Delivery:
             await asyncio.sleep(backoff(attempt))
             attempt += 1
 
+    def _without_secrets(self, reply: Reply) -> Reply:
+        """A failure's text is the next hop's own, and a target may well quote the URL that it was asked."""
+        if reply.status >= 400:
+            text = reply.output.first.decode(errors="surrogateescape")
+            reply.output.first = self._environment.redact(text).encode(errors="surrogateescape")
+        return reply
+
     async def _attempt(self, request: ObjectRequest, url: str, output: Output, headers: dict[str, str]) -> Reply:
         response = await self._outbound.put(url, output, headers)
         try:
             return await _reply(request, output, response)
         except BaseException:
-            response.close()
+            await response.close()
             raise
 
 
@@ -103,7 +110,7 @@ async def _reply(request: ObjectRequest, output: Output, response: Response) -> 
         raise TransientError(describe(error)) from error
     hop = hop_of(request.next_url)
     verdict = judge(hop, response.status, bool(body.first))
-    if verdict is Verdict.DELIVERED and response.upload is not None and not response.upload.complete:
+    if verdict in (Verdict.DELIVERED, Verdict.PASSED_ON) and hop is Hop.TARGET and response.early:
         verdict = Verdict.UNEXPECTED  # nobody can have stored what was not sent
     if verdict is Verdict.PASSED_ON and not ends_at_target(request.next_url, request.pipeline):
         verdict = Verdict.UNEXPECTED  # nobody was asked to store it
@@ -114,7 +121,7 @@ async def _reply(request: ObjectRequest, output: Output, response: Response) -> 
         case Verdict.PASSED_ON:
             return Reply(204, body, headers=_forwarded(response, DIRECT_PUT_LENGTH), response=response)
         case Verdict.CONTENT | Verdict.FAILED:
-            content_type = response.headers.get("Content-Type", "")
+            content_type = response.headers.get("content-type", "")
             return Reply(response.status, body, content_type, _forwarded(response, RETRY_REASON), response)
         case Verdict.UNEXPECTED:
             raise DirectPutError(
@@ -124,7 +131,8 @@ async def _reply(request: ObjectRequest, output: Output, response: Response) -> 
 
 
 def _forwarded(response: Response, name: str) -> dict[str, str]:
-    return {name: response.headers[name]} if name in response.headers else {}
+    value = response.headers.get(name.lower())
+    return {} if value is None else {name: value}
 
 
 def backoff(attempt: int) -> float:

@@ -142,5 +142,5 @@ class Exchange:
     async def end(self) -> None:
         """Stop what still goes on and release what is held."""
         if self._reply is not None:
-            self._reply.close()
+            await self._reply.close()
         await self.production.end()

@@ -187,7 +187,7 @@ class RemoteSource:
             while chunk := await self._take(response):
                 chunks.append(chunk)
         finally:
-            response.close()
+            await response.close()
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         return lambda: data
 
@@ -200,7 +200,7 @@ class RemoteSource:
     async def close(self) -> None:
         await _cancel(self._pump)
         if self._response is not None:
-            self._response.close()
+            await self._response.close()
 
     async def _open(self) -> Response:
         response = await self._get()
@@ -209,7 +209,7 @@ class RemoteSource:
         try:
             reason = (await self._take(response))[:_ERROR_BODY_LIMIT].decode(errors="replace").strip()
         finally:
-            response.close()
+            await response.close()
         raise TargetAnswerError(
             response.status, f"{self._place} answered {response.status} for {self._name!r}: {reason}"
         )

@@ -16,7 +16,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from instore.errors import InstoreError, InvalidPipelineError, MalformedControlError
+from instore.errors import ClientGoneError, InstoreError, InvalidPipelineError, MalformedControlError
 from instore.protocol.control import CLOSE_FAILED, CLOSE_POLICY, close_reason, parse_control
 from instore.protocol.headers import DIRECT_PUT_LENGTH, WEBSOCKET_PATH
 from instore.protocol.pipeline import ends_at_target
@@ -61,6 +61,7 @@ class _Item:
 
     answer: "asyncio.Task[Message]"
     size: int
+    request: ObjectRequest | None = None
 
 
 class _Connection:
@@ -83,6 +84,9 @@ class _Connection:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for item in self._items:
+                if item.request is not None and item.answer.cancelled():
+                    self._lost(item.request, "its answer was there")
         for task in sides:
             if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, OSError):
                 raise error
@@ -93,13 +97,15 @@ class _Connection:
             while (request := await self._control()) is not None:
                 body = await self._body() if request.origin is Origin.BODY else b""
                 if body is None:
+                    self._lost(request, "its bytes were there")
                     return
                 source = BytesSource(body) if request.origin is Origin.BODY else self._service.file(request)
-                await self._begin(asyncio.create_task(self._object(request, source)), len(body))
+                answer = asyncio.create_task(self._object(request, source))
+                await self._begin(_Item(answer, len(body), request))
         except (MalformedControlError, InvalidPipelineError) as error:
             code = error.code if isinstance(error, MalformedControlError) else CLOSE_POLICY
             self._service.outcomes.failed("websocket message", 0, 0, time.perf_counter(), error)
-            await self._begin(asyncio.create_task(self._closing(code, error)), 0)
+            await self._begin(_Item(asyncio.create_task(self._closing(code, error)), 0))
             await asyncio.Event().wait()  # until the answers before it are sent and the connection is closed
 
     async def _control(self) -> ObjectRequest | None:
@@ -119,10 +125,15 @@ class _Connection:
             raise MalformedControlError(CLOSE_POLICY, f"text came where {due} was due: {message['text'][:80]!r}")
         return data
 
-    async def _begin(self, answer: "asyncio.Task[Message]", size: int) -> None:
+    def _lost(self, request: ObjectRequest, due: str) -> None:
+        """The connection ended before what was `due`."""
+        error = ClientGoneError(f"the connection ended before {due}")
+        self._service.outcomes.failed(request, 0, 0, time.perf_counter(), error)
+
+    async def _begin(self, item: _Item) -> None:
         async with self._changed:
-            self._items.append(_Item(answer, size))
-            self._bytes += size
+            self._items.append(item)
+            self._bytes += item.size
             self._changed.notify_all()
             await self._changed.wait_for(lambda: len(self._items) < self._most and self._bytes < _BYTES_AHEAD)
 
@@ -155,14 +166,14 @@ class _Connection:
             await exchange.end()
         self._service.outcomes.served(request, reply.status, len(result), began)
         if reply.status >= 400:
-            return self._failure(request, result)
+            return self._failure(request, result or f"{request.next_url} answered {reply.status}".encode())
         if reply.status == 204:
             return {"type": "websocket.send", "text": reply.headers.get(DIRECT_PUT_LENGTH, "0")}
         return {"type": "websocket.send", "bytes": result}
 
     def _failure(self, request: ObjectRequest, sentence: bytes) -> Message:
         if ends_at_target(request.next_url, request.pipeline):
-            return {"type": "websocket.send", "bytes": sentence or b"failed without a reason"}
+            return {"type": "websocket.send", "bytes": sentence}
         return _close(CLOSE_FAILED, sentence.decode(errors="replace"))
 
     async def _closing(self, code: int, error: InstoreError) -> Message:

@@ -1,0 +1,134 @@
+"""`instore serve`: what it refuses, and how it keeps several workers."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.servers import running
+
+ECHO = """
+from instore import ETLServer
+
+class Echo(ETLServer):
+    def transform(self, data, path, etl_args):
+        return data
+"""
+WHOAMI = """
+    import os
+    from instore import ETLServer
+
+    class WhoAmI(ETLServer):
+        def transform(self, data, path, etl_args):
+            if etl_args == "die": os.kill(os.getpid(), 9)
+            return b"%d" % os.getpid()
+"""
+TARGET_URL = "http://127.0.0.1:9/v1/etl/_object/test/s3cr3t-etl"
+
+
+def serve(folder: Path, *arguments: str, target_url: str = TARGET_URL) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "AIS_TARGET_URL": target_url}
+    command = [sys.executable, "-m", "instore", "serve", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("module", "target", "sentence"),
+    [
+        (None, "none.py", "no file none.py"),
+        (None, "no.such.module:Echo", "can't import no.such.module"),
+        (None, "not a target", "'not a target' is no target"),
+        (ECHO, "etl.py:Nope", "etl.py has no class Nope; it has the transforms Echo"),
+        (ECHO + "\nNope = 3", "etl.py:Nope", "is not a subclass of instore.ETLServer"),
+        ("x = 1", "etl.py", "defines no transform"),
+        (ECHO + ECHO.replace("Echo", "Other"), "etl.py", "say which: etl.py:Echo"),
+        ("import nothing_like_this", "etl.py", "No module named 'nothing_like_this' (etl.py, line 1)"),
+        ("def broken(:", "etl.py", "SyntaxError"),
+        (ECHO.replace("def transform", "def transfrom"), "etl.py", "overrides neither transform()"),
+        (ECHO.replace("    def transform", "    concurrency = 0\n    def transform"), "etl.py", "concurrency is 0"),
+        (ECHO + "    def __init__(self): raise OSError('no model')", "etl.py", "Echo() failed: OSError: no model"),
+    ],
+)
+def test_a_target_that_can_not_serve_is_one_line_and_code_2(
+    tmp_path: Path, module: str | None, target: str, sentence: str
+) -> None:
+    if module is not None:
+        (tmp_path / "etl.py").write_text(module)
+    run = serve(tmp_path, target, "--port", "0")
+    assert run.returncode == 2
+    assert sentence in run.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("target", ["etl.py:Nope", "none.py"])
+def test_a_refusal_has_no_stack(tmp_path: Path, target: str) -> None:
+    (tmp_path / "etl.py").write_text(ECHO)
+    run = serve(tmp_path, target)
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_a_missing_target_url_is_said(tmp_path: Path) -> None:
+    (tmp_path / "etl.py").write_text(ECHO)
+    run = serve(tmp_path, "etl.py", target_url="")
+    assert run.returncode == 2
+    assert run.stderr.startswith("instore: no target URL: set AIS_TARGET_URL")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_in_use_is_said(tmp_path: Path, workers: str) -> None:
+    (tmp_path / "etl.py").write_text(ECHO)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        run = serve(tmp_path, "etl.py", "--host", "127.0.0.1", "--port", port, "--workers", workers)
+    assert run.returncode == 2
+    assert f"can't listen on 127.0.0.1:{port}" in run.stderr
+    assert "--port" in run.stderr
+
+
+def test_a_package_module_is_served(tmp_path: Path) -> None:
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").touch()
+    (tmp_path / "package" / "module.py").write_text(ECHO)
+    run = serve(tmp_path, "package.module:Nope")
+    assert "package.module has no class Nope; it has the transforms Echo" in run.stderr
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    with running(tmp_path, WHOAMI, options=("--workers", "2")) as server:
+        with pytest.raises(requests.ConnectionError):
+            requests.put(f"{server.url}/b/o?etl_args=die", data=b"x")
+        pids: set[bytes] = set()
+        while len(pids) < 2:
+            pids.add(requests.put(f"{server.url}/b/o", data=b"x").content)
+        while "starting another" not in server.log_text():
+            time.sleep(0.05)
+    assert "was killed by SIGKILL" in server.log_text()
+
+
+def test_workers_that_can_not_start_stop_the_command(tmp_path: Path) -> None:
+    (tmp_path / "etl.py").write_text(ECHO + "    def __init__(self): raise OSError('no model')")
+    run = serve(tmp_path, "etl.py", "--port", "0", "--workers", "2")
+    assert run.returncode == 2
+    assert "Echo() failed: OSError: no model" in run.stderr
+
+
+def test_workers_end_with_a_command_that_was_killed(tmp_path: Path) -> None:
+    with running(tmp_path, WHOAMI, options=("--workers", "2")) as server:
+        worker = int(requests.put(f"{server.url}/b/o", data=b"x").content)
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+        while _alive(worker):
+            time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; a zombie, which nobody may have waited for in a container, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

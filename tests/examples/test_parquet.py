@@ -1,0 +1,60 @@
+import csv
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.examples.support import airports, gather, load, run_command
+
+
+def parquet(data: bytes | str, delimiter: str = "") -> pa.Table:
+    result = load("parquet.py").transform(data, "tables/table.csv", delimiter)
+    return pq.read_table(pa.BufferReader(result))
+
+
+def test_parquet_holds_what_the_csv_holds_in_fewer_bytes(tmp_path: Path) -> None:
+    tables = gather(tmp_path / "tables", airports())
+    run_command("parquet.py", tables, tmp_path / "parquet", "--ext", "csv:parquet")
+    result = tmp_path / "parquet" / "airports.parquet"
+    with airports().open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    table = pq.read_table(result)
+    assert table.column_names == header
+    assert table.num_rows == len(rows) > 20_000
+    for position, column in enumerate(table.columns):
+        kind = float if pa.types.is_floating(column.type) else int if pa.types.is_integer(column.type) else str
+        assert column.to_pylist() == [kind(row[position]) for row in rows]
+    assert result.stat().st_size < airports().stat().st_size / 2
+
+
+def test_columns_get_the_types_of_their_values() -> None:
+    schema = parquet(airports().read_bytes()).schema
+    assert [schema.field(name).type for name in ("name", "country", "lat")] == [pa.string(), pa.string(), pa.float64()]
+
+
+def test_path_of_a_file_gives_the_same_as_its_bytes() -> None:
+    assert parquet(str(airports())).equals(parquet(airports().read_bytes()))
+
+
+def test_other_delimiter_is_taken_from_the_arguments() -> None:
+    assert parquet(b"a;b\n1;x\n2;y\n", ";").to_pydict() == {"a": [1, 2], "b": ["x", "y"]}
+
+
+def test_empty_field_is_missing_but_for_text() -> None:
+    assert parquet(b"a,b\n1,x\n,\n").to_pydict() == {"a": [1, None], "b": ["x", ""]}
+
+
+def test_field_with_a_newline_in_quotes_stays_one_field() -> None:
+    assert parquet(b'a,b\n1,"two\nlines"\n').to_pydict() == {"a": [1], "b": ["two\nlines"]}
+
+
+@pytest.mark.parametrize("delimiter", [";;", "tab", "§"])
+def test_bad_delimiter_is_refused_with_an_example(delimiter: str) -> None:
+    with pytest.raises(ValueError, match=rf"^etl_args is '{delimiter}'; give the delimiter .* for example ';'$"):
+        parquet(b"a\n1\n", delimiter)
+
+
+def test_broken_table_is_refused_with_the_line_that_breaks_it() -> None:
+    with pytest.raises(ValueError, match="Expected 2 columns, got 3: 1,2,3"):
+        parquet(b"a,b\n1,2,3\n")
