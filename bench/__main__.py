@@ -31,6 +31,7 @@ def main(names: Sequence[str], quick: bool, listing: bool) -> None:
     if listing:
         _list()
         return
+    load = os.getloadavg()[0]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         cases = _chosen(names, quick)
@@ -39,7 +40,7 @@ def main(names: Sequence[str], quick: bool, listing: bool) -> None:
         raise click.ClickException(str(error)) from error
     report.show(results, Console(width=None if sys.stdout.isatty() else 200))
     if not names and not quick:
-        report.write(results, "make bench")
+        report.write(results, "make bench", load)
         click.echo(f"written to {report.PAGE.relative_to(peers.ROOT)}")
 
 

@@ -82,7 +82,11 @@ def wrk(site: Site, server: Server, request: Request, seconds: float) -> float:
     before = site.delivered()
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", str(script)]
     run = subprocess.run(
-        [*command, f"http://{HOST}:{server.port}{request.path}"], capture_output=True, text=True, check=False
+        [*command, f"http://{HOST}:{server.port}{request.path}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds + 60,
     )
     _, mark, result = run.stdout.partition("RESULT ")
     if not mark:

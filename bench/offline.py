@@ -11,6 +11,7 @@ from bench.processes import BOTH_CORES
 from bench.site import BLOCK, Site, WrongAnswerError
 
 _FILE = 16 << 10
+_TIMEOUT = 900.0
 
 
 def objects_per_second(site: Site, count: int) -> float:
@@ -23,7 +24,11 @@ def objects_per_second(site: Site, count: int) -> float:
     command = [str(Path(sys.executable).parent / "instore"), "transform", str(TRANSFORMS / "echo.py")]
     began = time.perf_counter()
     run = subprocess.run(
-        ["taskset", "-c", BOTH_CORES, *command, str(source), str(results)], capture_output=True, text=True, check=False
+        ["taskset", "-c", BOTH_CORES, *command, str(source), str(results)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMEOUT,
     )
     took = time.perf_counter() - began
     if run.returncode:

@@ -69,9 +69,18 @@ def show(results: Sequence[Result], console: Console) -> None:
         console.print(note, markup=False)
 
 
-def write(results: Sequence[Result], command: str, page: Path = PAGE) -> None:
-    """Write the table into the page, in the place of the last one; the words around it stay."""
-    figures = "\n".join([_BEGIN, "", *_facts(command), "", *_markdown(results), "", *_marked(notes(results)), _END])
+def write(results: Sequence[Result], command: str, load: float, page: Path = PAGE) -> None:
+    """Write the table into the page, in the place of the last one; the words around it stay.
+
+    Args:
+        results: of all cases.
+        command: that measured them.
+        load: the machine's load average before it did: what else was going on.
+        page: that has the marks between which the table goes.
+    """
+    figures = "\n".join(
+        [_BEGIN, "", *_facts(command, load), "", *_markdown(results), "", *_marked(notes(results)), _END]
+    )
     before, _, rest = page.read_text().partition(_BEGIN)
     page.write_text(before + figures + rest.partition(_END)[2])
 
@@ -133,11 +142,12 @@ def _best(result: Result) -> float | None:
     return choose(known, default=None)
 
 
-def _facts(command: str) -> list[str]:
+def _facts(command: str, load: float) -> list[str]:
     own = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return [
         f"- machine: {machine()}",
-        f"- date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d}; command: `{command}`",
+        f"- date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d}; load average before the run: {load:.2f}",
+        f"- command: `{command}`",
         f"- ours: {own}",
         f"- the SDK's: {peers.versions()}",
     ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bench.cases import Case, Pace, Row
 from bench.peers import Kind
+from bench.processes import BenchError
 from bench.site import Site, WrongAnswerError
 from bench.websocket import NotServedError
 
@@ -63,7 +64,7 @@ def _turn(site: Site, case: Case, kind: Kind, pace: Pace, results: Sequence[Resu
         values = case.measure(site, kind, pace)
     except NotServedError:
         return "not served"
-    except WrongAnswerError as error:
+    except (WrongAnswerError, BenchError) as error:
         site.restart()
         return f"failed: {error}"
     for result, value in zip(results, values, strict=True):

@@ -61,6 +61,7 @@ class Site(contextlib.ExitStack):
         self.objects = self.folder / "@ais" / "bench" / "%ob"
         self.objects.mkdir(parents=True)
         self._servers: dict[tuple[object, ...], Server] = {}
+        self._running = self.enter_context(contextlib.ExitStack())
         self._start_target()
         return self
 
@@ -81,7 +82,7 @@ class Site(contextlib.ExitStack):
         """A server of this kind that runs `transform`; started when it is first asked for, then shared."""
         key = (kind, transform, workers, cores, copy)
         if key not in self._servers:
-            self._servers[key] = self.enter_context(self.start(kind, transform, workers, cores))
+            self._servers[key] = self._running.enter_context(self.start(kind, transform, workers, cores))
         return self._servers[key]
 
     @contextlib.contextmanager
@@ -96,8 +97,9 @@ class Site(contextlib.ExitStack):
             yield Server(kind, port, process.pid)
 
     def restart(self) -> None:
-        """Forget the servers, after one misbehaved; the next case gets new ones."""
+        """End the servers, after one misbehaved; who asks for one gets a new one."""
         self._servers.clear()
+        self._running.close()
 
     def delivered(self) -> Delivered:
         """What reached the target so far."""

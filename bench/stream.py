@@ -32,7 +32,7 @@ def seconds_for(server: Server, path: str, body: Path | None, size: int, *, comp
     try:
         with socket.create_connection((HOST, server.port), timeout=_TIMEOUT) as connection:
             _exchange(connection, path, body, sink)
-    except OSError as error:
+    except (OSError, EOFError, ValueError) as error:
         raise WrongAnswerError(f"{server.kind.name}: {type(error).__name__}: {error}") from error
     took = time.perf_counter() - began
     if sink.size != size:

@@ -141,15 +141,15 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._upgraded, self._buffer = True, rest
-        for _ in range(UNDER_WAY):
-            self._send()
+        self._send(UNDER_WAY)
 
-    def _send(self) -> None:
-        self._load.open += 1
-        self._transport.write(self._load.frames)
+    def _send(self, objects: int) -> None:
+        self._load.open += objects
+        self._transport.write(self._load.frames * objects)
 
     def _frames(self) -> None:
-        buffer, position = self._buffer, 0
+        """Take the frames that are there, and send an object for each answer, all in one piece."""
+        buffer, position, before = self._buffer, 0, self._load.count
         while (frame := _header(buffer, position)) is not None:
             first, begin, end = frame
             if end > len(buffer):
@@ -157,6 +157,8 @@ class _Connection(asyncio.Protocol):
             self._take(first, buffer[begin:end])
             position = end
         del buffer[:position]
+        if self._load.going and self._load.count > before:
+            self._send(self._load.count - before)
 
     def _take(self, first: int, payload: bytearray) -> None:
         opcode = first & 0x0F
@@ -177,9 +179,7 @@ class _Connection(asyncio.Protocol):
             raise WrongAnswerError(f"{self._name} answered {len(self._message)} bytes, not the object: {start!r}")
         load.count += 1
         load.open -= 1
-        if load.going:
-            self._send()
-        elif load.open == 0:
+        if not load.going and load.open == 0:
             load.idle.set()
 
 
