@@ -18,6 +18,7 @@ from instore.webserver.http import BrokenAnswerError
 _KEEP_ALIVE = 300  # seconds; longer than any client of ours or the target's keeps a connection idle
 _GRACE = 25  # seconds for requests under way; Kubernetes gives 30 in all
 _BACKLOG = 2048
+_SWITCH = 0.001  # seconds that a transform may keep the interpreter while the event loop has something to do
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -65,6 +66,7 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str) -> None
     """
     set_up_logging(log_level)
     raise_file_limit()
+    sys.setswitchinterval(_SWITCH)
     exit_with_parent()
     server = _create(cls)
     config = uvicorn.Config(

@@ -72,7 +72,8 @@ class _Connection:
         self._items: deque[_Item] = deque()
         self._bytes = 0
         self._most = service.server.concurrency + _AHEAD
-        self._changed = asyncio.Condition()
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
 
     async def run(self) -> None:
         """Read and answer until either ends."""
@@ -131,27 +132,28 @@ class _Connection:
         self._service.outcomes.failed(request, 0, 0, time.perf_counter(), error)
 
     async def _begin(self, item: _Item) -> None:
-        async with self._changed:
-            self._items.append(item)
-            self._bytes += item.size
-            self._changed.notify_all()
-            await self._changed.wait_for(lambda: len(self._items) < self._most and self._bytes < _BYTES_AHEAD)
+        self._items.append(item)
+        self._bytes += item.size
+        self._arrived.set()
+        while len(self._items) >= self._most or self._bytes >= _BYTES_AHEAD:
+            self._room.clear()
+            await self._room.wait()
 
     async def _answer(self) -> None:
         """Send the answers in order, until one of them closes the connection."""
         while True:
-            async with self._changed:
-                await self._changed.wait_for(lambda: bool(self._items))
+            while not self._items:
+                self._arrived.clear()
+                await self._arrived.wait()
             item = self._items[0]
             message = await item.answer
             async with asyncio.timeout(self._service.environment.timeout):
                 await self._send(message)
             if message["type"] == "websocket.close":
                 return
-            async with self._changed:
-                self._items.popleft()
-                self._bytes -= item.size
-                self._changed.notify_all()
+            self._items.popleft()
+            self._bytes -= item.size
+            self._room.set()
 
     async def _object(self, request: ObjectRequest, source: Source) -> Message:
         began = time.perf_counter()
