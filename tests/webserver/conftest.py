@@ -93,6 +93,14 @@ def target() -> Iterator[Target]:
         yield target
 
 
+@pytest.fixture
+def no_puts(target: Target) -> Target:
+    """The target, with nothing put to it yet."""
+    target.puts.clear()
+    target.answers.clear()
+    return target
+
+
 @pytest.fixture(scope="module", params=SHAPES)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, target: Target

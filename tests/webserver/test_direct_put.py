@@ -16,13 +16,6 @@ from tests.webserver.conftest import BUFFERED, SHAPES
 DESTINATION = "/ais%2F@%23%2Fdst%2Fcat%2520.jpg?uuid=job1&owt=3"
 
 
-@pytest.fixture
-def no_puts(target: Target) -> Target:
-    target.puts.clear()
-    target.answers.clear()
-    return target
-
-
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory, target: Target) -> Iterator[Server]:
     """The next stage of a pipeline."""

@@ -55,13 +55,6 @@ def exchange(connection: ClientConnection, body: bytes, **control: str) -> bytes
     return connection.recv()
 
 
-@pytest.fixture
-def no_puts(target: Target) -> Target:
-    target.puts.clear()
-    target.answers.clear()
-    return target
-
-
 @pytest.fixture(scope="module")
 def echo(tmp_path_factory: pytest.TempPathFactory, target: Target) -> Any:
     with running(tmp_path_factory.mktemp("echo"), ECHO, target_url=target.url) as server:
