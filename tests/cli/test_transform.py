@@ -275,3 +275,22 @@ def test_a_terminal_gets_a_bar() -> None:
     os.close(here)
     assert b"3/3, " in shown
     assert b"1 failed" in shown
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small disk takes Linux and root")
+def test_a_full_disk_is_an_error_of_the_object_and_nothing_half_written_stays() -> None:
+    for number in range(300):
+        Path(f"src/x{number}").write_bytes(b"a" * 16384)
+    Path("disk").mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", "disk"], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        code, _, err = transform("src", "disk/dst")
+        results = [path.stat().st_size for path in Path("disk/dst").iterdir()]
+    finally:
+        subprocess.run(["umount", "disk"], check=True)
+    assert code == 1
+    assert "No space left on device" in err
+    assert "Traceback" not in err
+    assert results
+    assert set(results) == {16384}

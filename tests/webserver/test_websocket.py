@@ -50,6 +50,11 @@ def ask(connection: ClientConnection, body: bytes | None = None, **control: str)
         connection.send(body)
 
 
+def exchange(connection: ClientConnection, body: bytes, **control: str) -> bytes | str:
+    ask(connection, body, **control)
+    return connection.recv()
+
+
 @pytest.fixture
 def no_puts(target: Target) -> Target:
     target.puts.clear()
@@ -137,8 +142,7 @@ def test_a_failure_without_a_target_closes_with_1011_and_takes_those_behind_alon
         ask(connection, b"cat", path="photos/sad", etl_args="raise")
         assert connection.recv() == b"<FIRST>"
         with pytest.raises(ConnectionClosed) as closed:
-            ask(connection, b"behind", path="photos/behind")  # the close may come while it is sent
-            connection.recv()
+            exchange(connection, b"behind", path="photos/behind")  # the close may come while it is sent
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1011
     assert "photos/sad" in closed.value.rcvd.reason

@@ -159,6 +159,8 @@ class ResultFolder:
             while not work.done():
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait({work})
+            if not work.cancelled():
+                work.exception()  # given up with what it was for, so nobody is told
             raise
 
 
