@@ -206,11 +206,11 @@ def _start_up(site: Site, kind: Kind, _pace: Pace) -> Sequence[float]:
 
 
 def _requests(label: str, least: float, aim: float) -> tuple[Row]:
-    return (Row(label, "requests/s", least=least, aim=aim),)
+    return (Row(label, "req/s", least=least, aim=aim),)
 
 
 def _objects(label: str, least: float, aim: float) -> tuple[Row]:
-    return (Row(label, "objects/s", least=least, aim=aim),)
+    return (Row(label, "obj/s", least=least, aim=aim),)
 
 
 def _transfer(label: str, least: float, aim: float) -> tuple[Row, Row]:
@@ -265,7 +265,7 @@ CASES = (
     ),
     Case(
         "offline",
-        (Row("instore transform, files of 16 KiB, all cores", "objects/s"),),
+        (Row("instore transform, files of 16 KiB, all cores", "obj/s"),),
         _offline,
         (INSTORE,),
         rounds=3,

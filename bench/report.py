@@ -7,7 +7,9 @@ import statistics
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +24,9 @@ _BEGIN, _END = "<!-- figures: written by `make bench` -->", "<!-- end of figures
 _COLUMNS = (
     "case", "what", "unit", *(kind.name for kind in EVERY), "spread", "ratio", "at least", "aim", "met",
 )  # fmt: skip
+_NARROW = ("case", *(kind.name for kind in EVERY), "ratio", "at least", "met")
+_WIDE = 150
+_WORDS = ("case", "what", "unit")  # columns of words; the others have figures
 _PACKAGES = ("instore", "uvicorn", "uvloop", "httptools", "aiohttp", "websockets")
 
 
@@ -40,7 +45,7 @@ def met(result: Result) -> bool | None:
     """Whether the least that was asked for is reached; None when nothing was asked, or nothing is to compare with."""
     row, own = result.row, result.figures[INSTORE].median
     if row.limit is not None:
-        return own is not None and own <= row.limit
+        return own is not None and own < row.limit
     if row.least is None:
         return None
     if own is None:
@@ -58,13 +63,19 @@ def ratio_of(result: Result) -> float | None:
 
 
 def show(results: Sequence[Result], console: Console) -> None:
-    """Print the table."""
-    table = Table(title="medians; ratio: instore to the best peer, above 1 is better", title_justify="left")
-    for column in _COLUMNS:
-        table.add_column(column, justify="left" if column in ("case", "what", "unit") else "right")
-    for cells in lines(results):
-        table.add_row(*cells)
+    """Print the table; on a narrow terminal without the columns that can be looked up in the page."""
+    wide = console.width >= _WIDE
+    chosen = _COLUMNS if wide else _NARROW
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for column in chosen:
+        table.add_column(column, justify=_justify(column), no_wrap=True)
+    for line in lines(results):
+        cells = dict(zip(_COLUMNS, line, strict=True))
+        if not wide:
+            cells["case"] += f" {cells['unit']}"
+        table.add_row(*(cells[column] for column in chosen))
     console.print(table)
+    console.print("medians; ratio: instore to the best peer, above 1 is better", highlight=False)
     for note in notes(results):
         console.print(note, markup=False)
 
@@ -107,9 +118,13 @@ def _line(result: Result) -> list[str]:
     ]
 
 
+def _justify(column: str) -> Literal["left", "right"]:
+    return "left" if column in _WORDS else "right"
+
+
 def _asked(row: Row) -> tuple[str, str]:
     if row.limit is not None:
-        return f"under {row.limit:g}", f"under {row.limit_aim:g}"
+        return f"< {row.limit:g}", f"< {row.limit_aim:g}"
     if row.least is not None:
         return f"{row.least:g}×", f"{row.aim:g}×"
     return "–", "–"
@@ -154,7 +169,7 @@ def _facts(command: str, load: float) -> list[str]:
 
 
 def _markdown(results: Sequence[Result]) -> list[str]:
-    rule = ["---" if column in ("case", "what", "unit") else "---:" for column in _COLUMNS]
+    rule = ["---" if column in _WORDS else "---:" for column in _COLUMNS]
     return [f"| {' | '.join(cells)} |" for cells in (_COLUMNS, rule, *lines(results))]
 
 

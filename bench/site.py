@@ -23,6 +23,7 @@ BLOCK = random.Random(6).randbytes(1 << 20)
 TARGET_PATH = "/v1/etl/_object/bench/secret"
 
 _START_UP = 30.0
+_PORTS = (20_000, 30_000)
 _OWN_VARIABLES = ("AIS_", "INSTORE_", "ETL_", "PYTHON")
 
 
@@ -133,10 +134,11 @@ class Site(contextlib.ExitStack):
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server((HOST, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, from outside the range out of which clients get theirs."""
+    while True:
+        port = random.randrange(*_PORTS)
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
+            return port
 
 
 def uname(bucket: str, name: str) -> str:
