@@ -8,7 +8,7 @@ import click
 
 from instore.protocol.environment import PARENT_FD, TARGET_URL, Environment
 from instore.runtime.load import load_class
-from instore.runtime.serving import bind, bind_unix, set_up_logging
+from instore.runtime.serving import bind, bind_for, bind_unix, set_up_logging
 from instore.runtime.serving import serve as run_worker
 from instore.runtime.supervisor import Supervisor, worker_command
 
@@ -48,17 +48,17 @@ def serve(
     Environment.read(os.environ)
     cls = load_class(target)
     if fd is not None:
-        listener = socket.socket(fileno=fd)
-    else:
+        run_worker(cls, socket.socket(fileno=fd), log_level)
+    elif workers == 1 or uds is not None:
         listener = bind_unix(uds) if uds is not None else bind(host, port)
-        _announce(cls.__name__, listener, workers)
-    if workers == 1:
+        _announce(cls.__name__, listener, 1)
         run_worker(cls, listener, log_level)
     else:
-        listener.listen(2048)
+        listeners = bind_for(workers, host, port)
+        _announce(cls.__name__, listeners[0], workers)
         set_up_logging(log_level)
-        command = worker_command(target, listener.fileno(), log_level)
-        sys.exit(Supervisor(command, workers, [listener.fileno()]).run(PARENT_FD))
+        commands = [(worker_command(target, one.fileno(), log_level), one.fileno()) for one in listeners]
+        sys.exit(Supervisor(commands).run(PARENT_FD))
 
 
 def _announce(name: str, listener: socket.socket, workers: int) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+from typing import Any
 
 import uvicorn
 
@@ -36,6 +37,36 @@ def bind(host: str, port: int) -> socket.socket:
         raise ConfigurationError(
             f"can't listen on {host}:{port}: {error.strerror}; choose another with --host and --port"
         ) from error
+    return bound
+
+
+def bind_for(workers: int, host: str, port: int) -> list[socket.socket]:
+    """A listening TCP socket for each of several workers, all on one port.
+
+    On Linux each worker has a queue of its own, and the system spreads connections over them; with one queue for all,
+    whoever wakes first would take most. Elsewhere the workers share one socket.
+
+    Raises:
+        ConfigurationError: the port is in use or the address can't be had.
+    """
+    first = bind(host, port)
+    if sys.platform != "linux":
+        first.listen(_BACKLOG)
+        return [first] * workers
+    address = first.getsockname()
+    first.close()  # it was bound alone, which shows that nobody else listens there
+    return [_bind_beside(first.family, address) for _ in range(workers)]
+
+
+def _bind_beside(family: socket.AddressFamily, address: Any) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        raise ConfigurationError(f"can't listen on {address[0]}:{address[1]}: {error.strerror}") from error
+    bound.listen(_BACKLOG)
     return bound
 
 

@@ -1,4 +1,4 @@
-"""Several worker processes on one socket: started together, replaced when one dies, stopped together."""
+"""Several worker processes on one port: started together, replaced when one dies, stopped together."""
 
 import logging
 import os
@@ -18,24 +18,19 @@ _QUICK = 5.0
 
 
 class Supervisor:
-    """Keeps `count` processes of one command alive until a signal says stop.
+    """Keeps workers alive until a signal says stop.
 
     A worker that exits with code 2 can't be helped by another try: all are stopped and the code is passed on. One that
     keeps dying within seconds of its start stops all, too.
 
     Args:
-        command: the worker's command line.
-        count: how many.
-        pass_fds: descriptors that the workers inherit.
+        commands: each worker's command line, and the descriptor of the socket that it inherits.
     """
 
-    def __init__(self, command: Sequence[str], count: int, pass_fds: Sequence[int]) -> None:
-        self._command = list(command)
-        self._count = count
-        self._alive, parent_end = os.pipe()
-        self._parent_end = parent_end
-        self._pass_fds = (*pass_fds, self._alive)
-        self._started: dict[subprocess.Popen[bytes], float] = {}
+    def __init__(self, commands: Sequence[tuple[list[str], int]]) -> None:
+        self._commands = commands
+        self._alive, self._parent_end = os.pipe()
+        self._started: dict[subprocess.Popen[bytes], tuple[int, float]] = {}
         self._quick_deaths = 0
         self._stopping = False
 
@@ -48,11 +43,11 @@ class Supervisor:
         Returns:
             The exit code: 0 after a signal, else that of the worker that could not run.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop, self._stop)
         environment = {**os.environ, parent_fd_variable: str(self._alive)}
-        for _ in range(self._count):
-            self._start(environment)
+        for number in range(len(self._commands)):
+            self._start(number, environment)
         code = 0
         while not self._stopping and not code:
             time.sleep(_POLL)
@@ -63,13 +58,15 @@ class Supervisor:
             process.wait()
         return code
 
-    def _start(self, environment: dict[str, str]) -> None:
-        process = subprocess.Popen(self._command, env=environment, pass_fds=self._pass_fds)  # noqa: S603
-        self._started[process] = time.monotonic()
+    def _start(self, number: int, environment: dict[str, str]) -> None:
+        command, descriptor = self._commands[number]
+        process = subprocess.Popen(command, env=environment, pass_fds=(descriptor, self._alive))  # noqa: S603
+        self._started[process] = (number, time.monotonic())
 
     def _replace_dead(self, environment: dict[str, str]) -> int:
         for process in [process for process in self._started if process.poll() is not None]:
-            lived = time.monotonic() - self._started.pop(process)
+            number, started = self._started.pop(process)
+            lived = time.monotonic() - started
             self._quick_deaths = self._quick_deaths + 1 if lived < _QUICK else 0
             if process.returncode == _CONFIGURATION:
                 return _CONFIGURATION
@@ -78,7 +75,7 @@ class Supervisor:
                 return 1
             if not self._stopping:
                 logger.warning("worker %d %s; starting another", process.pid, _how(process.returncode))
-                self._start(environment)
+                self._start(number, environment)
         return 0
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
