@@ -106,14 +106,14 @@ def rows_for(name: str, sizes: str, words: str, limit: int) -> list[Row]:
 
     Args:
         name: the server's.
-        sizes: `one` size for each combination, or `all`.
+        sizes: `one` size for each combination with a fault, or `all`.
         words: a part of the row's name; empty: any.
         limit: of rows with the same fault; 0: none.
     """
     chosen: dict[str, Row] = {}
     count: Counter[str] = Counter()
     for row in ROWS:
-        key = row.id if sizes == "all" else replace(row, size=1000).id
+        key = row.id if sizes == "all" or row.fault == "good" else replace(row, size=1000).id
         if key in chosen or not _serves(name, row) or words not in row.id or (limit and count[row.fault] >= limit):
             continue
         chosen[key] = row

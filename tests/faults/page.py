@@ -80,7 +80,9 @@ class Result:
 
 def write(peer_python: Path) -> None:
     """Write the page from every result that is there."""
-    results = [_read(path) for path in sorted(SAVED.glob("*.json"))]
+    results = [
+        _read(path) for path in sorted(SAVED.glob("*.json"), key=lambda path: (path.stem != "instore", path.stem))
+    ]
     PAGE.write_text("\n".join([*_introduction(results, peer_python), *_all_sections(results)]))
 
 
@@ -105,11 +107,13 @@ def _introduction(results: list[Result], peer_python: Path) -> Iterator[str]:
     yield f"- instore {version('instore')}; the SDK's: {answer.stdout.strip()}; one worker each."
     yield (
         f"- The table has {len(ROWS)} rows. Run were those that a server has the means to serve (see the list of "
-        "differences), at the smallest size of each combination of door, source, shape, next hop and fault."
+        "differences): without a fault at every size, and at the smallest size of each combination of door, source, "
+        "shape, next hop and fault."
     )
     yield (
         "- A row without an answer within 5 seconds counts as no answer; the server is then started anew. Where "
-        "the client has left, nobody waits, and only what is stored counts."
+        "the client has left, nobody waits, and only what is stored counts. Some rows are "
+        "races: from one run to the next a few of them come out otherwise."
     )
     yield (
         "- What is true is what `tests/faults/table.py` says: a target that answers a GET with 201, 204 or 206, for "
