@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup test coverage soak lint format demo bench bench-quick clean
+.PHONY: help setup test coverage soak lint format demo bench bench-quick compare clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is
@@ -32,6 +32,9 @@ bench: $(READY)  ## measure beside the official SDK's servers; CASE=put-1k: one 
 
 bench-quick: $(READY)  ## the same in two minutes, printed only
 	$(BIN)/python -m bench --quick $(CASE)
+
+compare: $(READY)  ## run the fault table against the official SDK's servers, and write docs/compared.md
+	$(BIN)/python -m tests.faults.compare
 
 lint: $(READY)  ## type checker, linter and formatter, without changing anything
 	$(BIN)/ruff check .

@@ -1,10 +1,12 @@
 """Runs a row: the servers, the peer and the files it needs, and what came of it."""
 
 import random
-from contextlib import ExitStack
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from tests.faults import files
 from tests.faults.doors import PUT, Conclusion, Kind, Order, Source, wait_until
@@ -47,21 +49,64 @@ class Happened:
     peer: Peer
 
 
+class Make(Protocol):
+    """A make of server: how one is started, and how to know that it is through with an object."""
+
+    def start(
+        self, folder: Path, shape: Shape, *, target_url: str, environment: Mapping[str, str], name: str
+    ) -> AbstractContextManager[Server]:
+        """Serve the transform in that shape until the context ends."""
+
+    def wait_for_end(self, server: Server, begun: int, name: str) -> None:
+        """Wait until an object that nobody waits for any more has an outcome; `begun`: where its log begins."""
+
+
+class Instore:
+    """Our own make."""
+
+    def start(
+        self, folder: Path, shape: Shape, *, target_url: str, environment: Mapping[str, str], name: str
+    ) -> AbstractContextManager[Server]:
+        options = ("--log-level", "debug")
+        return running(
+            folder, source_of(shape), target_url=target_url, environment=environment, options=options, name=name
+        )
+
+    def wait_for_end(self, server: Server, begun: int, name: str) -> None:
+        wait_until(lambda: _has_ended(server, begun, name), f"{name} has an outcome")
+
+
 class Bench:
     """The servers and the peer that rows share, each started by the first row that needs it.
 
     Args:
         folder: for modules, logs and files.
+        make: of the servers. Default: our own.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, make: Make | None = None) -> None:
         self._folder = folder
-        self._stack = ExitStack()
+        self._make = make or Instore()
+        self._stacks: dict[tuple[Shape, Variant, bool], ExitStack] = {}
         self._servers: dict[tuple[Shape, Variant, bool], Server] = {}
-        self.peer = self._stack.enter_context(Peer())
+        self.peer = Peer().__enter__()
 
     def close(self) -> None:
-        self._stack.close()
+        for stack in self._stacks.values():
+            stack.close()
+        self.peer.__exit__()
+
+    def drop(self, row: Row) -> None:
+        """End the servers that the row was given: they hang, and the next row shall have others."""
+        for key in [key for key in self._stacks if key[0] is row.shape]:
+            del self._servers[key]
+            self._stacks.pop(key).close()
+
+    def prepare(self, row: Row) -> None:
+        """Start the servers that the row needs, so that its own time does not count their start."""
+        self.server(row.shape, row.variant)
+        if row.hop is Hop.SERVER_TARGET:
+            self.server(row.shape, Variant.PLAIN, behind=True)
 
     def run(self, row: Row) -> Happened:
         """Do what the row says, up to where nothing is under way any more."""
@@ -73,7 +118,7 @@ class Bench:
         conclusion = row.door.ask(server, order)
         self._gate(row.id).touch()
         if conclusion.kind is Kind.LEFT:
-            wait_until(lambda: _has_ended(server, begun, order.name), f"{order.name} has an outcome")
+            self._make.wait_for_end(server, begun, order.name)
         self.peer.settled(order.name)
         return Happened(conclusion, server, order.name, self.peer)
 
@@ -85,16 +130,16 @@ class Bench:
             if variant is Variant.ORPHAN:
                 url = f"http://127.0.0.1:{self.peer.closed_port()}{TARGET_PATH}"
             environment = {"AIS_DIRECT_PUT_RETRIES": "0", "AIS_AUTHN_TOKEN": TOKEN, "DIRECT_PUT": "true"}
-            self._servers[key] = self._stack.enter_context(
-                running(
-                    self._folder,
-                    source_of(shape),
-                    target_url=url,
-                    environment=environment | _ENVIRONMENTS[variant],
-                    options=("--log-level", "debug"),
-                    name=f"{shape}_{variant}{'_behind' * behind}",
-                )
+            starting = self._make.start(
+                self._folder,
+                shape,
+                target_url=url,
+                environment=environment | _ENVIRONMENTS[variant],
+                name=f"{shape}_{variant}{'_behind' * behind}",
             )
+            stack = ExitStack()
+            self._servers[key] = stack.enter_context(starting)
+            self._stacks[key] = stack
         return self._servers[key]
 
     def _order(self, row: Row) -> Order:

@@ -124,6 +124,32 @@ class Conclusion:
     why: str = ""
 
 
+class Oddity(StrEnum):
+    """What a server may do that has no place in the protocol."""
+
+    HANGS = "no answer"
+    ENDLESS = "an answer whose end can't be known"
+    UNREADABLE = "an answer that no target can read"
+    CLOSED = "the connection was closed otherwise than with 1011"
+    SHIFTED = "the object behind it came out wrong"
+
+
+class OddError(AssertionError):
+    """The server did something that has no place in the protocol.
+
+    Attributes:
+        oddity: what.
+        detail: more of it.
+        conclusion: what a target concludes all the same; None: nothing.
+    """
+
+    def __init__(self, oddity: Oddity, detail: object = "", conclusion: Conclusion | None = None) -> None:
+        super().__init__(f"{oddity}: {detail}" if detail else oddity)
+        self.oddity = oddity
+        self.detail = f"{detail}"
+        self.conclusion = conclusion
+
+
 class Door(Protocol):
     """One way into a server.
 
@@ -239,13 +265,14 @@ def _conclude(connection: socket.socket) -> Conclusion:
         answer.begin()
         body = answer.read()
     except TimeoutError as error:
-        raise AssertionError("the server hangs") from error
+        raise OddError(Oddity.HANGS) from error
     except (http.client.HTTPException, OSError) as error:
         return Conclusion(Kind.ERROR, why=f"{type(error).__name__}: {error}")
     if answer.status not in (204, 304) and answer.length is None and not answer.chunked:
-        raise AssertionError(f"an answer {answer.status} whose end can't be known")
+        kind = _KINDS.get(answer.status, Kind.ERROR)
+        raise OddError(Oddity.ENDLESS, answer.status, Conclusion(kind, answer.status, body))
     if answer.status not in _KINDS and answer.status < 400:
-        raise AssertionError(f"an answer {answer.status} that no target can read")
+        raise OddError(Oddity.UNREADABLE, answer.status)
     return Conclusion(
         _KINDS.get(answer.status, Kind.ERROR),
         answer.status,
@@ -278,11 +305,11 @@ class WebSocketDoor:
                 self._send(connection, Order(f"behind-{order.name}", Source.BODY, self._behind))
                 conclusion = _taken(connection.recv(_HANG), order.pipeline)
                 if connection.recv(_HANG) != made_of(self._behind):
-                    raise AssertionError("the object behind it came out wrong")
+                    raise OddError(Oddity.SHIFTED)
             except ConnectionClosed as closed:
                 return _failed(closed)
             except TimeoutError as error:
-                raise AssertionError("the server hangs") from error
+                raise OddError(Oddity.HANGS) from error
             return conclusion
 
     def _send(self, connection: ClientConnection, order: Order) -> None:
@@ -313,7 +340,8 @@ def _taken(message: str | bytes, pipeline: str) -> Conclusion:
 
 def _failed(closed: ConnectionClosed) -> Conclusion:
     if closed.rcvd is None or closed.rcvd.code != 1011:
-        raise AssertionError(f"the connection was closed otherwise than with 1011: {closed}")
+        reason = closed.rcvd.reason.encode() if closed.rcvd is not None else b""
+        raise OddError(Oddity.CLOSED, closed, Conclusion(Kind.ERROR, None, reason))
     return Conclusion(Kind.ERROR, None, closed.rcvd.reason.encode())
 
 
