@@ -16,6 +16,7 @@ from instore.webserver.connection import Check, Connection, ConnectionPool, Orig
 from instore.webserver.output import Output
 
 _ONE_WRITE = 1 << 20
+_ONE_BUFFER = 1 << 16  # up to here a copy costs less than a second write
 _URL = re.compile(r"(https?)://([^/?#\s]+)([!-~]*)")
 
 FAILURES = (OSError,)  # what an exchange can fail with: lost connections, broken framing, time-outs
@@ -138,7 +139,9 @@ class Outbound:
         """Send bytes at hand, once more if a kept connection was closed before it answered anything."""
         origin, target = _split(url)
         length = {} if method == "GET" else {"Content-Length": str(len(body))}
-        message = self._head(method, target, origin.authority, {**headers, **length}) + body
+        message = [self._head(method, target, origin.authority, {**headers, **length}), body]
+        if len(body) <= _ONE_BUFFER:
+            message = [b"".join(message)]
         pool = self._open_pool()
         connection, kept = await pool.acquire(origin)
         try:
@@ -247,11 +250,12 @@ class Upload:
             raise ConnectionAbortedError("our own result broke off") from error
 
 
-async def _ask(connection: Connection, message: bytes) -> Connection:
+async def _ask(connection: Connection, message: list[bytes]) -> Connection:
     """Send a whole request and wait until its answer has begun."""
     try:
         connection.begin()
-        connection.send(message)
+        for part in message:
+            connection.send(part)
         connection.all_sent = True
         connection.expect()
         await connection.answered()
