@@ -173,7 +173,7 @@ def test_a_missing_or_forbidden_file_closes_with_1011(server: Server) -> None:
         ([b'{"path": 7}'], 1008),
         (["{}"], 1008),
         ([b'{"path": "x"}', "a text where the body is due"], 1008),
-        ([b'{"path": "x", "pipeline": "http://a,,http://b"}', b"body"], 1008),
+        ([b'{"path": "x", "pipeline": "http://a,,http://b"}'], 1008),
     ],
 )
 def test_what_is_not_due_closes_with_a_reason_and_is_logged(
