@@ -271,6 +271,7 @@ class ConnectionPool:
         limit: connections in use at once; who comes later waits.
         expiry: seconds for which an idle connection is kept.
         check: called with each address before it is connected to; raises if it must not be.
+        socket: path of a Unix socket that stands for every origin; empty: none.
     """
 
     def __init__(
@@ -280,8 +281,10 @@ class ConnectionPool:
         limit: int,
         expiry: float,
         check: Check | None = None,
+        socket: str = "",
     ) -> None:
         self.timeout = timeout
+        self._socket = socket
         self._ssl = ssl_context
         self._limit = asyncio.Semaphore(limit)
         self._expiry = expiry
@@ -347,6 +350,8 @@ class ConnectionPool:
         loop = asyncio.get_running_loop()
         context = (self._ssl or _default_context()) if origin.scheme == "https" else None
         async with asyncio.timeout(min(_CONNECT_TIMEOUT, self.timeout)):
+            if self._socket:
+                return (await loop.create_unix_connection(lambda: Connection(origin, self), self._socket))[1]
             host = origin.host if self._check is None else await _checked(origin, self._check)
             _, connection = await loop.create_connection(
                 lambda: Connection(origin, self),
