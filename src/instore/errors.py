@@ -96,11 +96,29 @@ class ETLDirectPutTransientError(InstoreError):
 
 
 class AnswerError(InstoreError):
-    """An ETL server's answer is not the object: an error's text, or a status that means something else."""
+    """An ETL server's answer is not the object: an error's text, or a status that means something else.
+
+    Args:
+        message: why there is no object.
+        status: of the answer; 500 if there was none.
+    """
+
+    def __init__(self, message: str, status: int = 500) -> None:
+        self.status = status if status >= 400 else 500
+        super().__init__(message)
 
 
 class IncompleteAnswerError(InstoreError):
-    """An ETL server's answer broke off, or never came: what was received of it is not the object."""
+    """An ETL server's answer broke off, or never came: what was received of it is not the object.
+
+    Args:
+        message: what came.
+        cause: what the connection ended with.
+    """
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        self.cause = cause
+        super().__init__(message)
 
 
 class WorkerError(InstoreError):

@@ -14,33 +14,30 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-import aiohttp
-from yarl import URL
-
 from instore.errors import ConfigurationError
-from instore.protocol.headers import CONCURRENCY, HEALTH_PATH
-from instore.target.communicator import unix_session
+from instore.protocol.headers import CONCURRENCY
+from instore.target.communicator import Communicator, HttpCommunicator
 from instore.target.printable import printable
 from instore.target.process import Process
 
 _USAGE = 2
 _POLL = 0.05  # seconds between two looks at a worker that is starting
 _LONGEST_SOCKET_PATH = 90  # the system's limit is 104 (macOS) or 108 (Linux) bytes
-_HEALTH = URL(f"http://worker{HEALTH_PATH}")
 
 
 class Pod:
     """One worker process. Made by `Pods.start`, ready to be asked.
 
     Attributes:
-        session: connections to it.
+        communicator: how to talk to it.
         concurrency: how many transforms it runs at once.
         process: the process itself.
         exited: done when the process is.
     """
 
     def __init__(self, process: Process, socket: str) -> None:
-        self.session = unix_session(socket)
+        self._http = HttpCommunicator("http://worker", socket=socket)  # the host is only a name
+        self.communicator: Communicator = self._http
         self.concurrency = 1
         self.process = process
         self.exited = process.exited
@@ -74,7 +71,7 @@ class Pod:
 
     async def stop(self) -> None:
         """End the process, whatever it is doing, and close the connections."""
-        await self.session.close()
+        await self.communicator.close()
         self.process.terminate()
         await self.process.end()
 
@@ -96,12 +93,10 @@ class Pod:
                 raise why_not_ready(self.process, "a worker")
 
     async def _is_healthy(self) -> bool:
-        try:
-            async with self.session.get(_HEALTH) as answer:
-                self.concurrency = int(answer.headers.get(CONCURRENCY, "1"))
-                return answer.status == 200
-        except aiohttp.ClientError:
-            return False
+        headers = await self._http.health()
+        if headers is not None:
+            self.concurrency = int(headers.get(CONCURRENCY.lower(), "1"))
+        return headers is not None
 
 
 def why_not_ready(process: Process, what: str) -> ConfigurationError:

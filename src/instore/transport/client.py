@@ -52,6 +52,11 @@ class Response:
         """Whether the whole body was taken."""
         return self._connection.drained
 
+    @property
+    def received(self) -> int:
+        """Bytes of the body that have come, taken or not."""
+        return self._connection.received
+
     async def take(self) -> bytes:
         """The next batch of the body; empty at its end.
 

@@ -65,6 +65,7 @@ class Connection(asyncio.Protocol):
         complete: the answer is.
         all_sent: the whole request was handed over.
         early: the answer began before that.
+        received: bytes of the answer's body that have come.
         closed: the connection is.
         deadline: when the peer must have moved, on the loop's clock; 0 while it need not.
         idle_since: when it was given back.
@@ -77,6 +78,7 @@ class Connection(asyncio.Protocol):
         self.complete = False
         self.all_sent = False
         self.early = False
+        self.received = 0
         self.closed = False
         self.deadline = 0.0
         self.idle_since = 0.0
@@ -117,6 +119,7 @@ class Connection(asyncio.Protocol):
         self.headers = {}
         self.complete = False
         self.all_sent = False
+        self.received = 0
         self._framed = False
         self._busy = True
 
@@ -252,6 +255,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._chunks.append(body)
         self._buffered += len(body)
+        self.received += len(body)
         if self._buffered >= _PAUSE_AT and self._reading:
             self._reading = False
             self._transport.pause_reading()
