@@ -1,0 +1,73 @@
+"""Running a package manager: what it says is kept, and shown if it fails."""
+
+import logging
+import subprocess
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from instore.errors import InstallationError
+
+logger = logging.getLogger("instore")
+
+_TAIL = 15  # lines that are shown of what a manager said before it failed
+_TELLING = ("ERROR:", "error:", "E:")
+
+
+def run_manager(name: str, command: Sequence[str], wanted: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Have a package manager install something.
+
+    Args:
+        name: what the manager is called.
+        command: its command line.
+        wanted: the packages, as whoever asked for them wrote them.
+        environment: its variables.
+
+    Raises:
+        InstallationError: it failed; the text names the packages that it complained of, the log has its last lines.
+    """
+    logger.info("%s installs %s", name, ", ".join(wanted))
+    began = time.monotonic()
+    code, tail = run_quietly(name, command, environment)
+    if code:
+        for line in tail:
+            logger.error("%s: %s", name, line)
+        raise InstallationError(_complaint(name, code, tail, wanted))
+    logger.info("%s installed %s in %.1f s", name, ", ".join(wanted), time.monotonic() - began)
+
+
+def run_quietly(name: str, command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Run a command whose output is shown at the level `debug` only.
+
+    Returns:
+        Its exit code, and the last lines of its output.
+    """
+    tail: deque[str] = deque(maxlen=_TAIL)
+    with subprocess.Popen(  # noqa: S603
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="backslashreplace",
+    ) as process:
+        assert process.stdout is not None  # noqa: S101  # it is a pipe
+        for line in process.stdout:
+            if line.strip():
+                tail.append(line.rstrip())
+                logger.debug("%s: %s", name, line.rstrip())
+    return process.returncode, list(tail)
+
+
+def _complaint(name: str, code: int, tail: Sequence[str], wanted: Sequence[str]) -> str:
+    told = [line for line in tail if line.lstrip().startswith(_TELLING)] or tail[-1:]
+    named = [package for package in wanted if any(_bare(package) in line.lower() for line in told)] or wanted
+    why = told[0].strip() if told else "it said nothing"
+    return f"{name} can't install {', '.join(named)} (exit code {code}): {why}"
+
+
+def _bare(package: str) -> str:
+    """The name in front of a version, an extra or an architecture."""
+    end = next((place for place, sign in enumerate(package) if sign in " <>=!~[;:/@("), len(package))
+    return package[:end].lower()

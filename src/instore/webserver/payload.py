@@ -1,0 +1,193 @@
+"""A class on its way to another process: cloudpickle in base64 (protocol section 8).
+
+To unpickle is to run what the pickle says, and a pickle for another Python may crash the process. So a payload is read
+twice. The first time every global of the pickle is a stand-in that makes nothing: it tells whether this is a pickle,
+which modules it needs, and which Python its bytecode is for. The second time is in earnest.
+
+Our payloads begin with a string that the unpickler reads and drops: the version of the Python they come from. Whoever
+reads payloads, AIStore's runtime included, gets the class and never sees it.
+"""
+
+import base64
+import binascii
+import importlib.util
+import io
+import pickle
+import re
+import sys
+from typing import Any
+
+import cloudpickle
+
+from instore.errors import PayloadError
+from instore.webserver.base_etl_server import ETLServer
+from instore.webserver.bytecode import foreign_version
+
+_HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+_PROTOCOL = b"\x80\x05"
+_STRING = b"\x8c"  # with its length in one byte
+_DROP = b"0"
+_MARK = re.compile(re.escape(_PROTOCOL + _STRING) + rb".python (\d+\.\d+)" + _DROP, re.DOTALL)
+
+
+def dump(cls: type[ETLServer]) -> bytes:
+    """The payload of a class."""
+    mark = b"python " + _HERE.encode()
+    pickled: bytes = cloudpickle.dumps(cls)
+    return base64.b64encode(_PROTOCOL + _STRING + bytes([len(mark)]) + mark + _DROP + pickled)
+
+
+def load(payload: bytes) -> type[ETLServer]:
+    """The class of a payload.
+
+    Raises:
+        PayloadError: there is none in it that can be had here; the text says why.
+    """
+    pickled = _decode(payload)
+    contents = _look_into(pickled)
+    _check_version(pickled, contents)
+    _check_modules(contents)
+    return _check_class(_unpickle(pickled))
+
+
+def _decode(payload: bytes) -> bytes:
+    text = b"".join(payload.split())
+    if not text:
+        raise PayloadError("the class's payload is empty; it is what serialize_class gives")
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise PayloadError(f"the class's payload is not base64 ({error}); it is what serialize_class gives") from error
+
+
+class _Contents:
+    """What a pickle would use.
+
+    Attributes:
+        modules: the modules it imports from, in order.
+        versions: the other Pythons that code objects in it come from.
+        has_code: there are code objects in it.
+    """
+
+    def __init__(self) -> None:
+        self.modules: dict[str, None] = {}
+        self.versions: set[str] = set()
+        self.has_code = False
+
+    def made(self, place: str, arguments: tuple[Any, ...]) -> None:
+        """Note that the pickle calls `place` with `arguments`."""
+        if place.endswith(".subimport") and arguments and isinstance(arguments[0], str):
+            self.modules[arguments[0]] = None
+        elif place == "types.CodeType":
+            self.has_code = True
+            if version := foreign_version(arguments):
+                self.versions.add(version)
+
+
+class _StandIn:
+    """In place of everything that a pickle would get or make; it takes all and does nothing.
+
+    Some of what a pickle calls are types, which is why a stand-in for a global is a subclass, and one for what a call
+    gives an instance.
+    """
+
+    place = ""
+    contents: _Contents
+
+    def __init__(self, *arguments: Any, **_: Any) -> None:
+        self._arguments = arguments
+        self.contents.made(self.place, arguments)
+
+    def __call__(self, *arguments: Any) -> "_StandIn":
+        if self.place.endswith("._builtin_type") and self._arguments == ("CodeType",):
+            self.contents.made("types.CodeType", arguments)
+        return self
+
+    def __setstate__(self, state: object) -> None:
+        """Take the state that the thing itself would get."""
+
+    def __setitem__(self, key: object, value: object) -> None:
+        """Take an entry."""
+
+    def append(self, item: object) -> None:
+        """Take an item."""
+
+    extend = add = append
+
+
+class _Look(pickle.Unpickler):
+    """An unpickler that makes stand-ins only."""
+
+    def __init__(self, pickled: bytes) -> None:
+        super().__init__(io.BytesIO(pickled))
+        self.contents = _Contents()
+
+    def find_class(self, module: str, name: str) -> type[_StandIn]:
+        """A stand-in for a global."""
+        self.contents.modules[module] = None
+        return type(name, (_StandIn,), {"place": f"{module}.{name}", "contents": self.contents})
+
+
+def _look_into(pickled: bytes) -> _Contents:
+    look = _Look(pickled)
+    try:
+        look.load()
+    except Exception as error:  # whatever comes to mind of an unpickler that reads what is no pickle
+        raise PayloadError(
+            f"the class's payload is base64, but not of a whole pickle ({type(error).__name__}: {error}); "
+            "it is what serialize_class gives"
+        ) from error
+    return look.contents
+
+
+def _check_version(pickled: bytes, contents: _Contents) -> None:
+    mark = _MARK.match(pickled)
+    version = mark[1].decode() if mark else " or ".join(sorted(contents.versions))
+    if contents.has_code and version and version != _HERE:
+        raise PayloadError(
+            f"the class's payload was made by Python {version}, and this is Python {_HERE}: bytecode can't go from one "
+            f"to the other. Make the payload with Python {_HERE}, or run it in an image with Python {version}"
+        )
+
+
+def _check_modules(contents: _Contents) -> None:
+    packages = dict.fromkeys(module.partition(".")[0] for module in contents.modules)
+    missing = [name for name in packages if name not in sys.modules and importlib.util.find_spec(name) is None]
+    if missing:
+        raise _missing(" and ".join(missing), len(missing))
+
+
+def _missing(names: str, count: int = 1) -> PayloadError:
+    return PayloadError(
+        f"the class's payload needs the module{'s' if count > 1 else ''} {names}, which {'are' if count > 1 else 'is'} "
+        "not there: add the package to dependencies (PACKAGES); a module of your own travels along after "
+        "cloudpickle.register_pickle_by_value(module)"
+    )
+
+
+def _unpickle(pickled: bytes) -> object:
+    try:
+        return pickle.loads(pickled)  # noqa: S301  # the owner of the cluster sends it, and it is meant to run here
+    except ModuleNotFoundError as error:
+        raise _missing(error.name or str(error)) from error
+    except Exception as error:
+        why = next((sentence for kind, sentence in _WHY.items() if isinstance(error, kind)), "")
+        raise PayloadError(f"the class's payload can't be unpickled: {type(error).__name__}: {error}{why}") from error
+
+
+_WHY: dict[type[Exception], str] = {
+    AttributeError: "; the package is there in another version than where the payload was made, or the payload was "
+    "made by pickle and not by serialize_class",
+    ImportError: "; a package that it needs is there, but can't be imported",
+}
+
+
+def _check_class(found: object) -> type[ETLServer]:
+    if not isinstance(found, type):
+        raise PayloadError(
+            f"the class's payload holds no class but an object of type {type(found).__name__}; "
+            "give serialize_class the class itself"
+        )
+    if not issubclass(found, ETLServer):
+        raise PayloadError(f"the class's payload holds the class {found.__name__}, which is not an ETLServer")
+    return found
