@@ -151,11 +151,12 @@ STATUS: dict[type[InstoreError], int] = {
     TargetAnswerError: 502,
     DirectPutError: 502,
     ETLDirectPutTransientError: 502,
+    IncompleteAnswerError: 502,
 }
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status that reports `error`: the target's own, that of `STATUS`, else 500."""
-    if isinstance(error, TargetAnswerError) and error.status >= 400:
+    """The HTTP status that reports `error`: that of the answer it stands for, that of `STATUS`, else 500."""
+    if isinstance(error, TargetAnswerError | AnswerError) and error.status >= 400:
         return error.status
     return STATUS.get(type(error), 500)  # type: ignore[arg-type]

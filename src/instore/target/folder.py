@@ -214,9 +214,13 @@ class FolderOrder:
     retries: int = 0
     timeout: float | None = None  # how long a transform may take is the user's to say
 
+    def path(self, item: Item) -> str:
+        """`<bucket>/<object>`."""
+        return f"{self.bucket}/{item.name}"
+
     def ask(self, item: Item) -> Ask:
         """By the path of its file; the result is the answer."""
-        return Ask(f"{self.bucket}/{item.name}", item.path, self.etl_args)
+        return Ask(self.path(item), item.path, self.etl_args)
 
     def delivered(self, item: Item) -> int:  # noqa: ARG002
         """There is nowhere to deliver it to."""

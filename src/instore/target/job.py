@@ -45,8 +45,12 @@ class Written(Protocol):
 class Sink(Protocol[Kept]):
     """Where results go."""
 
-    async def write(self, item: Item, body: AsyncIterator[bytes]) -> Kept:
-        """Take the result of `item`, piece by piece; `OSError` if it can't be kept."""
+    async def write(self, item: Item, body: AsyncIterator[bytes]) -> Kept | int:
+        """Take the result of `item`, piece by piece; `OSError` if it can't be kept.
+
+        Returns:
+            What is to be committed; its size, if it has got its name already.
+        """
 
     async def commit(self, batch: Sequence[tuple[Kept, str]]) -> list[str]:
         """Make results appear under their names; for each, why it could not be done, or an empty text."""
@@ -161,8 +165,11 @@ class Order(Protocol):
     @property
     def timeout(self) -> float | None: ...
 
+    def path(self, item: Item) -> str:
+        """What `item` is called on the wire, and so in a worker's log."""
+
     def ask(self, item: Item) -> Ask:
-        """How a worker is asked for `item`."""
+        """How a worker is asked for `item`; called for each try."""
 
     def delivered(self, item: Item) -> int:
         """Bytes of the result of `item` that a worker says it has delivered.
@@ -425,7 +432,7 @@ class Job(Generic[AnyWorker, Kept]):
 
     def _log_of(self, pod: AnyWorker, item: Item) -> str:
         """What the worker's log says of an object whose answer broke off."""
-        lines = pod.last_lines(containing=f"object={self._order.ask(item).path!r}")
+        lines = pod.last_lines(containing=f"object={self._order.path(item)!r}")
         return f"; the worker's log says: {printable(lines[-1].rpartition('error=')[2])}" if lines else ""
 
 
