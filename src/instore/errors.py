@@ -130,7 +130,23 @@ class IncompleteAnswerError(InstoreError):
 
 
 class WorkerError(InstoreError):
-    """A worker process could not be started."""
+    """A worker process could not be started, or is no longer there."""
+
+
+class EtlNotFoundError(InstoreError):
+    """There is no ETL of that name."""
+
+
+class EtlExistsError(InstoreError):
+    """There is an ETL of that name already."""
+
+
+class EtlStageError(InstoreError):
+    """An ETL is not where it must be for what is asked: not running, not stopped, or it could not be started."""
+
+
+class JobFailedError(InstoreError):
+    """A job has not done what it was to do."""
 
 
 class ClientGoneError(InstoreError):
@@ -152,6 +168,10 @@ STATUS: dict[type[InstoreError], int] = {
     DirectPutError: 502,
     ETLDirectPutTransientError: 502,
     IncompleteAnswerError: 502,
+    EtlNotFoundError: 404,
+    EtlExistsError: 409,
+    EtlStageError: 400,
+    WorkerError: 503,
 }
 
 

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from instore.errors import AnswerError, ConfigurationError, IncompleteAnswerError, WorkerError
+from instore.errors import ConfigurationError, IncompleteAnswerError, InstoreError, WorkerError
 from instore.target.communicator import Answer, Ask, Communicator
 from instore.target.folder import Fate, Item, in_batches
 from instore.target.printable import printable
@@ -358,10 +358,10 @@ class Job(Generic[AnyWorker, Kept]):
                     attempt += 1
                     continue
                 self._fail(item, f"{error}{_tries(attempt)}{self._log_of(pod, item)}", started)
-            except AnswerError as error:
+            except InstoreError as error:
                 self._fail(item, str(error), started)
             except TimeoutError:
-                self._fail(item, f"it took longer than {self._order.timeout:g} s, and was given up", started)
+                self._fail(item, f"it took longer than {self._order.timeout or 0:g} s, and was given up", started)
             except OSError as error:
                 self._fail(item, f"its result could not be written: {error.strerror}", started)
             else:
