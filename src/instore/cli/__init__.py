@@ -9,6 +9,7 @@ from instore.errors import ConfigurationError
 
 _COMMANDS = {
     # name: (module, one line for the help)
+    "node": ("instore.cli.node", "Run an AIStore-compatible store on this machine."),
     "serve": ("instore.cli.serve", "Serve a transform to a cluster's targets."),
     "transform": ("instore.cli.transform", "Put every file of a folder through a transform."),
 }
