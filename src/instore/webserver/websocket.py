@@ -10,7 +10,6 @@ be under way at once is bounded in number and in bytes, and reading stops there.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from instore.protocol.requests import ObjectRequest, Origin
 from instore.transport.client import FAILURES
 from instore.webserver.delivery import Reply
 from instore.webserver.http import Scope, Send
+from instore.webserver.outcome import Record
 from instore.webserver.service import Service
 from instore.webserver.source import BytesSource, Receive, Source
 
@@ -105,7 +105,7 @@ class _Connection:
                 await self._begin(_Item(answer, len(body), request))
         except (MalformedControlError, InvalidPipelineError) as error:
             code = error.code if isinstance(error, MalformedControlError) else CLOSE_POLICY
-            self._service.outcomes.failed("websocket message", 0, 0, time.perf_counter(), error)
+            self._service.outcomes.failed(self._record("message"), 0, 0, error)
             await self._begin(_Item(asyncio.create_task(self._closing(code, error)), 0))
             await asyncio.Event().wait()  # until the answers before it are sent and the connection is closed
 
@@ -129,7 +129,12 @@ class _Connection:
     def _lost(self, request: ObjectRequest, due: str) -> None:
         """The connection ended before what was `due`."""
         error = ClientGoneError(f"the connection ended before {due}")
-        self._service.outcomes.failed(request, 0, 0, time.perf_counter(), error)
+        self._service.outcomes.failed(self._record("message", request), 0, 0, error)
+
+    def _record(self, subject: str, request: ObjectRequest | None = None, source: Source | None = None) -> Record:
+        record = self._service.outcomes.begin("WS", subject)
+        record.request, record.source = request, source
+        return record
 
     async def _begin(self, item: _Item) -> None:
         self._items.append(item)
@@ -156,17 +161,17 @@ class _Connection:
             self._room.set()
 
     async def _object(self, request: ObjectRequest, source: Source) -> Message:
-        began = time.perf_counter()
+        record = self._record("message", request, source)
         exchange = self._service.exchange(request, source)
         try:
             reply = await exchange.begin()
             result = await _whole(reply)
         except (InstoreError, *FAILURES) as error:
-            self._service.outcomes.failed(request, 0, 0, began, error)
+            self._service.outcomes.failed(record, 0, 0, error)
             return self._failure(request, self._service.refusal(error).output.first)
         finally:
             await exchange.end()
-        self._service.outcomes.served(request, reply.status, len(result), began)
+        self._service.outcomes.served(record, reply.status, len(result))
         if reply.status >= 400:
             return self._failure(request, result or f"{request.next_url} answered {reply.status}".encode())
         if reply.status == 204:
