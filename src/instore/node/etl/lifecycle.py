@@ -133,7 +133,9 @@ class Etls:
         """
         self.images.check(spec)
         if spec.name in self._etls:
-            raise EtlExistsError(f"etl job {spec.name!r} already exists; stop and delete it first, or take another name")
+            raise EtlExistsError(
+                f"etl job {spec.name!r} already exists; stop and delete it first, or take another name"
+            )
         etl = self._etls[spec.name] = Etl(spec, "etl-" + secrets.token_urlsafe(6))
         async with etl.lock:
             try:

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from instore.node.folder import write_whole
-from instore.protocol.spec import Stage
 
 INLINE = "inline"
 """What stands for a job where there is none: reads through an ETL, and copies of single objects."""
