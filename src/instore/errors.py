@@ -198,6 +198,19 @@ class EtlStageError(InstoreError):
     """An ETL is not where it must be for what is asked: not running, not stopped, or it could not be started."""
 
 
+class TransformFailedError(InstoreError):
+    """An object could not be read through its ETL.
+
+    Args:
+        message: which, and why.
+        status: of the answer that said so.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        self.status = status
+        super().__init__(message)
+
+
 class JobFailedError(InstoreError):
     """A job has not done what it was to do."""
 
@@ -235,11 +248,12 @@ STATUS: dict[type[InstoreError], int] = {
     EtlExistsError: 409,
     EtlStageError: 400,
     WorkerError: 503,
+    JobFailedError: 422,
 }
 
 
 def status_of(error: BaseException) -> int:
     """The HTTP status that reports `error`: that of the answer it stands for, that of `STATUS`, else 500."""
-    if isinstance(error, TargetAnswerError | AnswerError) and error.status >= 400:
+    if isinstance(error, TargetAnswerError | AnswerError | TransformFailedError) and error.status >= 400:
         return error.status
     return STATUS.get(type(error), 500)  # type: ignore[arg-type]

@@ -92,14 +92,13 @@ class HttpCommunicator:
 
     Args:
         base: the server's URL, `http://HOST:PORT`; only a name where `socket` is given.
-        timeout: seconds without progress after which an object is given up.
+        timeout: seconds without progress after which an object is given up. Default: who asks knows how long to wait.
         pull: the server fetches the object itself.
         socket: path of the server's Unix socket.
     """
 
     def __init__(self, base: str, timeout: float = float("inf"), pull: bool = False, socket: str = "") -> None:
         self._base = base
-        self._timeout = timeout
         self._pull = pull
         self._client = Client(timeout, _MOST_CONNECTIONS, _IDLE, PIECE, socket=socket)
 
@@ -145,8 +144,6 @@ class HttpCommunicator:
             return await self._client.request("PUT", self._base + target, headers, body)
         except UnaskableError as error:
             raise AnswerError(f"its name can't stand in a request: {error}") from error
-        except TimeoutError as error:
-            raise AnswerError(f"no answer came within {self._timeout:g} s") from error
         except OSError as error:
             raise IncompleteAnswerError("the answer broke off after 0 bytes", describe(error)) from error
 

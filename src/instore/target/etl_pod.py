@@ -187,5 +187,5 @@ def _environment(spec: EtlSpec, site: Site, more: Mapping[str, str], port: int) 
 
 def _communicator(spec: EtlSpec, url: str) -> Communicator:
     if spec.communication is Communication.WS:
-        return WebSocketCommunicator(url, spec.obj_timeout)
-    return HttpCommunicator(url, spec.obj_timeout, pull=spec.communication is Communication.HPULL)
+        return WebSocketCommunicator(url)
+    return HttpCommunicator(url, pull=spec.communication is Communication.HPULL)

@@ -20,6 +20,7 @@ OUR_PORT = "INSTORE_PORT"
 PACKAGES = "PACKAGES"
 WORKERS = "NUM_WORKERS"
 
+_OVERLAID = (sys.executable, "-m", "instore", "exec")  # code written for AIStore's SDK finds us at its import paths
 _RUNTIME = re.compile(r"(?:[^/]+/)*runtime_python(?::.*)?")
 _PORT = re.compile(r"(?<![\w.])8000(?![\w.])")  # an argument of its own, or what follows = or :
 _ANY_HOST = re.compile(r"(?<![\w.])(?:0\.0\.0\.0|\[::\])(?![\w.])")
@@ -95,12 +96,11 @@ class Images:
                 f"image {spec.image!r} has a command that only its container knows; give it in runtime.command "
                 "(command=[...] of Etl.init)"
             )
-        command = [sys.executable, "-m", "instore", "exec", *on_port(spec.command, port)]
-        return Launch(tuple(command), folder)
+        return Launch((*_OVERLAID, *on_port(spec.command, port)), folder)
 
     def _runtime(self, spec: EtlSpec, port: int, packages: str) -> Launch:
         env = dict(spec.env)
-        command = [sys.executable, "-m", "instore", "runtime", "--host", LOOPBACK, "--port", str(port)]
+        command = [*_OVERLAID, sys.executable, "-m", "instore", "runtime", "--host", LOOPBACK, "--port", str(port)]
         if env.get(PACKAGES, "").strip():
             command += ["--environment", packages]
         workers = env.get(WORKERS, "").strip() or str(self._workers)

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO, Self
 
 from instore.protocol.environment import PARENT_FD
@@ -17,6 +18,8 @@ from instore.target import guardian
 _GRACE = 3.0  # seconds for a process to end by itself
 _TAIL = 64 << 10  # bytes of a log that are looked at; a log may be flooded
 _LAST_LINES = 10
+# Fields of /proc/<pid>/stat, counted from the one after the name.
+_GROUP, _USER_TIME, _SYSTEM_TIME, _STARTED, _RESIDENT = 2, 11, 12, 19, 21
 _SIGNALS = {int(signal.SIGKILL): "out of memory?"}
 
 
@@ -142,3 +145,41 @@ def tail(log: str, most: int) -> bytes:
 
 def _new_file(path: str) -> BinaryIO:
     return open(path, "xb")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process and all it has started use.
+
+    Attributes:
+        cores: processors, on average since its start.
+        memory: resident bytes.
+    """
+
+    cores: float
+    memory: int
+
+
+def usage(leader: int) -> Usage:
+    """What the process group of `leader` uses; nothing if it is gone. It blocks, and needs /proc."""
+    ticks, pages, began = 0, 0, 0
+    for entry in os.listdir("/proc"):
+        fields = _state(entry)
+        if fields and int(fields[_GROUP]) == leader:
+            ticks += int(fields[_USER_TIME]) + int(fields[_SYSTEM_TIME])
+            pages += int(fields[_RESIDENT])
+            began = int(fields[_STARTED]) if int(entry) == leader else began
+    with open("/proc/uptime") as file:
+        up = float(file.read().split()[0]) * os.sysconf("SC_CLK_TCK")
+    return Usage(round(ticks / max(1.0, up - began), 3), pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _state(entry: str) -> list[str]:
+    """The fields of a process's state after its name; none if there is no such process."""
+    if not entry.isdigit():
+        return []
+    try:
+        with open(f"/proc/{entry}/stat") as file:
+            return file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []

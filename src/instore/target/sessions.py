@@ -32,12 +32,10 @@ class WebSocketCommunicator:
 
     Args:
         base: the server's URL, `http://HOST:PORT`.
-        timeout: seconds without an answer after which a connection is given up.
     """
 
-    def __init__(self, base: str, timeout: float) -> None:
+    def __init__(self, base: str) -> None:
         self._url = "ws" + base.removeprefix("http") + WEBSOCKET_PATH
-        self._timeout = timeout
         self._sessions: set[_Session] = set()
 
     async def send(self, ask: Ask) -> Answer | None:
@@ -45,13 +43,9 @@ class WebSocketCommunicator:
         session = self._choose(ask.delivers) or await self._open()
         session.load += 1 if ask.delivers else _TOGETHER
         try:
-            async with asyncio.timeout(self._timeout):
-                message = await session.exchange(ask)
-        except TimeoutError as error:
-            await self._drop(session)  # answers come in order: those behind it can't be told from its own
-            raise AnswerError(f"no answer came within {self._timeout:g} s") from error
+            message = await session.exchange(ask)
         except asyncio.CancelledError:
-            await self._drop(session)
+            await self._drop(session)  # answers come in order, and its own would be the next one
             raise
         except IncompleteAnswerError:
             self._sessions.discard(session)
@@ -80,7 +74,7 @@ class WebSocketCommunicator:
                 compression=None,
                 ping_interval=None,  # a server that transforms need not answer pings
                 proxy=None,
-                open_timeout=min(_CONNECT_TIMEOUT, self._timeout),
+                open_timeout=_CONNECT_TIMEOUT,
                 close_timeout=1,
                 user_agent_header=None,
             )

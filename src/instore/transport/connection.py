@@ -144,6 +144,7 @@ class Connection(asyncio.Protocol):
         """
         while self._buffered < most and not self.complete:
             await self._wait()
+        self.deadline = 0.0  # who takes may take their time
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._buffered = 0

@@ -1,8 +1,8 @@
 """Results that servers are asked to put to a target themselves.
 
-A server's word that a result is delivered is not taken for it: each destination carries a number that nobody else knows,
-what arrives under it is noted, and what arrives when nobody waits for it any more is refused. So an object that was
-reported as failed does not turn up later, and one that was reported as done is there.
+A server's word that a result is delivered is not taken for it: each destination carries a number that nobody else
+knows, what arrives under it is noted, and what arrives when nobody waits for it any more is refused. So an object that
+was reported as failed does not turn up later, and one that was reported as done is there.
 """
 
 import secrets

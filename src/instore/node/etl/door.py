@@ -84,7 +84,7 @@ class Door:
 
 
 def _parts(raw_path: bytes) -> tuple[str, str, str]:
-    """The ETL's name, the secret and the uname; the last one unescaped, and whole even if its slashes are not escaped."""
+    """The ETL's name, the secret and the uname, which is unescaped, and whole even if its slashes are not escaped."""
     name, _, rest = raw_path.removeprefix(PREFIX).decode("ascii", "surrogateescape").partition("/")
     secret, _, uname = rest.partition("/")
     return name, secret, unescape(uname)

@@ -1,7 +1,7 @@
 """ETLs from their first message to their deletion: Initializing, Running, Aborted (protocol section 7).
 
 Every change of an ETL holds its lock, so that a start and a stop never run into each other. What a client has been told
-is on the disk before. When the node starts again, an ETL that was running is started again; one that was aborted stays so.
+is on the disk before. When the node starts again, an ETL that was running is started again; an aborted one stays so.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import hmac
 import logging
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from instore.errors import (
@@ -248,7 +248,9 @@ class Etls:
             WorkerError: there is none: the ETL is not running any more.
         """
         pod = etl.pods.get(target.id)
-        if pod is None or pod.exited.done():
+        if pod is not None and pod.exited.done():
+            self.note_death(etl, target, pod)
+        if pod is None or etl.stage is not Stage.RUNNING:
             raise WorkerError(str(etl.aborted()))
         return pod
 
@@ -307,15 +309,21 @@ class Etls:
         await asyncio.wait({pod.exited})
         if etl.pods.get(target) is not pod:
             return  # it was stopped
-        lines = pod.last_lines()
-        last = f"its last log line: {printable(lines[-1])}" if lines else "its log is empty"
-        reason = f"its server beside target {target} {pod.how_it_died()}; {last}"
-        etl.stage, etl.reason = Stage.ABORTED, reason  # at once, for those whose request has just failed
-        logger.warning("etl %s is aborted: %s", etl.name, reason)
+        self.note_death(etl, self.cluster.target(target), pod)
         async with etl.lock:
             if etl.pods.get(target) is pod:
-                await self._become(etl, Stage.ABORTED, reason)
+                await self._become(etl, Stage.ABORTED, etl.reason)
                 await self._stop_pods(etl)
+
+    def note_death(self, etl: Etl, target: Target, pod: EtlPod) -> None:
+        """A server has died: from now on, nothing more is asked of its ETL, and who asks is told why."""
+        if etl.stage is not Stage.RUNNING or etl.pods.get(target.id) is not pod:
+            return
+        lines = pod.last_lines()
+        last = f"its last log line: {printable(lines[-1])}" if lines else "its log is empty"
+        etl.stage = Stage.ABORTED
+        etl.reason = f"its server beside target {target.id} {pod.how_it_died()}; {last}"
+        logger.warning("etl %s is aborted: %s", etl.name, etl.reason)
 
     async def _become(self, etl: Etl, stage: Stage, reason: str = "") -> None:
         etl.stage, etl.reason = stage, reason
@@ -337,7 +345,7 @@ class Etls:
             parent=self._parent,
         )
 
-    def _in_background(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

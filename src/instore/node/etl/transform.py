@@ -1,0 +1,304 @@
+"""Objects of a node through ETLs into objects: what the job engine of `target.job` needs to know of it.
+
+One engine runs beside each target, for the objects that lie there, with the servers beside it. A result is delivered by
+the last server itself if that can, else it comes back as the answer and is stored from here. Either way it goes to the
+target that its name belongs to.
+"""
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from instore.errors import JobFailedError, SourceError
+from instore.node.cluster import Cluster, Target
+from instore.node.etl.deliveries import Deliveries, Expected, size_of
+from instore.node.etl.lifecycle import Etl, Etls
+from instore.node.etl.records import ObjectError
+from instore.protocol.pipeline import join_pipeline
+from instore.target.bucket import Bucket
+from instore.target.communicator import PIECE, Ask
+from instore.target.etl_pod import EtlPod
+from instore.target.folder import Item
+from instore.target.job import Job as Engine
+from instore.target.job import Outcome
+from instore.target.store import OpenObject, Upload
+
+RETRIES = 10
+"""How often an object is tried again whose answer broke off, or whose delivery failed in a way that may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transformation:
+    """What is to be done with objects.
+
+    Attributes:
+        job_id: of the job that it is for.
+        etls: through which they go, in order; all of them run.
+        source, destination: buckets.
+        dry: throw results away.
+        etl_args: go with every object.
+        continue_on_error: a failed object doesn't stop the others.
+        lanes: objects under way beside each target; 0: as many as its servers take.
+        by_body: send objects' bytes instead of their files' paths.
+    """
+
+    job_id: str
+    etls: Sequence[Etl]
+    source: Bucket
+    destination: Bucket
+    dry: bool = False
+    etl_args: str = ""
+    continue_on_error: bool = False
+    lanes: int = 0
+    by_body: bool = False
+
+    @property
+    def delivers(self) -> bool:
+        """Whether results are put where they belong by the servers themselves."""
+        return not self.dry and all(etl.spec.direct_put for etl in self.etls)
+
+
+class Observer:
+    """Counts and notes errors; made for each kind of transformation."""
+
+    def done(self, target: Target, owner: Target, outcome: Outcome) -> None:
+        """An object has been transformed beside `target`, and its result is kept by `owner`."""
+
+    def failed(self, error: ObjectError) -> None:
+        """An object has failed."""
+
+
+@dataclass
+class Beside:
+    """A transformation beside one target: the order, the sink, the workers and the observer of its engine.
+
+    Attributes:
+        what: the transformation.
+        target: where its objects lie.
+        etls, deliveries, cluster: the node's.
+        observer: who is told.
+        errors: what failed, the first first.
+    """
+
+    what: Transformation
+    target: Target
+    etls: Etls
+    deliveries: Deliveries
+    cluster: Cluster
+    observer: Observer
+    workers: int = 1
+    retries: int = RETRIES
+    failures: int = 0
+    first_failure: str = ""
+    _expected: dict[str, Expected] = field(default_factory=dict)
+
+    async def run(self, items: Iterator[Item]) -> bool:
+        """Transform all of them.
+
+        Returns:
+            Whether everything was gone through.
+
+        Raises:
+            WorkerError: a server died or was stopped.
+        """
+        engine: Engine[EtlPod, Upload] = Engine(self, items, self, self, self)
+        try:
+            return await engine.run()
+        finally:
+            for expected in self._expected.values():
+                self.deliveries.settle(expected)
+
+    # As the engine's order
+
+    @property
+    def lanes(self) -> int:
+        """Objects under way at once."""
+        return self.what.lanes
+
+    @property
+    def continue_on_error(self) -> bool:
+        """Whether a failed object doesn't stop the others."""
+        return self.what.continue_on_error
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that an object may take, in all ETLs together."""
+        return time_limit(self.what.etls)
+
+    def path(self, item: Item) -> str:
+        """`<bucket>/<object>`."""
+        return f"{self.what.source.name}/{item.name}"
+
+    def ask(self, item: Item) -> Ask:
+        """How a server is asked for an object."""
+        destination = ""
+        if self.what.delivers:
+            expected = self._expected.get(item.name)
+            if expected is None:
+                expected = self._expected[item.name] = self.deliveries.expect(self.what.destination, item.result)
+            expected.size = None
+            destination = expected.entry(self.what.job_id)
+        return ask_for(self.what, self.etls, self.target, self.cluster, item.name, destination)
+
+    def delivered(self, item: Item) -> int:
+        """Bytes of a result that a server says it has delivered."""
+        return size_of(self._expected[item.name])
+
+    # As its workers
+
+    async def start(self) -> EtlPod:
+        """The server beside the target; there is one, and none takes its place."""
+        return self.etls.pod(self.what.etls[0], self.target)
+
+    async def bury(self, pod: EtlPod) -> None:
+        """The ETL buries it."""
+
+    # As its sink
+
+    async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
+        """Store a result, or throw it away."""
+        if self.what.dry:
+            return sum([len(piece) async for piece in body])
+        return await store_pieces(self.cluster, self.what.destination, item.result, body)
+
+    async def commit(self, batch: Sequence[tuple[Upload, str]]) -> list[str]:
+        """Results have their names already."""
+        return [""] * len(batch)
+
+    async def flush(self) -> None:
+        """What is stored survives the process; more is not promised."""
+
+    # As its observer
+
+    def settled(self, outcome: Outcome) -> None:
+        """An object is done with."""
+        item = outcome.item
+        expected = self._expected.pop(item.name, None)
+        if expected is not None:
+            self.deliveries.settle(expected)
+        if outcome.error:
+            self.failures += 1
+            name = self.what.source.object(item.name)
+            self.first_failure = self.first_failure or f"{name}: {outcome.error}"
+            self.observer.failed(ObjectError(name, outcome.error))
+        else:
+            owner = self.target if self.what.dry else self.cluster.owner(self.what.destination, item.result)
+            self.observer.done(self.target, owner, outcome)
+
+    def received(self, size: int) -> None:
+        """Nobody watches the bytes come."""
+
+    def noted(self, text: str) -> None:
+        """The ETL tells of a server's death."""
+
+
+def ask_for(
+    what: Transformation, etls: Etls, target: Target, cluster: Cluster, name: str, destination: str = ""
+) -> Ask:
+    """How the first ETL of a transformation is asked for an object.
+
+    Args:
+        what: the transformation.
+        etls: the node's.
+        target: where the object lies.
+        cluster: the node's.
+        name: the object.
+        destination: the pipeline's last entry, if the result is to be delivered.
+
+    Raises:
+        WorkerError: a server is not there any more.
+    """
+    following = [etls.pod(etl, target).url for etl in what.etls[1:]]
+    return Ask(
+        path=f"{what.source.name}/{name}",
+        fqn=target.store.path(what.source, name),
+        etl_args=what.etl_args,
+        uname=str(what.source.uname(name)),
+        pipeline=join_pipeline(following, destination),
+        delivers=bool(destination),
+        body=(lambda: ObjectStream(cluster, target, what.source, name)) if what.by_body else None,
+    )
+
+
+class ObjectStream:
+    """An object's bytes, as a request's body. What is opened is closed with the stream's last reference."""
+
+    def __init__(self, cluster: Cluster, target: Target, bucket: Bucket, name: str) -> None:
+        self.drained = False
+        self._cluster = cluster
+        self._target = target
+        self._object = (bucket, name)
+        self._opened: OpenObject | None = None
+        self._position = 0
+
+    async def take(self) -> bytes:
+        """The next piece; empty at the end."""
+        if self.drained:
+            return b""
+        return await self._cluster.disk(self._read)
+
+    def _read(self) -> bytes:
+        if self._opened is None:
+            self._opened = self._target.store.open(*self._object)
+            weakref.finalize(self, self._opened.close)
+        piece = self._opened.read(self._position, PIECE)
+        self._position += len(piece)
+        self.drained = self._position >= self._opened.entry.size
+        if not piece and not self.drained:
+            raise SourceError(f"{self._object[0].object(self._object[1])} ended before its length")
+        return piece
+
+
+async def store_pieces(cluster: Cluster, bucket: Bucket, name: str, body: AsyncIterator[bytes]) -> int:
+    """Store an object that comes in pieces, a small one in one hop to a thread.
+
+    Returns:
+        Its bytes.
+    """
+    store = cluster.store(bucket, name)
+    first = await anext(body, b"")
+    second = await anext(body, b"")
+    if not second:
+        return (await cluster.disk(store.put, bucket, name, [first])).size
+    upload = await cluster.disk(store.upload, bucket, name)
+    try:
+        for piece in (first, second):
+            await cluster.disk(upload.write, piece)
+        async for piece in body:
+            await cluster.disk(upload.write, piece)
+        return (await cluster.disk(upload.commit)).size
+    finally:
+        await asyncio.shield(cluster.disk(upload.abort))
+
+
+def time_limit(etls: Sequence[Etl]) -> float:
+    """Seconds that an object may take in all of a pipeline."""
+    return sum(etl.spec.obj_timeout for etl in etls)
+
+
+def failed_job(beside: Sequence[Beside]) -> str:
+    """What a job says of the objects that failed; empty if none did."""
+    count = sum(one.failures for one in beside)
+    first = next((one.first_failure for one in beside if one.first_failure), "")
+    return first + (f" (and {count - 1} more failed)" if count > 1 else "")
+
+
+async def run_all(beside: Sequence[tuple[Beside, Iterator[Item]]]) -> None:
+    """Run a transformation beside all targets; where one can't go on, all stop.
+
+    Raises:
+        JobFailedError: an object failed, and the others were not to go on.
+        WorkerError: a server died or was stopped.
+    """
+    runs = [asyncio.create_task(one.run(items)) for one, items in beside]
+    try:
+        for run in asyncio.as_completed(runs):
+            if not await run:
+                break
+    finally:
+        for task in runs:
+            task.cancel()
+        await asyncio.gather(*runs, return_exceptions=True)
+    if any(not run.cancelled() and run.exception() is None and not run.result() for run in runs):
+        raise JobFailedError(failed_job([one for one, _ in beside]))
