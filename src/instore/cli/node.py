@@ -37,7 +37,7 @@ _TOKEN = "AIS_AUTHN_TOKEN"  # noqa: S105 - the variable's name
 def node(folder: str, host: str, port: int, targets: int, token: str | None, log_level: str) -> None:
     """Run a store on this machine that AIStore's client can't tell from a cluster, for development and tests.
 
-    Data is kept in DIR in AIStore's layout. What was acknowledged is there after the process dies, not after the machine does.
+    Data is kept in DIR in AIStore's layout. What was acknowledged outlives the process, though not a power cut.
     Listening on an address that others can reach demands a token.
     """
     set_up_logging(log_level)
