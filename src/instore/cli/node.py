@@ -49,7 +49,7 @@ def node(
 ) -> None:
     """Run a store on this machine that AIStore's client can't tell from a cluster, for development and tests.
 
-    Data is kept in DIR in AIStore's layout. What was acknowledged is there after the process dies, not after the machine does.
+    Data is kept in DIR in AIStore's layout. What was acknowledged outlives the process, though not a power cut.
     Listening on an address that others can reach demands a token.
     """
     set_up_logging(log_level)

@@ -133,7 +133,7 @@ class App:
         try:
             await self._start()
         except Exception as error:
-            logger.error("the node can't start: %s", error, exc_info=not isinstance(error, InstoreError))
+            logger.exception("the node can't start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})

@@ -3,74 +3,92 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
 
 from instore.errors import ClientGoneError, InstoreError
 from instore.node.cluster import Cluster
 from instore.target.bucket import Bucket
-from instore.target.store import Entry, OpenObject, Store, Upload
+from instore.target.store import Entry, OpenObject, Store
 
 logger = logging.getLogger("instore")
 
-Result = TypeVar("Result")
+Made = TypeVar("Made", covariant=True)
 
 PIECE = 1 << 20
 """Bytes that go to or come from the disk at once; an object up to this size is one hop to a thread."""
 
 
-async def store_body(
-    cluster: Cluster, store: Store, bucket: Bucket, name: str, receive: Receive, custom: Mapping[str, str] | None = None
-) -> Entry:
+class Sink(Protocol[Made]):
+    """Where a body goes; `Store.upload` and its kin are such."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next piece."""
+
+    def commit(self) -> Made:
+        """Keep it all."""
+
+    def abort(self) -> None:
+        """Drop it all; does nothing after `commit`."""
+
+
+async def store_body(cluster: Cluster, store: Store, bucket: Bucket, name: str, receive: Receive) -> Entry:
     """Store a request's body as an object: whole, or not at all.
 
     Args:
         cluster: whose threads do it.
         store, bucket, name: where to.
         receive: ASGI's.
-        custom: custom properties.
 
     Raises:
         ClientGoneError: the body ended early.
         Whatever `Store.put` raises.
     """
-    pieces, more = await _batch(receive)
-    if not more:
-        return await cluster.disk(store.put, bucket, name, pieces, custom)
-    upload = await cluster.disk(store.upload, bucket, name)
-    try:
-        await write_body(cluster, upload, pieces, receive)
-        return await cluster.disk(upload.commit, custom)
-    finally:
-        await asyncio.shield(cluster.disk(upload.abort))
+    return await take_body(cluster, lambda: store.upload(bucket, name), receive)
 
 
-async def write_body(cluster: Cluster, upload: Upload, pieces: list[bytes], receive: Receive) -> None:
-    """Write `pieces` and what else `receive` has to an upload; raises as `store_body` does."""
-    more = True
-    while True:
-        await cluster.disk(_write, upload, pieces)
-        if not more:
-            return
-        pieces, more = await _batch(receive)
+async def take_body(cluster: Cluster, begin: Callable[[], Sink[Made]], receive: Receive) -> Made:
+    """Hand a request's body to a sink, and commit it if it came to its end. A small one takes one hop to a thread.
 
+    Args:
+        cluster: whose threads do it.
+        begin: makes the sink; it may block.
+        receive: ASGI's.
 
-async def read_body(receive: Receive, consume: Callable[[list[bytes]], None], cluster: Cluster) -> None:
-    """Hand a request's body to `consume`, in a thread, batch for batch.
+    Returns:
+        What `commit` gave.
 
     Raises:
         ClientGoneError: the body ended early.
+        Whatever the sink raises.
     """
-    more = True
-    while more:
-        pieces, more = await _batch(receive)
-        await cluster.disk(consume, pieces)
+    pieces, more = await _batch(receive)
+    if not more:
+        return await cluster.disk(_take_whole, begin, pieces)
+    sink = await cluster.disk(begin)
+    try:
+        await cluster.disk(_write, sink, pieces)
+        while more:
+            pieces, more = await _batch(receive)
+            await cluster.disk(_write, sink, pieces)
+        return await cluster.disk(sink.commit)
+    finally:
+        await cluster.disk(sink.abort)
 
 
-def _write(upload: Upload, pieces: list[bytes]) -> None:
+def _take_whole(begin: Callable[[], Sink[Made]], pieces: list[bytes]) -> Made:
+    sink = begin()
+    try:
+        _write(sink, pieces)
+        return sink.commit()
+    finally:
+        sink.abort()
+
+
+def _write(sink: Sink[Any], pieces: list[bytes]) -> None:
     for piece in pieces:
-        upload.write(piece)
+        sink.write(piece)
 
 
 async def _batch(receive: Receive) -> tuple[list[bytes], bool]:
@@ -122,7 +140,7 @@ class ObjectAnswer:
         self._status = status
         self._headers = headers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._answer(receive, send)
         finally:

@@ -37,6 +37,8 @@ async def resource(call: Call) -> ASGIApp:
     if call.segments[1:] in ([], [""]):
         return _list_buckets(call, action)
     bucket = call.bucket()
+    if any(call.segments[2:]):
+        raise InvalidRequestError(f"{'/'.join(call.segments[1:])!r} can't be a bucket's name: it has a slash")
     handler = call.node.actions.get((call.method, action))
     if handler is None:
         raise NotSupportedError(f"the action {action!r} ({call.method}) on a bucket is not supported")

@@ -1,9 +1,9 @@
-"""Jobs over many objects: copies, deletions, and the renaming of a bucket. One thread for each target goes over what lies there."""
+"""Jobs over many objects: copies, deletions, the renaming of a bucket. A thread for each target goes over it."""
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from instore.errors import BucketNotFoundError, InstoreError, InvalidRequestError, ObjectNotFoundError
@@ -87,8 +87,11 @@ def start(
     cluster = node.cluster
 
     async def work(job: Job) -> None:
-        failures = _Failures(job)
-        await on_targets(cluster, job, lambda target: _on_target(cluster, job, target, one, selection, go_on, failures))
+        each = _Each(job, one, go_on, selection.must_exist)
+        if selection.by_prefix:
+            await on_targets(cluster, job, lambda target: each.over(_found(source, target, selection.prefix)))
+        else:
+            await cluster.background(each.over, ((name, cluster.owner(source, name)) for name in selection.given()))
 
     return node.jobs.start(kind, work, source, destination)
 
@@ -115,52 +118,44 @@ async def on_targets(cluster: Cluster, job: Job, work: Callable[[Target], None])
             raise end
 
 
-class _Failures:
-    """Keeps the first error and counts the rest; what a job that goes on says of them."""
+class _Each:
+    """Does something for each object, and keeps account of failures: the first one's text, and how many more there were."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, one: OnObject, go_on: bool, must_exist: bool) -> None:
         self._job = job
+        self._one = one
+        self._go_on = go_on
+        self._must_exist = must_exist
         self._first = ""
-        self._count = 0
+        self._failed = 0
         self._mutex = threading.Lock()
 
-    def note(self, error: InstoreError) -> None:
+    def over(self, objects: Iterable[tuple[str, Target]]) -> None:
+        """Go over `objects`; several threads may, each over its own."""
+        for name, target in objects:
+            if self._job.stopping.is_set():
+                return
+            try:
+                self._one(self._job, target, name)
+            except BucketNotFoundError:
+                raise
+            except InstoreError as error:
+                if isinstance(error, ObjectNotFoundError) and not self._must_exist:
+                    continue  # it has just been deleted, or a template's name was never there
+                if not self._go_on:
+                    raise
+                self._note(error)
+
+    def _note(self, error: InstoreError) -> None:
         with self._mutex:
-            self._count += 1
+            self._failed += 1
             self._first = self._first or str(error)
-            more = f" (and {self._count - 1} more failed)" if self._count > 1 else ""
+            more = f" (and {self._failed - 1} more failed)" if self._failed > 1 else ""
             self._job.error = self._first + more
 
 
-def _on_target(
-    cluster: Cluster, job: Job, target: Target, one: OnObject, selection: Selection, go_on: bool, failures: _Failures
-) -> None:
-    assert job.source is not None
-    for name in _names(cluster, job.source, target, selection):
-        if job.stopping.is_set():
-            return
-        try:
-            one(job, target, name)
-        except BucketNotFoundError:
-            raise
-        except ObjectNotFoundError as error:
-            if not selection.must_exist:
-                continue  # it has just been deleted, or the template's name was never there
-            _fail(error, go_on, failures)
-        except InstoreError as error:
-            _fail(error, go_on, failures)
-
-
-def _fail(error: InstoreError, go_on: bool, failures: _Failures) -> None:
-    if not go_on:
-        raise error
-    failures.note(error)
-
-
-def _names(cluster: Cluster, bucket: Bucket, target: Target, selection: Selection) -> Iterator[str]:
-    if selection.by_prefix:
-        return target.store.walk(bucket, selection.prefix)
-    return (name for name in selection.given() if cluster.owner(bucket, name) is target)
+def _found(bucket: Bucket, target: Target, prefix: str) -> Iterator[tuple[str, Target]]:
+    return ((name, target) for name in target.store.walk(bucket, prefix))
 
 
 async def rename(node: Node, source: Bucket, destination: Bucket) -> Job:

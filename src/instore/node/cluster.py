@@ -1,4 +1,4 @@
-"""The cluster that a node stands for: targets with their stores, the buckets over all of them, and who has which object."""
+"""The cluster that a node stands for: targets with their stores, buckets over all of them, and who has which object."""
 
 import asyncio
 import contextlib
@@ -80,19 +80,12 @@ class Cluster:
         self.folder.close()
 
     async def disk(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
-        """Do something that blocks on the disk, in a thread. It is done to its end even if the caller is cancelled."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: work(*given, **named))
+        """Do something that blocks on the disk, in a thread. A caller that is cancelled still waits for its end."""
+        return await _in(self._pool, lambda: work(*given, **named))
 
     async def background(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
-        """As `disk`, in the threads that are for jobs, which may take long. A cancelled caller still waits for the end."""
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._background, lambda: work(*given, **named))
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+        """As `disk`, in the threads that are for jobs, which may take long."""
+        return await _in(self._background, lambda: work(*given, **named))
 
     def owner(self, bucket: Bucket, name: str) -> Target:
         """The target that has, or would have, an object."""
@@ -207,6 +200,15 @@ class Cluster:
             if target.id == target_id:
                 return target
         raise InvalidRequestError(f"no target {target_id!r}; there are {', '.join(self.folder.targets)}")
+
+
+async def _in(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
+    future = asyncio.get_running_loop().run_in_executor(pool, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])  # else whoever cleans up would close files under a thread that uses them
+        raise
 
 
 def _with(target: Target, names: Iterator[str]) -> Iterator[tuple[str, Target]]:

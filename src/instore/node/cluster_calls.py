@@ -1,4 +1,4 @@
-"""Health, the cluster's map and the node's own state: `/v1/health`, `/v1/daemon`, `/v1/reverse/daemon`, `/v1/cluster`."""
+"""Health, the cluster's map, the node's state: `/v1/health`, `/v1/daemon`, `/v1/reverse/daemon`, `/v1/cluster`."""
 
 import os
 import time

@@ -52,7 +52,7 @@ class NodeFolder:
         self._mutex = threading.Lock()
         if not is_object_file(f"{self.path}/t1/@ais/bucket/%ob/object"):
             raise ConfigurationError(
-                f"{self.path} can't be the node's folder: its path looks like a stored object's; name another with --dir"
+                f"{self.path} can't be the node's folder: its path looks like an object's; name another with --dir"
             )
         try:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
@@ -131,7 +131,8 @@ class NodeFolder:
             strange = sorted(name for name in os.listdir(self.path) if name != _LOCK)
             if strange:
                 raise ConfigurationError(
-                    f"{self.path} is not empty and holds no {_STATE}, so it is not a node's folder; name an empty or a new one with --dir"
+                    f"{self.path} is not empty and holds no {_STATE}, so it is not a node's folder; "
+                    "name an empty or a new one with --dir"
                 ) from None
             return {
                 "uuid": secrets.token_hex(5),
@@ -145,8 +146,8 @@ class NodeFolder:
             ) from error
         if len(state["targets"]) != targets:
             raise ConfigurationError(
-                f"{self.path} was made with --targets {len(state['targets'])}, and objects lie where that number has put "
-                f"them; give --targets {len(state['targets'])}, or name another folder with --dir"
+                f"{self.path} was made with --targets {len(state['targets'])}, and objects lie where that number has "
+                f"put them; give --targets {len(state['targets'])}, or name another folder with --dir"
             )
         return state
 

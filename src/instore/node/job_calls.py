@@ -48,8 +48,8 @@ async def change(call: Call) -> ASGIApp:
         return empty()
     if action == "start":
         raise NotSupportedError(
-            f"jobs of kind {_text(value, 'Kind', 'kind')!r} can't be started by themselves: a single node has nothing to "
-            "rebalance, to mirror or to evict; copies, transforms and deletions begin with their own requests"
+            f"jobs of kind {_text(value, 'Kind', 'kind')!r} can't be started by themselves: a single node has nothing "
+            "to rebalance, to mirror or to evict; copies, transforms and deletions begin with their own requests"
         )
     raise NotSupportedError(f"the action {action!r} on the cluster is not supported; there are start and stop")
 

@@ -14,9 +14,11 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from instore.errors import InvalidRequestError, NotSupportedError, UnsatisfiableRangeError
-from instore.node.bodies import PIECE, ObjectAnswer, open_piece, store_body
-from instore.node.calls import Call, empty
+from instore.node.bodies import PIECE, ObjectAnswer, open_piece, store_body, take_body
+from instore.node.calls import Call, empty, text
 from instore.node.cluster import Target
+from instore.target import multipart
+from instore.target.appends import Appending, flush
 from instore.target.attributes import CHECKSUM_TYPE
 from instore.target.bucket import Bucket, parse_uname
 from instore.target.store import Entry, OpenObject
@@ -98,29 +100,27 @@ async def _object_answer(call: Call, bucket: Bucket, target: Target, opened: Ope
     return ObjectAnswer(call.node.cluster, opened, first, start, end, 206, headers)
 
 
-def parse_range(text: str, size: int) -> tuple[int, int]:
+def parse_range(wanted: str, size: int) -> tuple[int, int]:
     """The first byte that a `Range` header wants, and the one behind the last.
 
     Raises:
         InvalidRequestError: it is not one range of bytes.
         UnsatisfiableRangeError: there are no such bytes.
     """
-    match = _RANGE.fullmatch(text.strip())
+    match = _RANGE.fullmatch(wanted.strip())
     if match is None or match[0] == "bytes=-":
-        raise InvalidRequestError(f"the range {text!r} is malformed; expected one range, as in bytes=0-99")
+        raise InvalidRequestError(f"the range {wanted!r} is malformed; expected one range, as in bytes=0-99")
     if match[1]:
         start = int(match[1])
         end = min(int(match[2]) + 1, size) if match[2] else size
     else:
         start, end = max(0, size - int(match[2])), size
     if start >= end:
-        raise UnsatisfiableRangeError(size, f"the range {text!r} has no bytes of an object of {size}")
+        raise UnsatisfiableRangeError(size, f"the range {wanted!r} has no bytes of an object of {size}")
     return start, end
 
 
 async def _put(call: Call, bucket: Bucket, name: str) -> ASGIApp:
-    if call.query("object_to"):
-        return await _copy(call, bucket, name)
     for query, handler in _SPECIAL_PUTS.items():
         if query in call.request.query_params:
             return await handler(call, bucket, name)
@@ -141,24 +141,75 @@ async def _copy(call: Call, bucket: Bucket, name: str) -> ASGIApp:
     return empty(headers=_stored(await cluster.disk(store.copy, bucket, name, to, to_bucket, to_name)))
 
 
+async def _append(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = call.node.cluster
+    store = cluster.store(bucket, name)
+    kind, handle = call.query("append_type"), call.query("append_handle")
+    if kind not in ("append", "flush"):
+        raise InvalidRequestError(f"append_type={kind!r} is neither append nor flush")
+    receive = call.request.receive
+    handle = await take_body(cluster, lambda: Appending(store, bucket, name, handle), receive)
+    if kind == "append":
+        return empty(headers={"Ais-Append-Handle": handle})
+    return empty(headers=_stored(await cluster.disk(flush, store, bucket, name, handle)))
+
+
+async def _put_part(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = call.node.cluster
+    store = cluster.store(bucket, name)
+    upload, number = call.query("uploadId"), _part_number(call.query("partNumber"))
+    checksum = await take_body(
+        cluster, lambda: multipart.part(store, bucket, name, upload, number), call.request.receive
+    )
+    return empty(headers={"ETag": f'"{checksum}"'})
+
+
+def _part_number(number: object) -> int:
+    try:
+        return int(str(number))
+    except ValueError as error:
+        raise InvalidRequestError(f"part number {number!r} is not a number") from error
+
+
+async def _post(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = call.node.cluster
+    store = cluster.store(bucket, name)
+    message = await call.json()
+    action = message.get("action")
+    if action == "mpt-upload":
+        return text(await cluster.disk(multipart.begin, store, bucket, name))
+    if action == "mpt-complete":
+        parts = message.get("value")
+        if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+            raise InvalidRequestError("the value is not a list of parts")
+        numbers = [_part_number(part.get("part-number")) for part in parts]
+        entry = await cluster.disk(multipart.complete, store, bucket, name, call.query("uploadId"), numbers)
+        return empty(headers=_stored(entry))
+    raise NotSupportedError(f"the action {action!r} on an object is not supported")
+
+
 async def _delete(call: Call, bucket: Bucket, name: str) -> ASGIApp:
     cluster = call.node.cluster
     store = cluster.store(bucket, name)
+    if call.query("uploadId"):
+        await cluster.disk(multipart.abort, store, bucket, name, call.query("uploadId"))
+        return empty(204)
     await cluster.disk(store.delete, bucket, name)
     return empty(204)
 
 
 async def _patch(call: Call, bucket: Bucket, name: str) -> ASGIApp:
     _, value = await call.action()
-    for key, text in value.items():
+    for key, content in value.items():
         if (
-            not isinstance(text, str)
+            not isinstance(content, str)
             or not key
             or not _PROPERTY.fullmatch(key)
-            or not _PROPERTY.fullmatch(text.replace("=", ""))
+            or not _PROPERTY.fullmatch(content.replace("=", ""))
         ):
             raise InvalidRequestError(
-                f"the custom property {key!r} is malformed: names have no '=' and ',', values no ',', and neither a control character"
+                f"the custom property {key!r} is malformed: names have no '=' and ',', values no ',', "
+                "and neither has control characters"
             )
     cluster = call.node.cluster
     store = cluster.store(bucket, name)
@@ -197,11 +248,16 @@ def _header_safe(name: str) -> str:
     return "".join(sign for sign in name if sign.isprintable())
 
 
-_SPECIAL_PUTS: dict[str, Callable[[Call, Bucket, str], Awaitable[ASGIApp]]] = {}
+_SPECIAL_PUTS: dict[str, Callable[[Call, Bucket, str], Awaitable[ASGIApp]]] = {
+    "object_to": _copy,
+    "append_type": _append,
+    "uploadId": _put_part,
+}
 _METHODS: dict[str, Callable[[Call, Bucket, str], Awaitable[ASGIApp]]] = {
     "HEAD": _head,
     "GET": _get,
     "PUT": _put,
+    "POST": _post,
     "DELETE": _delete,
     "PATCH": _patch,
 }

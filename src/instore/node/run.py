@@ -3,6 +3,7 @@
 import ipaddress
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from instore.webserver.process import raise_file_limit
 
 _BACKLOG = 2048
 _KEEP_ALIVE = 300  # seconds
+_SWITCH = 0.001  # seconds that a thread may keep the interpreter while the event loop has something to do
 _GRACE = 10  # seconds for requests under way
 
 
@@ -58,13 +60,14 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     """
     if not settings.token and not is_loopback(settings.host):
         raise ConfigurationError(
-            f"on {settings.host} others could reach the node, and whoever reaches it can run code; set AIS_AUTHN_TOKEN or "
-            "give --token to demand a token, or listen on 127.0.0.1"
+            f"on {settings.host} others could reach the node, and whoever reaches it can run code; set "
+            "AIS_AUTHN_TOKEN or give --token to demand a token, or listen on 127.0.0.1"
         )
     raise_file_limit()
+    sys.setswitchinterval(_SWITCH)
     folder = NodeFolder(settings.folder, settings.targets)
     sockets = _listen(settings)
-    proxy, *urls = [_url(settings.host, one) for one in sockets]
+    proxy, *urls = [_url(one) for one in sockets]
     cluster = Cluster(folder, urls, proxy, settings.token)
     node = make_node(cluster)
     for extend in extensions:
@@ -106,7 +109,7 @@ def _listen(settings: Settings) -> list[socket.socket]:
     return sockets
 
 
-def _url(host: str, listener: socket.socket) -> str:
+def _url(listener: socket.socket) -> str:
     address, port = listener.getsockname()[:2]
     if address == "0.0.0.0":  # noqa: S104 - all addresses; the node itself comes in by this one
         address = "127.0.0.1"

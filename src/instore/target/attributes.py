@@ -1,4 +1,4 @@
-"""What is known of an object besides its bytes: kept as one extended attribute of its file, so that it can't part from them."""
+"""What is known of an object besides its bytes: one extended attribute of its file, so that it can't part from them."""
 
 import errno
 import json
@@ -70,6 +70,26 @@ def read(file: int | str) -> Attributes:
         return Attributes(str(checksum), int(version), custom[0] if custom else {})
     except (ValueError, TypeError, IndexError) as error:
         raise SourceError(f"the extended attribute {_NAME} of {file!r} is damaged: {data[:80]!r}") from error
+
+
+def write_note(descriptor: int, note: dict[str, object]) -> None:
+    """Keep a small note with an open file that is not an object yet."""
+    os.setxattr(descriptor, _NAME, json.dumps(note).encode())
+
+
+def read_note(descriptor: int) -> dict[str, object]:
+    """The note of an open file.
+
+    Raises:
+        SourceError: it has none, or a damaged one.
+    """
+    try:
+        note = json.loads(os.getxattr(descriptor, _NAME))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"the extended attribute {_NAME} of an upload is damaged: {error}") from error
+    if not isinstance(note, dict):
+        raise SourceError(f"the extended attribute {_NAME} of an upload is damaged: {note!r}")
+    return note
 
 
 def check_support(folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Which objects of a bucket a job is about: all below a prefix, a list of names, or a template such as `shard-{0000..0099}.tar`."""
+"""Which objects a job is about: all below a prefix, a list of names, or a template such as `shard-{0000..0099}.tar`."""
 
 import itertools
 import re
@@ -87,7 +87,7 @@ class Selection:
         texts.append(template[end:])
         if any(brace in text for text in texts for brace in "{}"):
             raise InvalidRequestError(
-                f"the template {template!r} is malformed; expected ranges as in shard-{{0000..0099}}.tar or {{0..10..2}}"
+                f"the template {template!r} is malformed; expected ranges, as in shard-{{0000..0099}}.tar"
             )
         if not ranges:
             return cls(prefix=template)

@@ -18,6 +18,7 @@ import os
 import shutil
 import stat
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -29,6 +30,7 @@ from instore.errors import (
     BucketNotFoundError,
     ConfigurationError,
     InstoreError,
+    InvalidRequestError,
     NameConflictError,
     ObjectNotFoundError,
     StorageError,
@@ -43,8 +45,9 @@ _CONTENT = "%ob"
 _WORK = "%wk"
 _TRASH = "trash"
 _PUT = "put."
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOCKS = 256
+_OLD = 7 * 24 * 3600  # seconds after which an upload in parts that nobody goes on with is dropped
 _PIECE = 1 << 20  # bytes that are copied at once
 
 
@@ -98,17 +101,22 @@ class OpenObject:
         self.close()
 
 
-class Upload:
-    """An object in the making; a context that drops what was not committed. Made by `Store.upload`.
+class Writing:
+    """A file in the making; a context that drops what was not committed.
+
+    Args:
+        store: whose it is.
+        what: it, for a person.
+        path: where it lies until it is done.
+        descriptor: of the file, open for writing.
 
     Attributes:
         size: bytes written so far.
     """
 
-    def __init__(self, store: "Store", bucket: Bucket, name: str, path: str, descriptor: int) -> None:
+    def __init__(self, store: "Store", what: str, path: str, descriptor: int) -> None:
         self._store = store
-        self._bucket = bucket
-        self._name = name
+        self._what = what
         self._path = path
         self._descriptor = descriptor
         self._checksum = xxhash.xxh64()
@@ -120,15 +128,43 @@ class Upload:
         Raises:
             StorageFullError, StorageError: the disk.
         """
-        with self._store.failing(f"writing {self._bucket.object(self._name)}"):
+        with self._store.failing(f"writing {self._what}"):
             _write_all(self._descriptor, data)
         self._checksum.update(data)
         self.size += len(data)
 
     def fill(self, descriptor: int) -> None:
-        """Append the rest of an open file, in bounded pieces."""
+        """Append the rest of an open file, in bounded pieces; raises as `write` does."""
         while piece := os.read(descriptor, _PIECE):
             self.write(piece)
+
+    def abort(self) -> None:
+        """Drop what was written; does nothing when it is done."""
+        if self._descriptor >= 0:
+            self._close()
+            with contextlib.suppress(FileNotFoundError):  # with its bucket
+                os.unlink(self._path)
+
+    def _close(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+
+class Upload(Writing):
+    """An object in the making. Made by `Store.upload`."""
+
+    def __init__(self, store: "Store", bucket: Bucket, name: str, path: str, descriptor: int) -> None:
+        super().__init__(store, bucket.object(name), path, descriptor)
+        self._bucket = bucket
+        self._name = name
 
     def commit(self, custom: Mapping[str, str] | None = None) -> Entry:
         """Give the object its name, in place of any that had it.
@@ -145,32 +181,34 @@ class Upload:
             InvalidRequestError: too large custom properties.
             StorageFullError, StorageError: the disk.
         """
-        what = self._bucket.object(self._name)
-        with self._store.failing(f"storing {what}"), self._store.lock(self._bucket, self._name):
-            path = self._store.path(self._bucket, self._name)
-            made = Attributes(self._checksum.hexdigest(), _version(path) + 1, dict(custom or {}))
-            attributes.write(self._descriptor, made)
-            status = os.fstat(self._descriptor)
-            self._store.place(self._path, self._bucket, self._name)
-        os.close(self._descriptor)
-        self._descriptor = -1
-        return Entry(self._name, self.size, _atime(status), status.st_mtime_ns, made)
+        entry = self._store.adopt(
+            self._path, self._descriptor, self._bucket, self._name, self._checksum.hexdigest(), custom or {}
+        )
+        self._close()
+        return entry
 
-    def abort(self) -> None:
-        """Drop what was written; does nothing after `commit`."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-            with contextlib.suppress(FileNotFoundError):  # with its bucket
-                os.unlink(self._path)
 
-    def __enter__(self) -> Self:
-        return self
+class Part(Writing):
+    """A part of something larger, which gets a name beside the objects. Made by `Store.part`."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.abort()
+    def __init__(self, store: "Store", what: str, path: str, descriptor: int, destination: str) -> None:
+        super().__init__(store, what, path, descriptor)
+        self._destination = destination
+
+    def commit(self) -> str:
+        """Give it its name, in place of any that had it; return its checksum.
+
+        Raises:
+            InvalidRequestError: what it is a part of has been ended meanwhile.
+            StorageError: the disk.
+        """
+        with self._store.failing(f"storing {self._what}"):
+            try:
+                os.rename(self._path, self._destination)
+            except FileNotFoundError:
+                raise InvalidRequestError(f"{self._what} comes too late: the upload has been ended") from None
+        self._close()
+        return self._checksum.hexdigest()
 
 
 class Store:
@@ -208,14 +246,17 @@ class Store:
             self.open_bucket(bucket)
 
     def open_bucket(self, bucket: Bucket) -> None:
-        """Make the folders of a bucket that are missing, and drop puts that a process left when it died."""
+        """Make the folders of a bucket that are missing; drop puts that a process left when it died, and old work."""
         with self.failing(f"opening {bucket}"):
             os.makedirs(os.path.join(self.folder, bucket.folder, _CONTENT), exist_ok=True)
             work = self.work_folder(bucket)
             os.makedirs(work, exist_ok=True)
             for name in os.listdir(work):
-                if name.startswith(_PUT):
-                    os.unlink(os.path.join(work, name))
+                path = os.path.join(work, name)
+                if os.path.isdir(path) and _is_old(path):
+                    shutil.rmtree(path)
+                elif name.startswith(_PUT) or (not os.path.isdir(path) and _is_old(path)):
+                    os.unlink(path)
 
     def drop_bucket(self, bucket: Bucket) -> None:
         """Remove a bucket with all that is in it, at once for all who look. `empty_trash` frees the space.
@@ -238,6 +279,15 @@ class Store:
         with self._emptying, self.failing(f"emptying {self._trash}"):
             for name in os.listdir(self._trash):
                 shutil.rmtree(os.path.join(self._trash, name))
+
+    def check_bucket(self, bucket: Bucket) -> None:
+        """Make sure that a bucket is there.
+
+        Raises:
+            BucketNotFoundError: it isn't.
+        """
+        if not os.path.isdir(os.path.join(self.folder, bucket.folder, _CONTENT)):
+            raise BucketNotFoundError(f"bucket {bucket} does not exist")
 
     def work_folder(self, bucket: Bucket) -> str:
         """Where objects in the making lie; on the same file system as the objects."""
@@ -307,13 +357,11 @@ class Store:
     def upload(self, bucket: Bucket, name: str) -> Upload:
         """Begin an object that arrives in pieces. Raises as `put` does."""
         check_object_name(name)
-        path = f"{self.folder}/{bucket.folder}/{_WORK}/{_PUT}{next(self._numbers)}"
-        with self.failing(f"storing {bucket.object(name)}"):
-            try:
-                descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-            except FileNotFoundError:
-                raise BucketNotFoundError(f"bucket {bucket} does not exist") from None
-        return Upload(self, bucket, name, path, descriptor)
+        return Upload(self, bucket, name, *self._begin(bucket, f"storing {bucket.object(name)}"))
+
+    def part(self, bucket: Bucket, what: str, destination: str) -> Part:
+        """Begin a file that is to lie at `destination`, a path in the bucket's work folder. Raises as `put` does."""
+        return Part(self, what, *self._begin(bucket, f"storing {what}"), destination)
 
     def delete(self, bucket: Bucket, name: str) -> None:
         """Remove an object, and the folders that were only for it. Raises as `head` does."""
@@ -365,7 +413,7 @@ class Store:
             if os.path.lexists(to.path(to_bucket, name)):
                 os.unlink(path)
             else:
-                to.place(path, to_bucket, name)
+                to._place(path, to_bucket, name)
 
     def walk(self, bucket: Bucket, prefix: str = "", after: str = "", recurse: bool = True) -> Iterator[str]:
         """The names of the bucket's objects in lexicographic order, in bounded memory.
@@ -409,13 +457,32 @@ class Store:
             except (FileNotFoundError, NotADirectoryError):
                 raise self._missing(bucket, name) from None
 
-    # For `Upload` and its kin
+    # For `Writing` and its kin
+
+    def adopt(
+        self, path: str, descriptor: int, bucket: Bucket, name: str, checksum: str, custom: Mapping[str, str]
+    ) -> Entry:
+        """Make the file at `path` the object `name`; raises as `put` does.
+
+        Args:
+            path: a file in the bucket's work folder.
+            descriptor: of it.
+            bucket, name: which object.
+            checksum: of its bytes.
+            custom: the custom properties.
+        """
+        with self.failing(f"storing {bucket.object(name)}"), self.lock(bucket, name):
+            made = Attributes(checksum, _version(self.path(bucket, name)) + 1, dict(custom))
+            attributes.write(descriptor, made)
+            status = os.fstat(descriptor)
+            self._place(path, bucket, name)
+        return Entry(name, status.st_size, _atime(status), status.st_mtime_ns, made)
 
     def lock(self, bucket: Bucket, name: str) -> threading.Lock:
         """What orders the changes of one name."""
         return self._locks[hash((bucket, name)) % _LOCKS]
 
-    def place(self, path: str, bucket: Bucket, name: str) -> None:
+    def _place(self, path: str, bucket: Bucket, name: str) -> None:
         """Give the file at `path` an object's name. The name's lock is held."""
         destination = self.path(bucket, name)
         for attempt in itertools.count():
@@ -444,10 +511,17 @@ class Store:
             kind = StorageFullError if error.errno in _FULL else StorageError
             raise kind(f"{doing} failed: {error.strerror} (in {self.folder})") from error
 
+    def _begin(self, bucket: Bucket, doing: str) -> tuple[str, int]:
+        path = f"{self.work_folder(bucket)}/{_PUT}{next(self._numbers)}"
+        with self.failing(doing):
+            try:
+                return path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+            except FileNotFoundError:
+                raise BucketNotFoundError(f"bucket {bucket} does not exist") from None
+
     def _make_parents(self, bucket: Bucket, name: str) -> None:
+        self.check_bucket(bucket)
         made = os.path.join(self.folder, bucket.folder, _CONTENT)
-        if not os.path.isdir(made):
-            raise BucketNotFoundError(f"bucket {bucket} does not exist")
         for segment in name.split("/")[:-1]:
             made = f"{made}/{segment}"
             try:
@@ -494,6 +568,10 @@ def _version(path: str) -> int:
 
 def _atime(status: os.stat_result) -> int:
     return max(status.st_atime_ns, status.st_mtime_ns)
+
+
+def _is_old(path: str) -> bool:
+    return os.stat(path, follow_symlinks=False).st_mtime < time.time() - _OLD
 
 
 def _remove_empty(folder: str) -> bool:
