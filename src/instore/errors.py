@@ -22,6 +22,10 @@ class InstallationError(ConfigurationError):
     """A package that a class needs could not be installed; the text has the package manager's own words."""
 
 
+class MissingTargetError(ConfigurationError, OSError):
+    """`AIS_TARGET_URL` is not set. An `OSError` too: that is what code written for AIStore's SDK catches."""
+
+
 class InvalidRequestError(InstoreError, ValueError):
     """A request that can't be understood, or a body that ended before its announced length."""
 

@@ -13,7 +13,9 @@ _COMMANDS = {
     "runtime": ("instore.cli.runtime", "Serve a class that was sent, as a container's entry point."),
     "spec": ("instore.cli.spec", "Write what a cluster needs, or check it."),
     "transform": ("instore.cli.transform", "Put every file of a folder through a transform."),
+    "exec": ("instore.cli.exec", "Run a command written for AIStore's SDK."),
 }
+_FUNCTIONS = {"exec": "exec_"}  # where a command's name can't be its function's
 
 
 class _Commands(click.Group):
@@ -25,7 +27,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        command: click.Command = getattr(
+            importlib.import_module(_COMMANDS[cmd_name][0]), _FUNCTIONS.get(cmd_name, cmd_name)
+        )
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import click
 
 from instore.protocol.environment import PARENT_FD
-from instore.runtime.serving import bind, bind_for, bind_unix, serve, set_up_logging
+from instore.runtime.serving import bind_for, bind_unix, serve, set_up_logging
 from instore.runtime.supervisor import Supervisor, worker_command
 from instore.webserver.base_etl_server import ETLServer
+from instore.webserver.engine import bind
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Running a package manager: what it says is kept, and shown if it fails."""
 
 import logging
+import re
 import subprocess
 import time
 from collections import deque
@@ -64,7 +65,7 @@ def _complaint(name: str, code: int, tail: Sequence[str], wanted: Sequence[str])
     """One sentence: which packages the manager complained of, and the first line in which it did."""
     telling = [line for line in tail if line.lstrip().startswith(_TELLING)]
     for lines in (telling, tail):
-        named = {package: line for line in reversed(lines) for package in wanted if _bare(package) in line.lower()}
+        named = {package: line for line in reversed(lines) for package in wanted if _is_in(package, line)}
         if named:
             packages = [package for package in wanted if package in named]
             return f"{name} can't install {', '.join(packages)} (exit code {code}): {named[packages[0]].strip()}"
@@ -72,7 +73,7 @@ def _complaint(name: str, code: int, tail: Sequence[str], wanted: Sequence[str])
     return f"{name} can't install {', '.join(wanted)} (exit code {code}): {why}"
 
 
-def _bare(package: str) -> str:
-    """The name in front of a version, an extra or an architecture."""
-    end = next((place for place, sign in enumerate(package) if sign in " <>=!~[;:/@("), len(package))
-    return package[:end].lower()
+def _is_in(package: str, line: str) -> bool:
+    """Whether a line speaks of a package, whose version, extras or architecture don't matter."""
+    name = re.split(r"[\s<>=!~\[;:/@(]", package, maxsplit=1)[0]
+    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", line, re.IGNORECASE) is not None

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from instore.errors import ETLDirectPutTransientError, InstoreError, InvalidPipelineError, TransformError
+from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
 from instore.webserver.base_etl_server import ETLServer
 from instore.webserver.handoff import Spool
@@ -35,6 +36,7 @@ class Transforms:
     def __init__(self, server: ETLServer) -> None:
         self._server = server
         self._pool = Pool(server.concurrency, "transform")
+        self._path = _raw_path if server.wants_raw_path else _decoded_path
         self._asynchronous = inspect.isasyncgenfunction(server.transform_stream)
         self._user_loop: _UserLoop | None = None
         self._lock = threading.Lock()
@@ -67,7 +69,7 @@ class Transforms:
     def _run(self, request: ObjectRequest, load: Callable[[], bytes | str]) -> bytes:
         data = load()
         try:
-            result = self._server.transform(data, request.path, request.etl_args)
+            result = self._server.transform(data, self._path(request), request.etl_args)
             if type(result) is bytes:
                 return result
             if inspect.isawaitable(result):
@@ -95,7 +97,7 @@ class Transforms:
 
     def _pieces(self, reader: ObjectReader, request: ObjectRequest) -> Iterator[Any]:
         source: Any = ThreadedReader(reader, self._loop.executor) if self._asynchronous else reader
-        pieces = self._server.transform_stream(source, request.path, request.etl_args)
+        pieces = self._server.transform_stream(source, self._path(request), request.etl_args)
         if isinstance(pieces, AsyncIterator):
             pieces = self._loop.iterate(pieces)
         try:
@@ -153,6 +155,14 @@ async def _batch(pieces: AsyncIterator[Any]) -> list[Any]:
         if size >= _BATCH_BYTES or time.monotonic() >= until:
             break
     return batch
+
+
+def _decoded_path(request: ObjectRequest) -> str:
+    return request.path
+
+
+def _raw_path(request: ObjectRequest) -> str:
+    return request.raw_path or f"/{escape_path(request.path)}"
 
 
 def _as_bytes(value: Any, verb: str) -> bytes:
