@@ -5,16 +5,19 @@ twice. The first time every global of the pickle is a stand-in that makes nothin
 which modules it needs, and which Python its bytecode is for. The second time is in earnest.
 
 Our payloads begin with a string that the unpickler reads and drops: the version of the Python they come from. Whoever
-reads payloads, AIStore's runtime included, gets the class and never sees it.
+reads payloads, AIStore's runtime included, gets the class and never sees it. A base that was imported by AIStore's
+import path is shipped under that name, so that AIStore's own runtime finds it, too.
 """
 
 import base64
 import binascii
+import importlib
 import importlib.util
 import io
 import pickle
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
@@ -33,8 +36,35 @@ _MARK = re.compile(re.escape(_PROTOCOL + _STRING) + rb".python (\d+\.\d+)" + _DR
 def dump(cls: type[ETLServer]) -> bytes:
     """The payload of a class."""
     mark = b"python " + _HERE.encode()
-    pickled: bytes = cloudpickle.dumps(cls)
-    return base64.b64encode(_PROTOCOL + _STRING + bytes([len(mark)]) + mark + _DROP + pickled)
+    pickled = io.BytesIO()
+    _Pickler(pickled).dump(cls)
+    return base64.b64encode(_PROTOCOL + _STRING + bytes([len(mark)]) + mark + _DROP + pickled.getvalue())
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
+    """Names the bases of this package by AIStore's import paths, where the process has them there."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How to pickle `obj`, if not as cloudpickle does."""
+        if isinstance(obj, type) and obj.__module__.startswith(_OURS):
+            place, name = _THEIRS + obj.__module__.removeprefix(_OURS), obj.__name__
+            if getattr(sys.modules.get(place), name, None) is obj:
+                return getattr, (_Module(place), name)
+        return super().reducer_override(obj)
+
+
+class _Module:
+    """A module in a pickle: its name, and not what it holds."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return importlib.import_module, (self._name,)
+
+
+_OURS = "instore.webserver."
+_THEIRS = "aistore.sdk.etl.webserver."
 
 
 def load(payload: bytes) -> type[ETLServer]:
@@ -60,6 +90,9 @@ def _decode(payload: bytes) -> bytes:
         raise PayloadError(f"the class's payload is not base64 ({error}); it is what serialize_class gives") from error
 
 
+_IMPORTS = ("importlib.import_module", "cloudpickle.cloudpickle.subimport", "cloudpickle.cloudpickle_fast.subimport")
+
+
 class _Contents:
     """What a pickle would use.
 
@@ -76,7 +109,7 @@ class _Contents:
 
     def made(self, place: str, arguments: tuple[Any, ...]) -> None:
         """Note that the pickle calls `place` with `arguments`."""
-        if place.endswith(".subimport") and arguments and isinstance(arguments[0], str):
+        if place in _IMPORTS and arguments and isinstance(arguments[0], str):
             self.modules[arguments[0]] = None
         elif place == "types.CodeType":
             self.has_code = True
