@@ -18,6 +18,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import cloudpickle
@@ -42,13 +43,13 @@ def dump(cls: type[ETLServer]) -> bytes:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
-    """Names the bases of this package by AIStore's import paths, where the process has them there."""
+    """Names what comes from this package by AIStore's import paths, where the process has them there."""
 
     def reducer_override(self, obj: Any) -> Any:
         """How to pickle `obj`, if not as cloudpickle does."""
-        if isinstance(obj, type) and obj.__module__.startswith(_OURS):
-            place, name = _THEIRS + obj.__module__.removeprefix(_OURS), obj.__name__
-            if getattr(sys.modules.get(place), name, None) is obj:
+        if isinstance(obj, type | FunctionType) and obj.__module__.startswith(_OURS):
+            place, name = _their_place(obj), obj.__name__
+            if place is not None:
                 return getattr, (_Module(place), name)
         return super().reducer_override(obj)
 
@@ -63,8 +64,17 @@ class _Module:
         return importlib.import_module, (self._name,)
 
 
-_OURS = "instore.webserver."
-_THEIRS = "aistore.sdk.etl.webserver."
+def _their_place(ours: "type | FunctionType") -> str | None:
+    """The module of AIStore's SDK that this process has one of our classes or functions in."""
+    for place in (_THEIRS + ours.__module__.removeprefix(_OURS), _THEIR_ERRORS):
+        if place in sys.modules and vars(sys.modules[place]).get(ours.__name__) is ours:
+            return place
+    return None
+
+
+_OURS = "instore."
+_THEIRS = "aistore.sdk.etl."
+_THEIR_ERRORS = "aistore.sdk.errors"
 
 
 def load(payload: bytes) -> type[ETLServer]:
@@ -117,35 +127,36 @@ class _Contents:
                 self.versions.add(version)
 
 
-class _StandIn:
+class _StandIn(type):
     """In place of everything that a pickle would get or make; it takes all and does nothing.
 
-    Some of what a pickle calls are types, which is why a stand-in for a global is a subclass, and one for what a call
-    gives an instance.
+    A pickle calls what it gets, makes instances of what a call gave, and fills those. An unpickler insists on a type
+    for the second. So each stand-in is a type, whose type this is; what it gives when called is another.
     """
 
-    place = ""
+    place: str
     contents: _Contents
 
-    def __init__(self, *arguments: Any, **_: Any) -> None:
-        self._arguments = arguments
-        self.contents.made(self.place, arguments)
+    def __call__(cls, *arguments: Any) -> "_StandIn":
+        """Note the call."""
+        cls.contents.made(cls.place, arguments)
+        made = "types.CodeType" if cls.place.endswith("._builtin_type") and arguments == ("CodeType",) else ""
+        return _stand_in(made, cls.contents)
 
-    def __call__(self, *arguments: Any) -> "_StandIn":
-        if self.place.endswith("._builtin_type") and self._arguments == ("CodeType",):
-            self.contents.made("types.CodeType", arguments)
-        return self
-
-    def __setstate__(self, state: object) -> None:
+    def __setstate__(cls, state: object) -> None:
         """Take the state that the thing itself would get."""
 
-    def __setitem__(self, key: object, value: object) -> None:
+    def __setitem__(cls, key: object, value: object) -> None:
         """Take an entry."""
 
-    def append(self, item: object) -> None:
+    def append(cls, item: object) -> None:
         """Take an item."""
 
     extend = add = append
+
+
+def _stand_in(place: str, contents: _Contents) -> _StandIn:
+    return _StandIn("StandIn", (), {"place": place, "contents": contents, "__new__": lambda cls, *_, **__: cls})
 
 
 class _Look(pickle.Unpickler):
@@ -155,10 +166,10 @@ class _Look(pickle.Unpickler):
         super().__init__(io.BytesIO(pickled))
         self.contents = _Contents()
 
-    def find_class(self, module: str, name: str) -> type[_StandIn]:
+    def find_class(self, module: str, name: str) -> _StandIn:
         """A stand-in for a global."""
         self.contents.modules[module] = None
-        return type(name, (_StandIn,), {"place": f"{module}.{name}", "contents": self.contents})
+        return _stand_in(f"{module}.{name}", self.contents)
 
 
 def _look_into(pickled: bytes) -> _Contents:
