@@ -6,6 +6,7 @@ import sys
 import click
 
 from instore.cli.listening import listening
+from instore.compat.aistore import install
 from instore.errors import ConfigurationError
 from instore.protocol.environment import Environment
 from instore.runtime.launch import Place, launch
@@ -52,6 +53,7 @@ def runtime(
             # Another interpreter, or this one with what it has now: modules in memory may be those of before.
             sys.stderr.flush()
             os.execv(python, [python, "-m", "instore", *sys.argv[1:], _PREPARED])  # noqa: S606
+    install()
     cls = deserialize_class(shipment.payload)
     try:
         check_class(cls)

@@ -1,6 +1,7 @@
 """Running a package manager: what it says is kept, and shown if it fails."""
 
 import logging
+import re
 import subprocess
 import time
 from collections import deque
@@ -61,13 +62,18 @@ def run_quietly(name: str, command: Sequence[str], environment: Mapping[str, str
 
 
 def _complaint(name: str, code: int, tail: Sequence[str], wanted: Sequence[str]) -> str:
-    told = [line for line in tail if line.lstrip().startswith(_TELLING)] or tail[-1:]
-    named = [package for package in wanted if any(_bare(package) in line.lower() for line in told)] or wanted
-    why = told[0].strip() if told else "it said nothing"
-    return f"{name} can't install {', '.join(named)} (exit code {code}): {why}"
+    """One sentence: which packages the manager complained of, and the first line in which it did."""
+    telling = [line for line in tail if line.lstrip().startswith(_TELLING)]
+    for lines in (telling, tail):
+        named = {package: line for line in reversed(lines) for package in wanted if _is_in(package, line)}
+        if named:
+            packages = [package for package in wanted if package in named]
+            return f"{name} can't install {', '.join(packages)} (exit code {code}): {named[packages[0]].strip()}"
+    why = (telling or tail or ["it said nothing"])[-1].strip()
+    return f"{name} can't install {', '.join(wanted)} (exit code {code}): {why}"
 
 
-def _bare(package: str) -> str:
-    """The name in front of a version, an extra or an architecture."""
-    end = next((place for place, sign in enumerate(package) if sign in " <>=!~[;:/@("), len(package))
-    return package[:end].lower()
+def _is_in(package: str, line: str) -> bool:
+    """Whether a line speaks of a package, whose version, extras or architecture don't matter."""
+    name = re.split(r"[\s<>=!~\[;:/@(]", package, maxsplit=1)[0]
+    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", line, re.IGNORECASE) is not None

@@ -5,16 +5,20 @@ twice. The first time every global of the pickle is a stand-in that makes nothin
 which modules it needs, and which Python its bytecode is for. The second time is in earnest.
 
 Our payloads begin with a string that the unpickler reads and drops: the version of the Python they come from. Whoever
-reads payloads, AIStore's runtime included, gets the class and never sees it.
+reads payloads, AIStore's runtime included, gets the class and never sees it. A base that was imported by AIStore's
+import path is shipped under that name, so that AIStore's own runtime finds it, too.
 """
 
 import base64
 import binascii
+import importlib
 import importlib.util
 import io
 import pickle
 import re
 import sys
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import cloudpickle
@@ -33,8 +37,44 @@ _MARK = re.compile(re.escape(_PROTOCOL + _STRING) + rb".python (\d+\.\d+)" + _DR
 def dump(cls: type[ETLServer]) -> bytes:
     """The payload of a class."""
     mark = b"python " + _HERE.encode()
-    pickled: bytes = cloudpickle.dumps(cls)
-    return base64.b64encode(_PROTOCOL + _STRING + bytes([len(mark)]) + mark + _DROP + pickled)
+    pickled = io.BytesIO()
+    _Pickler(pickled).dump(cls)
+    return base64.b64encode(_PROTOCOL + _STRING + bytes([len(mark)]) + mark + _DROP + pickled.getvalue())
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
+    """Names what comes from this package by AIStore's import paths, where the process has them there."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How to pickle `obj`, if not as cloudpickle does."""
+        if isinstance(obj, type | FunctionType) and obj.__module__.startswith(_OURS):
+            place, name = _their_place(obj), obj.__name__
+            if place is not None:
+                return getattr, (_Module(place), name)
+        return super().reducer_override(obj)
+
+
+class _Module:
+    """A module in a pickle: its name, and not what it holds."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return importlib.import_module, (self._name,)
+
+
+def _their_place(ours: "type | FunctionType") -> str | None:
+    """The module of AIStore's SDK that this process has one of our classes or functions in."""
+    for place in (_THEIRS + ours.__module__.removeprefix(_OURS), _THEIR_ERRORS):
+        if place in sys.modules and vars(sys.modules[place]).get(ours.__name__) is ours:
+            return place
+    return None
+
+
+_OURS = "instore."
+_THEIRS = "aistore.sdk.etl."
+_THEIR_ERRORS = "aistore.sdk.errors"
 
 
 def load(payload: bytes) -> type[ETLServer]:
@@ -60,6 +100,9 @@ def _decode(payload: bytes) -> bytes:
         raise PayloadError(f"the class's payload is not base64 ({error}); it is what serialize_class gives") from error
 
 
+_IMPORTS = ("importlib.import_module", "cloudpickle.cloudpickle.subimport", "cloudpickle.cloudpickle_fast.subimport")
+
+
 class _Contents:
     """What a pickle would use.
 
@@ -76,7 +119,7 @@ class _Contents:
 
     def made(self, place: str, arguments: tuple[Any, ...]) -> None:
         """Note that the pickle calls `place` with `arguments`."""
-        if place.endswith(".subimport") and arguments and isinstance(arguments[0], str):
+        if place in _IMPORTS and arguments and isinstance(arguments[0], str):
             self.modules[arguments[0]] = None
         elif place == "types.CodeType":
             self.has_code = True
@@ -84,35 +127,36 @@ class _Contents:
                 self.versions.add(version)
 
 
-class _StandIn:
+class _StandIn(type):
     """In place of everything that a pickle would get or make; it takes all and does nothing.
 
-    Some of what a pickle calls are types, which is why a stand-in for a global is a subclass, and one for what a call
-    gives an instance.
+    A pickle calls what it gets, makes instances of what a call gave, and fills those. An unpickler insists on a type
+    for the second. So each stand-in is a type, whose type this is; what it gives when called is another.
     """
 
-    place = ""
+    place: str
     contents: _Contents
 
-    def __init__(self, *arguments: Any, **_: Any) -> None:
-        self._arguments = arguments
-        self.contents.made(self.place, arguments)
+    def __call__(cls, *arguments: Any) -> "_StandIn":
+        """Note the call."""
+        cls.contents.made(cls.place, arguments)
+        made = "types.CodeType" if cls.place.endswith("._builtin_type") and arguments == ("CodeType",) else ""
+        return _stand_in(made, cls.contents)
 
-    def __call__(self, *arguments: Any) -> "_StandIn":
-        if self.place.endswith("._builtin_type") and self._arguments == ("CodeType",):
-            self.contents.made("types.CodeType", arguments)
-        return self
-
-    def __setstate__(self, state: object) -> None:
+    def __setstate__(cls, state: object) -> None:
         """Take the state that the thing itself would get."""
 
-    def __setitem__(self, key: object, value: object) -> None:
+    def __setitem__(cls, key: object, value: object) -> None:
         """Take an entry."""
 
-    def append(self, item: object) -> None:
+    def append(cls, item: object) -> None:
         """Take an item."""
 
     extend = add = append
+
+
+def _stand_in(place: str, contents: _Contents) -> _StandIn:
+    return _StandIn("StandIn", (), {"place": place, "contents": contents, "__new__": lambda cls, *_, **__: cls})
 
 
 class _Look(pickle.Unpickler):
@@ -122,10 +166,10 @@ class _Look(pickle.Unpickler):
         super().__init__(io.BytesIO(pickled))
         self.contents = _Contents()
 
-    def find_class(self, module: str, name: str) -> type[_StandIn]:
+    def find_class(self, module: str, name: str) -> _StandIn:
         """A stand-in for a global."""
         self.contents.modules[module] = None
-        return type(name, (_StandIn,), {"place": f"{module}.{name}", "contents": self.contents})
+        return _stand_in(f"{module}.{name}", self.contents)
 
 
 def _look_into(pickled: bytes) -> _Contents:
