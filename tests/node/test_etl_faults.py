@@ -1,4 +1,4 @@
-"""Transforms that do what no transform should: each leaves a truthful error, and a node that serves the next request."""
+"""Transforms that do what none should: each leaves a truthful error, and a node that serves the next request."""
 
 import os
 import signal
@@ -61,8 +61,6 @@ def serves(client: Client, source: Bucket) -> bool:
     echo.stop()
     echo.delete()
     return bool(whole == source.object("o1").get_reader().read_all() == b"object 1")
-
-
 
 
 @pytest.mark.parametrize("comm_type", ["hpush", "hpull", "ws"])

@@ -97,7 +97,10 @@ else:
 assert read(texts, "day/03.txt", "shout-etl") == b"THIS IS DAY/03.TXT"
 assert read(texts, "day/03.txt", "mirror-etl") == b"txt.30/yad si siht"
 assert read(texts, "day/03.txt", "frame-etl") == b"[this is day/03.txt]"
-assert read(texts, "day/03.txt", shout, {"and": "ümläut & +,{}"}) == 'THIS IS DAY/03.TXT{"and":"\\u00fcml\\u00e4ut & +,{}"}'.encode()
+assert (
+    read(texts, "day/03.txt", shout, {"and": "ümläut & +,{}"})
+    == 'THIS IS DAY/03.TXT{"and":"\\u00fcml\\u00e4ut & +,{}"}'.encode()
+)
 assert read(texts, "day/03.txt", shout >> mirror >> frame) == b"[TXT.30/YAD SI SIHT]"
 assert read(texts, "day/03.txt", frame >> mirror >> shout) == b"]TXT.30/YAD SI SIHT["
 assert read(texts, "day/03.txt", mirror >> frame >> shout) == b"[TXT.30/YAD SI SIHT]"
@@ -110,7 +113,11 @@ texts.object("copied").delete()
 
 # A whole bucket, with new names; through one ETL of each kind, and through all of them
 
-for etl, result in [("shout-etl", b"THIS IS DAY/03.TXT"), ("mirror-etl", b"txt.30/yad si siht"), ("frame-etl", b"[this is day/03.txt]")]:
+for etl, result in [
+    ("shout-etl", b"THIS IS DAY/03.TXT"),
+    ("mirror-etl", b"txt.30/yad si siht"),
+    ("frame-etl", b"[this is day/03.txt]"),
+]:
     into = client.bucket(f"into-{etl}")
     job, waited = wait(texts.transform(etl, into, prepend="new/", ext={"txt": "md"}))
     assert waited.success, waited.error
@@ -120,7 +127,9 @@ for etl, result in [("shout-etl", b"THIS IS DAY/03.TXT"), ("mirror-etl", b"txt.3
     assert sum(snap.stats.bytes for snap in job.get_details().list_snapshots()) == len(NAMES) * len(result)
 
 piped = client.bucket("piped")
-_, waited = wait(texts.transform("frame-etl", piped, prefix_filter="day/0", etl_pipeline=["shout-etl", "mirror-etl"], num_workers=2))
+_, waited = wait(
+    texts.transform("frame-etl", piped, prefix_filter="day/0", etl_pipeline=["shout-etl", "mirror-etl"], num_workers=2)
+)
 assert waited.success, waited.error
 assert names(piped) == NAMES[:10]
 assert read(piped, "day/03.txt") == b"]TXT.30/YAD SI SIHT["

@@ -23,6 +23,7 @@ LOG_LIMIT = 16 << 20
 
 _POLL = 0.05
 _HEALTH_TIMEOUT = 10.0
+_MARGIN = 2.0
 _GRACE = 5.0  # seconds for a server to end by itself
 _PRIVATE = ("AIS_AUTHN_TOKEN", "AIS_ENDPOINT", "INSTORE_PARENT_FD")  # ours, and no transform's
 
@@ -96,6 +97,7 @@ class EtlPod:
             ) from error
         except BaseException:
             if pod is not None:
+                pod.process.kill()
                 await pod.stop()
             reserved.close()
             raise
@@ -144,7 +146,8 @@ class EtlPod:
 
     async def _wait_until_ready(self, spec: EtlSpec) -> None:
         try:
-            async with asyncio.timeout(spec.init_timeout):
+            # A client waits just as long, and is to hear of it.
+            async with asyncio.timeout(spec.init_timeout - min(_MARGIN, spec.init_timeout / 5)):
                 while not await self.is_healthy():
                     await asyncio.wait({self.exited}, timeout=_POLL)
                     if self.exited.done():

@@ -1,8 +1,9 @@
 """Stands between a node and a foreign process: `python guardian.py PARENT_FD LOG LIMIT GRACE COMMAND...`
 
-It runs the command, copies what that prints to LOG, never more than LIMIT bytes of it on the disk, passes a request to
-end on, and makes sure of three things: nothing that the command has started outlives it; nothing outlives whoever
-holds the other end of the pipe PARENT_FD; and how the command ended is how the guardian ends.
+It runs the command and copies what that prints to LOG, never more than LIMIT bytes of it on the disk. At SIGTERM it
+lets the command end within GRACE seconds, at SIGINT it ends it at once. And it makes sure of three things: nothing that
+the command has started outlives it; nothing outlives whoever holds the other end of the pipe PARENT_FD; and how the
+command ended is how the guardian ends.
 
 It is a program of its own and imports nothing of ours, so that it starts in a few milliseconds.
 """
@@ -109,7 +110,10 @@ def _watch(child: int, parent: int, wake: int, printed: int, log: Log, grace: fl
             poll.unregister(parent)
         if printed in events and not _copy(printed, log, _PIECE):
             poll.unregister(printed)
-        if wake in events and set(os.read(wake, 4096)) & {signal.SIGTERM, signal.SIGINT} and deadline is None:
+        asked = set(os.read(wake, 4096)) if wake in events else set()
+        if signal.SIGINT in asked:
+            deadline = 0.0
+        elif signal.SIGTERM in asked and deadline is None:
             deadline = time.monotonic() + grace
             _kill(child, signal.SIGTERM)
         if deadline is not None and time.monotonic() >= deadline:

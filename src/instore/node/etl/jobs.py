@@ -1,4 +1,4 @@
-"""The jobs `etl-bck` and `etl-listrange`: many objects through ETLs, counted in the job, their errors kept with the ETLs."""
+"""The jobs `etl-bck` and `etl-listrange`: many objects, counted in the job, their errors kept with the ETLs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

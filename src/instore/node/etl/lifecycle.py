@@ -215,7 +215,8 @@ class Etls:
     def admitted(self, name: str, secret: str) -> bool:
         """Whether a server that shows `secret` is one of the ETL `name`."""
         etl = self._etls.get(name)
-        expected = etl.secret if etl is not None else secrets.token_hex(16)
+        works = etl is not None and etl.stage is not Stage.ABORTED
+        expected = etl.secret if etl is not None and works else secrets.token_hex(16)
         return hmac.compare_digest(secret.encode(errors="replace"), expected.encode())
 
     # For those who transform
