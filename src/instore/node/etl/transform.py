@@ -16,6 +16,7 @@ from instore.node.etl.deliveries import Deliveries, Expected, size_of
 from instore.node.etl.lifecycle import Etl, Etls
 from instore.node.etl.records import ObjectError
 from instore.protocol.pipeline import join_pipeline
+from instore.protocol.spec import Stage
 from instore.target.bucket import Bucket
 from instore.target.communicator import PIECE, Ask
 from instore.target.etl_pod import EtlPod
@@ -179,12 +180,17 @@ class Beside:
             self.deliveries.settle(expected)
         if outcome.error:
             self.failures += 1
-            name = self.what.source.object(item.name)
-            self.first_failure = self.first_failure or f"{name}: {outcome.error}"
-            self.observer.failed(ObjectError(name, outcome.error))
+            name, error = self.what.source.object(item.name), self._explained(outcome.error)
+            self.first_failure = self.first_failure or f"{name}: {error}"
+            self.observer.failed(ObjectError(name, error))
         else:
             owner = self.target if self.what.dry else self.cluster.owner(self.what.destination, item.result)
             self.observer.done(self.target, owner, outcome)
+
+    def _explained(self, error: str) -> str:
+        """An object's error; where an ETL has gone, what that means to an object is the smaller part of the truth."""
+        gone = next((etl for etl in self.what.etls if etl.stage is Stage.ABORTED), None)
+        return error if gone is None or gone.name in error else f"{gone.aborted()} ({error})"
 
     def received(self, size: int) -> None:
         """Nobody watches the bytes come."""
