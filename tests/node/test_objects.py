@@ -220,7 +220,7 @@ def test_an_object_cannot_be_a_folder_of_another(bucket: Bucket) -> None:
 def _same_target(bucket: Bucket, name: str) -> bool:
     smap = bucket.client.get_smap()
     other = bucket.object({"a/b": "a", "a/b/c": "a", "d": "d/e"}[name])
-    return smap.get_target_for_object(bucket.object(name).uname) == smap.get_target_for_object(other.uname)
+    return bool(smap.get_target_for_object(bucket.object(name).uname) == smap.get_target_for_object(other.uname))
 
 
 def test_a_folder_is_no_object(bucket: Bucket) -> None:

@@ -232,9 +232,7 @@ async def _rename(call: Call, bucket: Bucket, _value: dict[str, Any]) -> ASGIApp
 
 
 async def _copy_objects(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
-    to = value.get("tobck") or {}
-    namespace = (to.get("namespace") or {}).get("name", "")
-    destination = Bucket.parse(str(to.get("provider") or ""), f"@#{namespace}", str(to.get("name") or ""))
+    destination = named_bucket(value.get("tobck"))
     await make_if_missing(call, bucket, destination)
     return text(bulk.copy(call.node, "copy-listrange", bucket, destination, Selection.parse(value), value).id)
 
@@ -252,6 +250,19 @@ def other_bucket(call: Call) -> Bucket:
     provider, _, rest = call.query("bck_to").partition("/")
     namespace, _, name = rest.partition("/")
     return Bucket.parse(provider, namespace, name.rstrip("/"))
+
+
+def named_bucket(value: object) -> Bucket:
+    """The bucket that a message describes, as `model` writes it.
+
+    Raises:
+        InvalidRequestError, NotSupportedError: it can't be.
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("namespace") or {}, dict):
+        raise InvalidRequestError("the message describes no bucket: expected an object with name and provider")
+    namespace = value.get("namespace") or {}
+    path = f"@{namespace.get('uuid') or ''}#{namespace.get('name') or ''}"
+    return Bucket.parse(str(value.get("provider") or ""), path, str(value.get("name") or ""))
 
 
 async def make_if_missing(call: Call, source: Bucket, destination: Bucket) -> None:

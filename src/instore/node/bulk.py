@@ -119,7 +119,7 @@ async def on_targets(cluster: Cluster, job: Job, work: Callable[[Target], None])
 
 
 class _Each:
-    """Does something for each object, and keeps account of failures: the first one's text, and how many more there were."""
+    """Does something for each object, and keeps account of failures: the first one's text, and how many more."""
 
     def __init__(self, job: Job, one: OnObject, go_on: bool, must_exist: bool) -> None:
         self._job = job
