@@ -162,6 +162,26 @@ def test_a_system_package_that_is_not_to_be_had_ends_the_log(tmp_path: Path) -> 
         assert last.startswith("instore: can't install nosuch of OS_PACKAGES: apk needs root")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="installing takes root")
+def test_it_can_be_stopped_while_it_installs(tmp_path: Path) -> None:
+    apk = tmp_path / "apk"
+    apk.write_text(
+        f'#!/bin/sh\n[ "$1" = info ] && exit 1\necho $$ > {tmp_path}/new\n/bin/mv {tmp_path}/new {tmp_path}/pid\n'
+    )
+    with apk.open("a") as script:
+        script.write("exec /bin/sleep 1000\n")
+    apk.chmod(0o755)
+    variables = {"ETL_CLASS_PAYLOAD": payload_of(), "OS_PACKAGES": "slow", "PATH": str(tmp_path)}
+    environment = {**clean_environment(), "AIS_TARGET_URL": TARGET_URL, **variables}
+    process = subprocess.Popen(RUNTIME, env=environment)
+    while not (tmp_path / "pid").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait() == 143
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
 def test_a_worker_listens_on_an_inherited_socket() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         process = subprocess.Popen(
