@@ -146,7 +146,9 @@ class Asker:
         control = {"path": f"photos/{_NAME}", "etl_args": ask.args, "pipeline": self._pipeline(ask)}
         if ask.way is Way.WS_FILE:
             control["fqn"] = self._file(ask)
-        with connect(f"ws://{self._server.host}:{self._server.port}/ws", open_timeout=_PATIENCE) as connection:
+        with connect(
+            f"ws://{self._server.host}:{self._server.port}/ws", open_timeout=_PATIENCE, max_size=None
+        ) as connection:
             try:
                 connection.send(json.dumps({key: value for key, value in control.items() if value}).encode())
                 if ask.way is Way.WS:

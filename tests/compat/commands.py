@@ -1,13 +1,14 @@
 """The three servers by the commands that the SDK documents, in any environment, with or without `instore exec`."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,9 +94,10 @@ def serving(
     prefix = ["instore", "exec"] if environment.own else []
     log = folder / f"{environment.name}.log"
     with log.open("wb") as output:
+        words = [*prefix, *shlex.split(command)]
         process = subprocess.Popen(
-            [*prefix, *command.split()],
-            executable=str(environment.programs / (prefix or command.split())[0]),
+            words,
+            executable=str(environment.programs / words[0]),
             env=variables(environment, extra),
             stdout=output,
             stderr=output,
@@ -105,7 +107,8 @@ def serving(
     try:
         yield _ready(Server("127.0.0.1", port, process, log))
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it may have ended as the test meant it to
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

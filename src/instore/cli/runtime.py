@@ -1,7 +1,10 @@
 """`instore runtime`: the entry point of a container that is sent a class (protocol section 8)."""
 
+import contextlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -23,7 +26,7 @@ _PREPARED = "--prepared"
 
 @click.command(
     short_help="Serve a class that was sent.",
-    epilog="Exit codes: 0 after a signal; 2 if it can't serve: the last line says why.",
+    epilog="Exit codes: 0 stopped by a signal (143 while it installs); 2 it can't serve: the last line says why.",
 )
 @listening
 @click.option(
@@ -47,8 +50,9 @@ def runtime(
     shipment = Shipment.read(os.environ)
     Environment.read(os.environ)
     if not prepared and fd is None:
-        install_system_packages(shipment.os_packages)
-        python = _install(shipment, environment)
+        with _ended_by_sigterm():
+            install_system_packages(shipment.os_packages)
+            python = _install(shipment, environment)
         if python is not None:
             # Another interpreter, or this one with what it has now: modules in memory may be those of before.
             sys.stderr.flush()
@@ -60,6 +64,16 @@ def runtime(
     except TypeError as error:
         raise ConfigurationError(str(error)) from error
     launch(cls, ["runtime"], Place(host, port, fd, uds), shipment.workers, log_level)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """End on SIGTERM, package manager included. A container's first process would not, until it is killed."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _install(shipment: Shipment, folder: str | None) -> str | None:

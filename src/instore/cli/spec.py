@@ -16,11 +16,13 @@ from instore.runtime.container import Container, write_files
 from instore.runtime.imports import find_imports, packages_of
 from instore.runtime.load import load_class
 from instore.runtime.spec_file import check_file, to_yaml
+from instore.runtime.system_packages import check_names
 from instore.runtime.wheel import build_wheel
 
 _SPEC = "etl_spec.yaml"
 _DOCKERFILE = "Dockerfile"
-_HERE = ("instore", "aistore")
+# Modules that are there where instore is; some by AIStore's names.
+_SERVED = ("instore.", "aistore.sdk.etl.webserver.", "aistore.sdk.errors.", "aistore.sdk.const.")
 
 
 @click.command(short_help="Write what a cluster needs, or check it.")
@@ -60,6 +62,7 @@ def _check(path: str) -> int:
 
 
 def _write(target: str, folder: Path, force: bool, options: dict[str, Any]) -> None:
+    check_names(options["os_packages"], "--os-package")
     cls = load_class(target)
     imports = find_imports(target)
     packages = _packages(list(options["packages"]), target, imports.outside)
@@ -88,8 +91,9 @@ def _packages(asked: list[str], target: str, modules: list[str]) -> list[str]:
     try:
         names = {canonicalize_name(Requirement(text).name) for text in asked}
     except InvalidRequirement as error:
-        raise ConfigurationError(f"--package takes a requirement such as pillow or numpy>=2,<3: {error}") from error
-    found = packages_of([module for module in modules if module.partition(".")[0] not in _HERE])
+        why = str(error).splitlines()[0]
+        raise ConfigurationError(f"--package takes a requirement such as pillow or numpy>=2,<3: {why}") from error
+    found = packages_of([module for module in modules if not f"{module}.".startswith(_SERVED)])
     for requirement, module in found.items():
         if canonicalize_name(requirement.partition("==")[0]) not in names:
             click.echo(f"added {requirement}: {target} imports {module}", err=True)

@@ -12,12 +12,12 @@ COMMUNICATIONS = ("hpush", "hpull", "ws")
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])")
 _SHORTEST, _LONGEST = 6, 32
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _IMAGE = re.compile(
     r"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 _VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
-_QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE]\d+)?")
+_QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE]\d{1,2})?", re.ASCII)
 _UNITS = {
     "": Decimal(1),
     "m": Decimal("0.001"),
@@ -235,7 +235,7 @@ def _resources(value: object, place: Place) -> Iterator[Fault]:
     }
     for resource, limit in amounts.get("limits", {}).items():
         request = amounts.get("requests", {}).get(resource)
-        if request is not None and limit is not None and request > limit:
+        if request and limit and request > limit:
             yield Fault((*place, "requests", resource), "is more than its limit")
 
 

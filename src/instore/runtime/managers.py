@@ -54,10 +54,14 @@ def run_quietly(name: str, command: Sequence[str], environment: Mapping[str, str
         errors="backslashreplace",
     ) as process:
         assert process.stdout is not None  # noqa: S101  # it is a pipe
-        for line in process.stdout:
-            if line.strip():
-                tail.append(line.rstrip())
-                logger.debug("%s: %s", name, line.rstrip())
+        try:
+            for line in process.stdout:
+                if line.strip():
+                    tail.append(line.rstrip())
+                    logger.debug("%s: %s", name, line.rstrip())
+        except BaseException:  # we are being stopped
+            process.terminate()
+            raise
     return process.returncode, list(tail)
 
 

@@ -21,7 +21,7 @@ def check_file(path: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"can't read {path}: {error}") from error
     try:
-        documents = [node for node in yaml.compose_all(text, yaml.SafeLoader) if node is not None]
+        documents = [node for node in yaml.compose_all(text, yaml.SafeLoader) if not _is_empty(node)]
     except yaml.YAMLError as error:
         return [_not_yaml(path, error)]
     if len(documents) != 1:
@@ -78,8 +78,13 @@ class _Reading:
 
 def _not_yaml(path: str, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or str(error)
+    what = " ".join((getattr(error, "problem", None) or str(error)).split())
     return f"{path}:{mark.line + 1 if mark else 1}: is not YAML: {what}"
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    """Whether nothing stands between two lines of `---`."""
+    return isinstance(node, yaml.ScalarNode) and not node.value and node.style is None
 
 
 def to_yaml(spec: Mapping[str, Any]) -> str:

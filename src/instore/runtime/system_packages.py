@@ -55,6 +55,21 @@ _MANAGERS = {
 }
 
 
+def check_names(names: Sequence[str], source: str) -> None:
+    """Check that names may be handed to a manager.
+
+    Args:
+        names: the packages'.
+        source: where they come from, for the error.
+
+    Raises:
+        ConfigurationError: one is no name, an option for example.
+    """
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ConfigurationError(f"{source} has the entry {name!r}, which is no name of a package")
+
+
 def install_system_packages(names: Sequence[str]) -> None:
     """Install the packages that are not there yet.
 
@@ -65,9 +80,7 @@ def install_system_packages(names: Sequence[str]) -> None:
         ConfigurationError: a name that is none; no manager that we know; or we may not install.
         InstallationError: the manager failed; the text names the package, the log has the manager's last lines.
     """
-    for name in names:
-        if not _NAME.fullmatch(name):
-            raise ConfigurationError(f"{OS_PACKAGES} has the entry {name!r}, which is no name of a package")
+    check_names(names, OS_PACKAGES)
     if not names:
         return
     found = next((manager for manager in _MANAGERS if shutil.which(manager)), None)
