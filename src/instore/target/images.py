@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from instore.errors import ConfigurationError, InvalidRequestError
-from instore.protocol.spec import EtlSpec
+from instore.protocol.etl import EtlSpec
 
 LOOPBACK = "127.0.0.1"
 PORT = "PORT"

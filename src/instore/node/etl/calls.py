@@ -13,7 +13,7 @@ from instore.node.calls import Call, as_json, empty, text
 from instore.node.etl.jobs import Request, TransformJobs
 from instore.node.etl.lifecycle import Etl, Etls
 from instore.node.etl.records import INLINE
-from instore.protocol.spec import EtlSpec
+from instore.protocol.etl import EtlSpec
 from instore.target.bucket import Bucket
 from instore.target.etl_pod import LOG_LIMIT
 from instore.target.process import tail, usage

@@ -23,7 +23,7 @@ from instore.node.etl.lifecycle import Etl, Etls
 from instore.node.etl.records import INLINE, ObjectError
 from instore.node.etl.transform import RETRIES, Beside, Observer, Transformation, ask_for, time_limit
 from instore.protocol.requests import pull_target
-from instore.protocol.spec import Communication
+from instore.protocol.etl import Communication
 from instore.target.bucket import Bucket
 from instore.target.communicator import Answer
 from instore.target.folder import Fate, Item

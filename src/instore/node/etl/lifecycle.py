@@ -23,7 +23,7 @@ from instore.errors import (
 )
 from instore.node.cluster import Cluster, Target
 from instore.node.etl.records import Record, Records
-from instore.protocol.spec import EtlSpec, Stage
+from instore.protocol.etl import EtlSpec, Stage
 from instore.target.etl_pod import EtlPod, Site
 from instore.target.images import Images
 from instore.target.printable import printable

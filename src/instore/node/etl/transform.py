@@ -16,7 +16,7 @@ from instore.node.etl.deliveries import Deliveries, Expected, size_of
 from instore.node.etl.lifecycle import Etl, Etls
 from instore.node.etl.records import ObjectError
 from instore.protocol.pipeline import join_pipeline
-from instore.protocol.spec import Stage
+from instore.protocol.etl import Stage
 from instore.target.bucket import Bucket
 from instore.target.communicator import PIECE, Ask
 from instore.target.etl_pod import EtlPod
