@@ -51,6 +51,9 @@ class ETLServer:
     wants_raw_path: ClassVar[bool] = False
     """Whether the transform's `path` is as it came, still escaped and with its leading slash. Default: decoded."""
 
+    encodes_text: ClassVar[bool] = False
+    """Whether a result that is `str` is taken, as UTF-8. Default: it is the object's error, like any other type."""
+
     def __new__(cls, *_args: object, **_kwargs: object) -> "ETLServer":
         """Refuse a class that can't transform, whether or not it calls our `__init__`."""
         check_class(cls)
