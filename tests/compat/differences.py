@@ -112,8 +112,8 @@ DIFFERENCES = (
     ),
     Difference(
         "An answer without a body says nothing about one.",
-        "After a direct put the SDK's servers send 204 with a `Content-Length`, a `Content-Type` or both. RFC 9110 rules "
-        "out the length, and there is nothing to have a type.",
+        "After a direct put the SDK's servers send 204 with a `Content-Length`, a `Content-Type` or both. RFC 9110 "
+        "rules out the length, and there is nothing to have a type.",
         (_TYPE, _LENGTH),
         _ends_without_body,
     ),
