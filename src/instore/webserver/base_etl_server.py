@@ -96,6 +96,11 @@ class ETLServer:
         """The content type of the results. Default `application/octet-stream`."""
         return DEFAULT_MIME_TYPE
 
+    @property
+    def offered_concurrency(self) -> int:
+        """How many objects are worth sending to one process at once: what `/health` tells. Default: `concurrency`."""
+        return self.concurrency
+
     @functools.cached_property
     def environment(self) -> Environment:
         """The settings of this process (protocol section 1).
