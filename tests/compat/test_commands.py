@@ -192,6 +192,15 @@ def test_a_client_that_leaves_a_stream_frees_its_turn(options: str, start: Start
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_head_has_no_body(kind: Kind, start: Start) -> None:
+    with start(_SOURCE, kind) as server, socket.create_connection((server.host, server.port)) as connection:
+        connection.sendall(b"HEAD /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_start_serves_until_it_is_told_to_stop_and_then_returns(kind: Kind, tmp_path: Path) -> None:
     need(OWN)
     port = free_port()
