@@ -13,6 +13,7 @@ import uvicorn
 
 from instore.errors import ConfigurationError
 from instore.protocol.environment import PARENT_FD
+from instore.runtime.http1 import HTTP1
 from instore.webserver.base_etl_server import ETLServer
 from instore.webserver.http import BrokenAnswerError
 
@@ -103,7 +104,7 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str) -> None
     config = uvicorn.Config(
         server.app,
         loop="uvloop",
-        http="httptools",
+        http=HTTP1,
         ws="websockets-sansio",
         ws_max_size=server.environment.max_message,
         ws_ping_interval=None,  # a client that waits for its answers need not read, nor answer pings
