@@ -1,5 +1,6 @@
 """One worker process: the user's object behind uvicorn, on a socket that is bound already."""
 
+import gc
 import logging
 import os
 import resource
@@ -101,6 +102,8 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str) -> None
     sys.setswitchinterval(_SWITCH)
     exit_with_parent()
     server = _create(cls)
+    gc.collect()
+    gc.freeze()  # modules and models stay for good: no collection looks at them again
     config = uvicorn.Config(
         server.app,
         loop="uvloop",
