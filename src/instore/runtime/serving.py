@@ -1,5 +1,6 @@
 """One worker process: the user's object behind uvicorn, on a socket that is bound already."""
 
+import gc
 import logging
 import os
 import signal
@@ -74,6 +75,8 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str) -> None
     set_up_process()
     exit_with_parent()
     server = _create(cls)
+    gc.collect()
+    gc.freeze()  # modules and models stay for good: no collection looks at them again
     run(server, listener)
     logging.shutdown()
     # A transform that never ends would keep the interpreter from ending; its request has been given up by now.
