@@ -211,6 +211,10 @@ class TransformFailedError(InstoreError):
         super().__init__(message)
 
 
+class NobodyWaitsError(InstoreError):
+    """A result that is delivered too late, or that nobody has asked for."""
+
+
 class JobFailedError(InstoreError):
     """A job has not done what it was to do."""
 
@@ -249,6 +253,7 @@ STATUS: dict[type[InstoreError], int] = {
     EtlStageError: 400,
     WorkerError: 503,
     JobFailedError: 422,
+    NobodyWaitsError: 410,
 }
 
 

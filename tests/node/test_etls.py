@@ -97,10 +97,22 @@ def test_a_name_is_taken_once_and_free_again_after_it_is_deleted(client: Client,
     client.etl("upper-etl").init_class()(_twice())
 
 
-def test_hostile_names_and_arguments_come_through(source: Bucket, upper: Any) -> None:
+@pytest.mark.parametrize("comm_type", ["hpush", "hpull", "ws"])
+def test_hostile_names_and_arguments_come_through(client: Client, source: Bucket, comm_type: str) -> None:
+    class Upper(HTTPMultiThreadedServer):  # type: ignore[misc]
+        def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
+            return data.upper() + etl_args.encode()
+
+    etl = client.etl("args-etl")
+    etl.init_class(comm_type=comm_type)(Upper)
+    into = client.bucket(f"{source.name}-into")
+    assert client.job(source.transform("args-etl", into)).wait(timeout=60, verbose=False).success
+    assert into.object("ümläut %41 #?&.txt").get_reader().read_all() == "<ümläut %41 #?&.txt>".encode().upper()
     for args in ('{"a": "b, c & d + e = ü %41"}', "100%", " spaces kept inside only "):
-        read = source.object("ümläut %41 #?&.txt").get_reader(etl=ETLConfig("upper-etl", args)).read_all()
+        read = source.object("ümläut %41 #?&.txt").get_reader(etl=ETLConfig("args-etl", args)).read_all()
         assert read == "<ümläut %41 #?&.txt>".encode().upper() + args.strip().encode()
+    etl.stop()
+    etl.delete()
 
 
 def test_what_is_not_there_is_not_found(client: Client, source: Bucket, upper: Any) -> None:

@@ -9,8 +9,8 @@ from typing import Self
 
 from instore.errors import ConfigurationError
 from instore.protocol.environment import TARGET_URL
-from instore.protocol.headers import CONCURRENCY
 from instore.protocol.etl import Communication, EtlSpec
+from instore.protocol.headers import CONCURRENCY
 from instore.target.communicator import Communicator, HttpCommunicator
 from instore.target.images import LOOPBACK, OUR_PORT, PORT, Images
 from instore.target.pods import why_not_ready

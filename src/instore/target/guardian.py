@@ -118,7 +118,7 @@ def _watch(child: int, parent: int, wake: int, printed: int, log: Log, grace: fl
             _kill(child, signal.SIGTERM)
         if deadline is not None and time.monotonic() >= deadline:
             _kill(child, signal.SIGKILL)
-            deadline = float("inf")
+            deadline = None
         code = _reap(child)
         if code is not None:
             return code

@@ -23,7 +23,7 @@ WORKERS = "NUM_WORKERS"
 _OVERLAID = (sys.executable, "-m", "instore", "exec")  # code written for AIStore's SDK finds us at its import paths
 _RUNTIME = re.compile(r"(?:[^/]+/)*runtime_python(?::.*)?")
 _PORT = re.compile(r"(?<![\w.])8000(?![\w.])")  # an argument of its own, or what follows = or :
-_ANY_HOST = re.compile(r"(?<![\w.])(?:0\.0\.0\.0|\[::\])(?![\w.])")
+_ANY_HOST = re.compile(r"(?<![\w.])0\.0\.0\.0(?![\w.])|\[::\]")
 _ADDRESSES = {
     # server: (options one of which names the port, what is added if none does)
     "uvicorn": (("--port", "--fd", "--uds"), ("--port", "{port}")),

@@ -29,4 +29,4 @@ def add_etls(node: Node, images: Images, redirects: bool) -> None:
     node.actions["POST", "etl-listrange"] = calls.transform_objects
     node.transforms = Inline(cluster, etls, deliveries, redirects)
     node.starting.append(etls.open)
-    node.stopping.append(etls.close)
+    node.stopping += [node.jobs.close, etls.close]  # first the jobs, lest they blame their ETLs

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from starlette.types import ASGIApp
 
 from instore.errors import NotSupportedError
-from instore.node.bucket_calls import make_if_missing, other_bucket
+from instore.node.bucket_calls import make_if_missing, named_bucket, other_bucket
 from instore.node.calls import Call, as_json, empty, text
 from instore.node.etl.jobs import Request, TransformJobs
 from instore.node.etl.lifecycle import Etl, Etls
@@ -48,9 +48,7 @@ class EtlCalls:
 
     async def transform_objects(self, call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
         """`etl-listrange`."""
-        to = value.get("tobck") or {}
-        namespace = (to.get("namespace") or {}).get("name", "")
-        destination = Bucket.parse(str(to.get("provider") or ""), f"@#{namespace}", str(to.get("name") or ""))
+        destination = named_bucket(value.get("tobck"))
         selection = Selection.parse(value)
         return await self._begin(call, Request.parse("etl-listrange", bucket, destination, selection, value))
 

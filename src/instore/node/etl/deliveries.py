@@ -6,12 +6,14 @@ was reported as failed does not turn up later, and one that was reported as done
 """
 
 import secrets
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
-from instore.errors import AnswerError
+from instore.errors import AnswerError, NobodyWaitsError
 from instore.node.cluster import Cluster, Target
 from instore.protocol.pipeline import destination_entry
 from instore.target.bucket import Bucket
+from instore.target.store import Upload
 
 NUMBER = "part"
 _OWT_TRANSFORM = "4"  # what AIStore's targets tell each other of a put's origin; ours don't ask
@@ -26,6 +28,7 @@ class Expected:
         owner: the target that is to keep it.
         number: what its destination carries.
         size: its bytes, once it is there; None before.
+        over: nobody waits for it any more.
     """
 
     bucket: Bucket
@@ -33,6 +36,29 @@ class Expected:
     owner: Target
     number: str
     size: int | None = None
+    over: bool = False
+    _mutex: threading.Lock = field(default_factory=threading.Lock)
+
+    def keep(self, upload: Upload) -> None:
+        """Give what has arrived its name, unless it has come too late. It blocks.
+
+        Raises:
+            NobodyWaitsError: it has.
+        """
+        with self._mutex:
+            if self.over:
+                raise NobodyWaitsError(f"nobody waits for {self.bucket.object(self.name)} any more")
+            self.size = upload.commit().size
+
+    def give_up(self) -> int | None:
+        """Wait no longer.
+
+        Returns:
+            Its bytes if it is there; None if it isn't, and never will be.
+        """
+        with self._mutex:
+            self.over = True
+        return self.size
 
     def entry(self, job_id: str) -> str:
         """The destination as the last entry of a pipeline."""
@@ -62,9 +88,14 @@ class Deliveries:
         expected = self._expected.get(number)
         return expected if expected is not None and (expected.bucket, expected.name) == (bucket, name) else None
 
-    def settle(self, expected: Expected) -> None:
-        """Expect it no longer."""
+    def settle(self, expected: Expected) -> int | None:
+        """Expect it no longer.
+
+        Returns:
+            Its bytes if it is there; None if it isn't, and never will be.
+        """
         self._expected.pop(expected.number, None)
+        return expected.give_up()
 
 
 def size_of(expected: Expected) -> int:

@@ -10,13 +10,14 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from instore.errors import ClientGoneError, InstoreError, status_of
-from instore.node.bodies import ObjectAnswer, open_piece, store_body
+from instore.errors import ClientGoneError, InstoreError, NobodyWaitsError, status_of
+from instore.node.bodies import ObjectAnswer, open_piece, take_body
 from instore.node.cluster import Cluster
-from instore.node.etl.deliveries import NUMBER, Deliveries
+from instore.node.etl.deliveries import NUMBER, Deliveries, Expected
 from instore.node.etl.lifecycle import OBJECT_PATH, Etls
 from instore.protocol.names import unescape
 from instore.target.bucket import parse_uname
+from instore.target.store import Upload
 
 logger = logging.getLogger("instore")
 
@@ -75,12 +76,30 @@ class Door:
         number = dict(parse_qsl(query.decode("latin-1"))).get(NUMBER, "")
         expected = self._deliveries.find(number, bucket, name)
         if expected is None:
-            await _say(send, 410, f"nobody waits for {bucket.object(name)}, or not any more")
-            return
+            raise NobodyWaitsError(f"nobody waits for {bucket.object(name)}, or not any more")
         store = self._cluster.store(bucket, name)
-        entry = await store_body(self._cluster, store, bucket, name, receive)
-        expected.size = entry.size
+        await take_body(self._cluster, lambda: _Arrival(expected, store.upload(bucket, name)), receive)
         await _respond(send, 200, [(b"content-length", b"0")])
+
+
+class _Arrival:
+    """A result as it arrives; a `bodies.Sink`."""
+
+    def __init__(self, expected: Expected, upload: Upload) -> None:
+        self._expected = expected
+        self._upload = upload
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        self._upload.write(data)
+
+    def commit(self) -> None:
+        """Keep it, if it is still waited for."""
+        self._expected.keep(self._upload)
+
+    def abort(self) -> None:
+        """Drop what was not kept."""
+        self._upload.abort()
 
 
 def _parts(raw_path: bytes) -> tuple[str, str, str]:

@@ -22,8 +22,8 @@ from instore.node.etl.deliveries import Deliveries
 from instore.node.etl.lifecycle import Etl, Etls
 from instore.node.etl.records import INLINE, ObjectError
 from instore.node.etl.transform import RETRIES, Beside, Observer, Transformation, ask_for, time_limit
-from instore.protocol.requests import pull_target
 from instore.protocol.etl import Communication
+from instore.protocol.requests import pull_target
 from instore.target.bucket import Bucket
 from instore.target.communicator import Answer
 from instore.target.folder import Fate, Item

@@ -7,16 +7,17 @@ target that its name belongs to.
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from instore.errors import JobFailedError, SourceError
 from instore.node.cluster import Cluster, Target
 from instore.node.etl.deliveries import Deliveries, Expected, size_of
 from instore.node.etl.lifecycle import Etl, Etls
 from instore.node.etl.records import ObjectError
-from instore.protocol.pipeline import join_pipeline
 from instore.protocol.etl import Stage
+from instore.protocol.pipeline import join_pipeline
 from instore.target.bucket import Bucket
 from instore.target.communicator import PIECE, Ask
 from instore.target.etl_pod import EtlPod
@@ -24,6 +25,8 @@ from instore.target.folder import Item
 from instore.target.job import Job as Engine
 from instore.target.job import Outcome
 from instore.target.store import OpenObject, Upload
+
+Result = TypeVar("Result")
 
 RETRIES = 10
 """How often an object is tried again whose answer broke off, or whose delivery failed in a way that may pass."""
@@ -93,6 +96,7 @@ class Beside:
     failures: int = 0
     first_failure: str = ""
     _expected: dict[str, Expected] = field(default_factory=dict)
+    _kept: dict[str, int] = field(default_factory=dict)
 
     async def run(self, items: Iterator[Item]) -> bool:
         """Transform all of them.
@@ -161,7 +165,11 @@ class Beside:
         """Store a result, or throw it away."""
         if self.what.dry:
             return sum([len(piece) async for piece in body])
-        return await store_pieces(self.cluster, self.what.destination, item.result, body)
+
+        def kept(size: int) -> None:
+            self._kept[item.name] = size
+
+        return await store_pieces(self.cluster, self.what.destination, item.result, body, kept)
 
     async def commit(self, batch: Sequence[tuple[Upload, str]]) -> list[str]:
         """Results have their names already."""
@@ -176,8 +184,10 @@ class Beside:
         """An object is done with."""
         item = outcome.item
         expected = self._expected.pop(item.name, None)
-        if expected is not None:
-            self.deliveries.settle(expected)
+        kept = self._kept.pop(item.name, None)
+        there = kept if expected is None else self.deliveries.settle(expected)
+        if outcome.error and there is not None:
+            outcome = replace(outcome, error="", result_bytes=there)  # it is there, whatever came after
         if outcome.error:
             self.failures += 1
             name, error = self.what.source.object(item.name), self._explained(outcome.error)
@@ -256,26 +266,53 @@ class ObjectStream:
         return piece
 
 
-async def store_pieces(cluster: Cluster, bucket: Bucket, name: str, body: AsyncIterator[bytes]) -> int:
+async def store_pieces(
+    cluster: Cluster, bucket: Bucket, name: str, body: AsyncIterator[bytes], kept: Callable[[int], None]
+) -> int:
     """Store an object that comes in pieces, a small one in one hop to a thread.
 
+    Args:
+        cluster: where to.
+        bucket, name: what it is to be.
+        body: its bytes.
+        kept: is called with their number when it is there, also if the caller has been cancelled just before.
+
     Returns:
-        Its bytes.
+        Their number.
     """
     store = cluster.store(bucket, name)
     first = await anext(body, b"")
     second = await anext(body, b"")
+
+    def keep(upload: Upload, pieces: Sequence[bytes] = ()) -> int:
+        with upload:
+            for piece in pieces:
+                upload.write(piece)
+            size = upload.commit().size
+        kept(size)
+        return size
+
     if not second:
-        return (await cluster.disk(store.put, bucket, name, [first])).size
+        return await _to_its_end(cluster.disk(lambda: keep(store.upload(bucket, name), [first])))
     upload = await cluster.disk(store.upload, bucket, name)
     try:
         for piece in (first, second):
-            await cluster.disk(upload.write, piece)
+            await _to_its_end(cluster.disk(upload.write, piece))
         async for piece in body:
-            await cluster.disk(upload.write, piece)
-        return (await cluster.disk(upload.commit)).size
+            await _to_its_end(cluster.disk(upload.write, piece))
+        return await _to_its_end(cluster.disk(keep, upload))
     finally:
         await asyncio.shield(cluster.disk(upload.abort))
+
+
+async def _to_its_end(work: Coroutine[None, None, Result]) -> Result:
+    """Wait for work of a thread; who is cancelled waits for its end, too, and so knows what it has done."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def time_limit(etls: Sequence[Etl]) -> float:
