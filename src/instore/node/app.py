@@ -95,10 +95,10 @@ class App:
         await response(scope, receive, send)
 
     def _handler(self, request: Request) -> Handler:
-        _, version, resource, *_ = [*request.url.path.split("/"), "", ""]
+        _, version, resource, *_ = [*str(request.scope["path"]).split("/"), "", ""]
         handler = self._node.resources.get(resource) if version == "v1" else None
         if handler is None:
-            reason = _ABSENT.get(resource, f"{request.url.path} is not part of the API that this node has")
+            reason = _ABSENT.get(resource, f"{request.scope['path']} is not part of the API that this node has")
             raise NotSupportedError(reason)
         return handler
 

@@ -42,7 +42,7 @@ class Call:
         self.node = node
         self.request = request
         raw: bytes = request.scope["raw_path"]
-        self.segments = [unescape(part) for part in raw.decode("ascii", "surrogateescape").split("/")[2:]]
+        self.segments = [unescape(part) for part in raw.decode("utf-8", "surrogateescape").split("/")[2:]]
 
     @property
     def method(self) -> str:
