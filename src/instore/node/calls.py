@@ -83,6 +83,8 @@ class Call:
         data = await self.body()
         try:
             message = json.loads(data) if data.strip() else {}
+            if b"\\ud" in data.lower():
+                json.dumps(message, ensure_ascii=False).encode()  # half a surrogate pair is no text
         except ValueError as error:
             raise InvalidRequestError(f"the body is not JSON: {error}") from error
         if not isinstance(message, dict):
