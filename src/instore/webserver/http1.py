@@ -1,9 +1,9 @@
 """uvicorn's HTTP/1.1, with fewer copies and fewer system calls.
 
-A piece of a body that is alone is handed over as it came. uvicorn copies each piece into a `bytearray`, and the whole of
-that again for the application; and since one read from the socket is mostly larger than the 64 KiB after which it stops
-the client, it turns the connection's reading off and on again for nearly every piece. Here that limit counts from the
-second piece that waits.
+A piece of a body that is alone is handed over as it came. uvicorn copies each piece into a `bytearray`, and the whole
+of that again for the application; and since one read from the socket is mostly larger than the 64 KiB after which it
+stops the client, it turns the connection's reading off and on again for nearly every piece. Here that limit counts from
+the second piece that waits.
 
 The head of an answer is sent with its first bytes. uvicorn writes both at once to the socket, one after the other,
 which takes a small object's answer two system calls, and the client's kernel two wake-ups.
