@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup test coverage soak lint format demo bench bench-quick compare clean
+.PHONY: help setup test coverage soak lint format demo peers bench bench-quick compare clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is
@@ -27,6 +27,9 @@ coverage: $(READY)  ## every line of the protocol is run by its own tests
 soak: $(READY)  ## run the tests that are too large for every day
 	$(BIN)/pytest -m soak -s
 
+peers: $(READY)  ## make the environments with the official SDK, which tests and benchmarks otherwise make on first use
+	$(BIN)/python -m tests.support.environments
+
 bench: $(READY)  ## measure beside the official SDK's servers; CASE=put-1k: one case
 	$(BIN)/python -m bench $(CASE)
 
@@ -49,4 +52,4 @@ demo: $(READY)  ## make thumbnails of a folder of photographs, and a picture of 
 	$(BIN)/python -m demo.run
 
 clean:  ## remove what the targets above made
-	rm -rf .venv .bench demo-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .bench .peers demo-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

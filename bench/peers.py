@@ -1,7 +1,7 @@
 """The servers that are compared, and how each is started: by the command that its own documentation gives.
 
 All run the same class, from `bench/transforms/`. For the SDK's servers its one import line is exchanged, and the lines
-that its documentation asks for come after it. The SDK lives in an environment of its own, `.bench/peer`: it is no
+that its documentation asks for come after it. The SDK lives in an environment of its own, `.peers/official`: it is no
 dependency of the project.
 """
 
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.processes import BenchError
+from tests.support.environments import OFFICIAL, UnavailableError
 
 ROOT = Path(__file__).parents[1]
 TRANSFORMS = ROOT / "bench" / "transforms"
 
-_PEER = ROOT / ".bench" / "peer"
-_REQUIREMENTS = ("aistore[etl]==2.0.0", "gunicorn", "uvicorn[standard]")
 _OWN_IMPORT = "from instore import ETLServer\n"
 
 
@@ -62,14 +61,14 @@ INSTORE = Kind(
 )
 FASTAPI = Kind(
     "FastAPI",
-    _PEER / "bin",
-    "uvicorn {module}:fastapi_app --host 127.0.0.1 --port {port} --workers {workers}",
+    OFFICIAL.programs,
+    "uvicorn {module}:fastapi_app --host 127.0.0.1 --port {port} --workers {workers} --no-access-log",
     "from aistore.sdk.etl.webserver.fastapi_server import FastAPIServer as ETLServer\n",
     "\n\nfastapi_app = Transform(port={port}).app\n",
 )
 FLASK = Kind(
     "Flask",
-    _PEER / "bin",
+    OFFICIAL.programs,
     "gunicorn {module}:flask_app --bind 127.0.0.1:{port} --workers {workers}",
     "from aistore.sdk.etl.webserver.flask_server import FlaskServer as ETLServer\n",
     "\n\nflask_app = Transform(port={port}).app\n",
@@ -77,7 +76,7 @@ FLASK = Kind(
 )
 THREADED = Kind(
     "threaded",
-    _PEER / "bin",
+    OFFICIAL.programs,
     "python {module}.py",
     "from aistore.sdk.etl.webserver.http_multi_threaded_server import HTTPMultiThreadedServer as ETLServer\n",
     '\n\nif __name__ == "__main__":\n    Transform(host="127.0.0.1", port={port}).start()\n',
@@ -91,23 +90,15 @@ EVERY = (INSTORE, *PEERS)
 
 def install() -> None:
     """Make the peer's environment, once; again when the requirements change."""
-    ready = _PEER / ".ready"
-    wanted = "\n".join(_REQUIREMENTS)
-    if ready.exists() and ready.read_text() == wanted:
-        return
-    print(f"making {_PEER.relative_to(ROOT)}: {', '.join(_REQUIREMENTS)}", file=sys.stderr)
     try:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", _PEER], check=True)
-        pip = [str(_PEER / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *_REQUIREMENTS], check=True)
-    except subprocess.CalledProcessError as error:
-        raise BenchError(f"the peer's environment can't be made: {error}") from error
-    ready.write_text(wanted)
+        OFFICIAL.make()
+    except UnavailableError as error:
+        raise BenchError(str(error)) from error
 
 
 def versions() -> str:
     """The peer's packages that matter to the figures."""
     names = ("aistore", "fastapi", "starlette", "uvicorn", "uvloop", "httpx", "flask", "gunicorn", "requests")
     code = "import sys, importlib.metadata as m; print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
-    answer = subprocess.run([_PEER / "bin" / "python", "-c", code, *names], check=True, capture_output=True, text=True)
+    answer = subprocess.run([OFFICIAL.python, "-c", code, *names], check=True, capture_output=True, text=True)
     return answer.stdout.strip()

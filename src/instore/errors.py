@@ -14,6 +14,10 @@ class ConfigurationError(InstoreError, ValueError):
     """The server or command can't start: its environment, options or class are wrong. Exit code 2."""
 
 
+class MissingTargetError(ConfigurationError, OSError):
+    """`AIS_TARGET_URL` is not set. An `OSError` too: that is what code written for AIStore's SDK catches."""
+
+
 class InvalidRequestError(InstoreError, ValueError):
     """A request that can't be understood, or a body that ended before its announced length."""
 

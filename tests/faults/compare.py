@@ -30,6 +30,7 @@ from tests.faults.doors import WS, Conclusion, Kind, OddError, Oddity, Source
 from tests.faults.judge import Finding, Harm, untruth
 from tests.faults.table import MAIN_SHAPES, ROWS, Must, Row, Variant
 from tests.faults.transforms import Shape, source_of
+from tests.support.environments import OFFICIAL
 from tests.support.servers import Server
 
 _KINDS = {"fastapi": peers.FASTAPI, "flask": peers.FLASK, "threaded": peers.THREADED}
@@ -215,7 +216,7 @@ def run(name: str, make: Make, rows: Sequence[Row], save: Path) -> None:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--peer-python", type=click.Path(path_type=Path, exists=True), help="Default: the one in .bench/peer.")
+@click.option("--peer-python", type=click.Path(path_type=Path, exists=True), help="Default: .peers/official.")
 @click.option("--server", "servers", type=click.Choice([*_KINDS, "instore"]), multiple=True, help="Default: all.")
 @click.option("-k", "words", default="", help="Only rows whose name has this part.")
 @click.option("--limit-per-kind", default=0, help="Rows with the same fault, at most; 0: all.")
@@ -228,7 +229,7 @@ def main(peer_python: Path | None, servers: Sequence[str], words: str, limit_per
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if peer_python is None:
         peers.install()
-        peer_python = peers.ROOT / ".bench" / "peer" / "bin" / "python"
+        peer_python = OFFICIAL.python
     partial = bool(words or limit_per_kind)
     for name in servers or (*_KINDS, "instore"):
         own = name == "instore"

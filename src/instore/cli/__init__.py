@@ -12,7 +12,9 @@ _COMMANDS = {
     "node": ("instore.cli.node", "Run an AIStore-compatible store on this machine."),
     "serve": ("instore.cli.serve", "Serve a transform to a cluster's targets."),
     "transform": ("instore.cli.transform", "Put every file of a folder through a transform."),
+    "exec": ("instore.cli.exec", "Run a command written for AIStore's SDK."),
 }
+_FUNCTIONS = {"exec": "exec_"}  # where a command's name can't be its function's
 
 
 class _Commands(click.Group):
@@ -24,7 +26,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        command: click.Command = getattr(
+            importlib.import_module(_COMMANDS[cmd_name][0]), _FUNCTIONS.get(cmd_name, cmd_name)
+        )
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -8,9 +8,10 @@ import click
 
 from instore.protocol.environment import PARENT_FD, TARGET_URL, Environment
 from instore.runtime.load import load_class
-from instore.runtime.serving import bind, bind_for, bind_unix, set_up_logging
+from instore.runtime.serving import bind_for, bind_unix, set_up_logging
 from instore.runtime.serving import serve as run_worker
 from instore.runtime.supervisor import Supervisor, worker_command
+from instore.webserver.engine import bind
 
 
 @click.command(short_help="Serve a transform.")

@@ -4,6 +4,7 @@ One application serves the proxy's port and each target's.
 """
 
 import asyncio
+import functools
 import hmac
 import ipaddress
 import logging
@@ -169,6 +170,7 @@ async def _logged(work: Awaitable[None]) -> None:
         logger.warning("%s", error)
 
 
+@functools.lru_cache(1024)
 def _is_local_name(host: str) -> bool:
     name = host[1 : host.index("]")] if host.startswith("[") and "]" in host else host.rpartition(":")[0] or host
     if name == "localhost" or name.endswith(".localhost"):

@@ -14,7 +14,8 @@ from instore.node.app import App, make_node
 from instore.node.calls import Node
 from instore.node.cluster import Cluster
 from instore.node.folder import NodeFolder
-from instore.runtime.serving import bind, raise_file_limit
+from instore.webserver.engine import bind
+from instore.webserver.process import raise_file_limit
 
 _BACKLOG = 2048
 _KEEP_ALIVE = 300  # seconds

@@ -7,7 +7,7 @@ from posixpath import normpath
 from typing import Any
 from urllib.parse import urlsplit
 
-from instore.errors import ConfigurationError
+from instore.errors import ConfigurationError, MissingTargetError
 from instore.protocol.names import unescape
 
 TARGET_URL = "AIS_TARGET_URL"
@@ -64,7 +64,8 @@ class Environment:
         """Read the settings from `variables`, usually `os.environ`. An empty variable counts as unset.
 
         Raises:
-            ConfigurationError: the target's URL is missing or not a URL, or a value is not of its kind.
+            MissingTargetError: the target's URL is missing.
+            ConfigurationError: it is not a URL, or a value is not of its kind.
         """
         values = {
             name: parse(variable, variables[variable])
@@ -72,7 +73,7 @@ class Environment:
             if variables.get(variable, "").strip()
         }
         if "target_url" not in values:
-            raise ConfigurationError(
+            raise MissingTargetError(
                 f"no target URL: set {TARGET_URL} (or give --target-url) to the base URL of the local target, "
                 "http://HOST:PORT/v1/etl/_object/<etl-name>/<secret>"
             )

@@ -1,7 +1,7 @@
 """One object's request, read from an HTTP request line and its headers (protocol section 3)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from instore.errors import InvalidPipelineError, InvalidRequestError
@@ -31,6 +31,8 @@ class ObjectRequest:
         origin: where its bytes come from.
         fqn: the local file's path for `Origin.FILE`, else empty.
         url: where the bytes are for `Origin.URL`, else empty.
+        raw_path: the path as it came, still escaped, with its slash; empty where there was none. Requests that differ
+            in nothing else are equal.
         etl_args: the per-request arguments, decoded and stripped; may be empty.
         next_url: the pipeline's first entry; empty when the result is the answer.
         pipeline: the rest of the pipeline.
@@ -45,6 +47,7 @@ class ObjectRequest:
     pipeline: str = ""
     length: int | None = None
     url: str = ""
+    raw_path: str = field(default="", compare=False)
 
 
 _ORIGINS = {"PUT": Origin.BODY, "GET": Origin.TARGET}
@@ -72,7 +75,7 @@ def parse_request(method: str, raw_path: str, query: str, headers: Iterable[tupl
     fqn = unescape(values.get(QUERY_FQN, ""))
     next_url, pipeline, length = _parse_headers(headers)
     origin = Origin.FILE if fqn else _ORIGINS[method]
-    return ObjectRequest(path, origin, fqn, etl_args, next_url, pipeline, length)
+    return ObjectRequest(path, origin, fqn, etl_args, next_url, pipeline, length, raw_path=raw_path)
 
 
 def parse_download(query: str, headers: Iterable[tuple[bytes, bytes]]) -> ObjectRequest:

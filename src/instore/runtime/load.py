@@ -6,6 +6,7 @@ import os
 import sys
 from types import ModuleType
 
+from instore.compat.aistore import install
 from instore.errors import ConfigurationError
 from instore.webserver.base_etl_server import ETLServer, check_class
 
@@ -13,7 +14,7 @@ _FORMS = "file.py, file.py:Class or package.module:Class"
 
 
 def load_class(target: str) -> type[ETLServer]:
-    """Import the module that `target` names and find its class.
+    """Import the module that `target` names and find its class. Code written for AIStore's SDK finds its names.
 
     Args:
         target: `file.py`, `file.py:Class` or `package.module:Class`; the class may be left out where the module
@@ -22,6 +23,7 @@ def load_class(target: str) -> type[ETLServer]:
     Raises:
         ConfigurationError: there is no such file, module or class, its import fails, or the class can't serve.
     """
+    install()
     place, _, name = target.rpartition(":") if _names_class(target) else (target, "", "")
     module = _import_file(place) if place.endswith(".py") else _import_module(place, target)
     cls = _pick(module, name, place)

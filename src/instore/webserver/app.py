@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import MutableMapping
+from types import SimpleNamespace
 from typing import Any
 
 from instore.webserver.base_etl_server import ETLServer
 from instore.webserver.http import HTTPDoor, Send
+from instore.webserver.process import set_up_process
 from instore.webserver.service import Service
 from instore.webserver.source import Receive
 from instore.webserver.websocket import WebSocketDoor
@@ -19,11 +21,16 @@ class ETLApplication:
     Args:
         server: the user's object.
 
+    Attributes:
+        state: whatever users keep with the application; `state.etl_server` is their object.
+
     Raises:
         ConfigurationError: the environment is unfit (protocol section 1).
     """
 
     def __init__(self, server: ETLServer) -> None:
+        set_up_process()  # here, since a server that users start themselves runs no other code of ours
+        self.state = SimpleNamespace(etl_server=server)
         self._service = Service(server)
         self._http = HTTPDoor(self._service)
         self._websocket = WebSocketDoor(self._service)

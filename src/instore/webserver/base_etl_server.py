@@ -4,14 +4,21 @@ import functools
 import inspect
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
+from urllib.parse import unquote
 
 from instore.protocol.environment import Environment
 from instore.protocol.headers import DEFAULT_MIME_TYPE
 
 if TYPE_CHECKING:
+    import requests
+
     from instore.webserver.app import ETLApplication
+
+
+DEFAULT_HOST = "0.0.0.0"  # noqa: S104
+DEFAULT_PORT = 8000
 
 
 class AsyncReader(Protocol):
@@ -40,6 +47,12 @@ class ETLServer:
     """How many transforms one process runs at once, each in a thread of its own. The default, 1, means that no two
     calls ever overlap in a process, so that state on `self` needs no lock; processes are added with `--workers`.
     Raise it for transforms that wait (on a network, a child process) and keep no state between calls."""
+
+    wants_raw_path: ClassVar[bool] = False
+    """Whether the transform's `path` is as it came, still escaped and with its leading slash. Default: decoded."""
+
+    encodes_text: ClassVar[bool] = False
+    """Whether a result that is `str` is taken, as UTF-8. Default: it is the object's error, like any other type."""
 
     def __new__(cls, *_args: object, **_kwargs: object) -> "ETLServer":
         """Refuse a class that can't transform, whether or not it calls our `__init__`."""
@@ -83,6 +96,11 @@ class ETLServer:
         """The content type of the results. Default `application/octet-stream`."""
         return DEFAULT_MIME_TYPE
 
+    @property
+    def offered_concurrency(self) -> int:
+        """How many objects are worth sending to one process at once: what `/health` tells. Default: `concurrency`."""
+        return self.concurrency
+
     @functools.cached_property
     def environment(self) -> Environment:
         """The settings of this process (protocol section 1).
@@ -97,22 +115,97 @@ class ETLServer:
         """A logger with the class's name."""
         return logging.getLogger(type(self).__name__)
 
-    @property
+    @functools.cached_property
     def host_target(self) -> str:
         """`AIS_TARGET_URL`, the local target's base URL. It holds the secret: don't log it."""
         return self.environment.target_url
 
-    @property
+    @functools.cached_property
+    def direct_put(self) -> bool:
+        """`DIRECT_PUT`: the target supports delivery straight to the destination."""
+        return self.environment.direct_put
+
+    @functools.cached_property
+    def direct_fqn(self) -> bool:
+        """`ETL_DIRECT_FQN`: a buffered transform gets a path wherever a request names a file."""
+        return self.environment.direct_fqn
+
+    @functools.cached_property
+    def direct_put_retries(self) -> int:
+        """`AIS_DIRECT_PUT_RETRIES`: how often a transient failure of a direct put is retried."""
+        return self.environment.direct_put_retries
+
+    @functools.cached_property
+    def token(self) -> str | None:
+        """`AIS_AUTHN_TOKEN`, the bearer token of outbound requests, or None. Don't log it."""
+        return self.environment.authn_token or None
+
+    @functools.cached_property
     def use_streaming(self) -> bool:
         """Whether `transform_stream` is the method in use."""
         return type(self).transform is ETLServer.transform
 
     @functools.cached_property
-    def app(self) -> "ETLApplication":
+    def session(self) -> "requests.Session":
+        """A session of the `requests` library for the transform's own use, with this process's token and certificates.
+
+        The server itself does not use it.
+
+        Raises:
+            ConfigurationError: `requests` is not installed.
+        """
+        from instore.webserver.session import make_session
+
+        return make_session(self.environment)
+
+    def client_put(
+        self, url: str, data: bytes, headers: Mapping[str, str], timeout: float | None = None
+    ) -> "requests.Response":
+        """PUT `data` with the session; for the transform's own use.
+
+        Args:
+            url: where to.
+            data: the body.
+            headers: further headers.
+            timeout: seconds; None: no limit.
+
+        Raises:
+            requests.RequestException: the request failed.
+            ConfigurationError: `requests` is not installed.
+        """
+        return self.session.put(url, data=data, timeout=timeout, headers=headers)
+
+    def sanitize_fqn(self, fqn: str) -> str:
+        """The absolute path that an escaped file path stands for, without `..` and doubled slashes.
+
+        The server itself judges paths more strictly (protocol section 3).
+        """
+        return os.path.normpath(os.path.join("/", unquote(fqn).lstrip("/")))
+
+    @functools.cached_property
+    def app(self) -> Any:
         """This transform as an ASGI 3 application, for any ASGI server."""
+        return self.asgi_app
+
+    @functools.cached_property
+    def asgi_app(self) -> "ETLApplication":
+        """The ASGI application; the same as `app` but where a subclass makes `app` something else."""
         from instore.webserver.app import ETLApplication
 
         return ETLApplication(self)
+
+    def start(self) -> None:
+        """Serve on `self.host` and `self.port` until SIGTERM or SIGINT; `0.0.0.0` and 8000 where they are not set.
+
+        Raises:
+            ConfigurationError: the port is in use, or the environment is unfit.
+        """
+        from instore.webserver.engine import bind, run
+
+        host, port = getattr(self, "host", DEFAULT_HOST), getattr(self, "port", DEFAULT_PORT)
+        listener = bind(host, port)
+        self.logger.info("%s on http://%s:%d", type(self).__name__, *listener.getsockname()[:2])
+        run(self, listener)
 
 
 def check_class(cls: type[ETLServer]) -> None:

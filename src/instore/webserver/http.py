@@ -49,7 +49,7 @@ class HTTPDoor:
         raw_path = _raw_path(scope)
         answer = Answer(send, self._timeout)
         if raw_path == HEALTH_PATH and method in ("GET", "HEAD"):
-            headers = {CONCURRENCY: str(self._service.server.concurrency)}
+            headers = {CONCURRENCY: str(self._service.server.offered_concurrency)}
             await answer.give(Reply(200, Output(HEALTH_BODY), TEXT, headers))
         elif raw_path == DOWNLOAD_PATH and method == "POST":
             await self._object(scope, receive, answer, lambda query: parse_download(query, scope["headers"]))

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+THREAD_PER_REQUEST = 128
+"""The size of a pool whose users count on a thread for each request; beyond it they wait their turn."""
+
 
 class Pool:
-    """A fixed number of threads that call functions in the order in which they were submitted.
+    """Threads, up to a fixed number, that call functions in the order in which they were submitted.
 
     Args:
-        size: number of threads; started by the first submission.
+        size: number of threads at most; each is started by a submission that finds all others busy.
         name: of the threads.
     """
 
@@ -27,6 +30,8 @@ class Pool:
         self._jobs: SimpleQueue[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
         self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
         self._announced = False
+        self._threads = 0
+        self._busy = 0
 
     def submit(self, function: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
         """Have `function(*args)` called in a thread.
@@ -36,28 +41,28 @@ class Pool:
             result.
         """
         if self._loop is None:
-            self._start(asyncio.get_running_loop())
-        future = self._loop.create_future()  # type: ignore[union-attr]
+            self._loop = asyncio.get_running_loop()
+        if self._threads < self._size and self._busy >= self._threads:
+            self._start(self._loop)
+        self._busy += 1
+        future = self._loop.create_future()
         self._jobs.put((future, function, args))
         return future
 
     def close(self) -> None:
         """Let the threads end after what is submitted."""
-        for _ in range(self._size):
+        for _ in range(self._threads):
             self._jobs.put(None)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        for number in range(self._size):
-            threading.Thread(target=self._work, args=(loop,), name=f"{self._name}-{number}", daemon=True).start()
+        threading.Thread(target=self._work, args=(loop,), name=f"{self._name}-{self._threads}", daemon=True).start()
+        self._threads += 1
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         while (job := self._jobs.get()) is not None:
             future, function, args = job
-            if future.cancelled():
-                continue
             try:
-                self._done.append((future, function(*args), None))
+                self._done.append((future, None if future.cancelled() else function(*args), None))
             except BaseException as error:
                 self._done.append((future, None, error))
             del job, future, function, args  # an idle thread keeps no object alive
@@ -70,6 +75,7 @@ class Pool:
         self._announced = False
         while self._done:
             future, result, error = self._done.popleft()
+            self._busy -= 1
             if future.cancelled():
                 continue
             if error is None:

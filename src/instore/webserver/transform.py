@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from instore.errors import ETLDirectPutTransientError, InstoreError, InvalidPipelineError, TransformError
+from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
 from instore.webserver.base_etl_server import ETLServer
 from instore.webserver.handoff import Spool
@@ -35,6 +36,7 @@ class Transforms:
     def __init__(self, server: ETLServer) -> None:
         self._server = server
         self._pool = Pool(server.concurrency, "transform")
+        self._path = _raw_path if server.wants_raw_path else _decoded_path
         self._asynchronous = inspect.isasyncgenfunction(server.transform_stream)
         self._user_loop: _UserLoop | None = None
         self._lock = threading.Lock()
@@ -67,12 +69,12 @@ class Transforms:
     def _run(self, request: ObjectRequest, load: Callable[[], bytes | str]) -> bytes:
         data = load()
         try:
-            result = self._server.transform(data, request.path, request.etl_args)
+            result = self._server.transform(data, self._path(request), request.etl_args)
             if type(result) is bytes:
                 return result
             if inspect.isawaitable(result):
                 result = self._loop.run(result)
-            return _as_bytes(result, "returned")
+            return self._as_bytes(result, "returned")
         except BaseException as error:
             raise _translate(error, request) from error
 
@@ -84,7 +86,7 @@ class Transforms:
             return
         try:
             for piece in self._pieces(reader, request):
-                spool.put(_as_bytes(piece, "yielded"))
+                spool.put(self._as_bytes(piece, "yielded"))
             if reader.failure is not None:  # the transform took the error for an end
                 raise reader.failure  # noqa: TRY301
             spool.finish()
@@ -95,7 +97,7 @@ class Transforms:
 
     def _pieces(self, reader: ObjectReader, request: ObjectRequest) -> Iterator[Any]:
         source: Any = ThreadedReader(reader, self._loop.executor) if self._asynchronous else reader
-        pieces = self._server.transform_stream(source, request.path, request.etl_args)
+        pieces = self._server.transform_stream(source, self._path(request), request.etl_args)
         if isinstance(pieces, AsyncIterator):
             pieces = self._loop.iterate(pieces)
         try:
@@ -103,6 +105,15 @@ class Transforms:
         finally:
             if (close := getattr(pieces, "close", None)) is not None:
                 close()
+
+    def _as_bytes(self, value: Any, verb: str) -> bytes:
+        if type(value) is bytes:
+            return value
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value)
+        if isinstance(value, str) and self._server.encodes_text:
+            return value.encode()
+        raise TypeError(f"the transform {verb} {type(value).__name__}, not bytes")
 
     @property
     def _loop(self) -> "_UserLoop":
@@ -155,12 +166,12 @@ async def _batch(pieces: AsyncIterator[Any]) -> list[Any]:
     return batch
 
 
-def _as_bytes(value: Any, verb: str) -> bytes:
-    if type(value) is bytes:
-        return value
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
-    raise TypeError(f"the transform {verb} {type(value).__name__}, not bytes")
+def _decoded_path(request: ObjectRequest) -> str:
+    return request.path
+
+
+def _raw_path(request: ObjectRequest) -> str:
+    return request.raw_path or f"/{escape_path(request.path)}"
 
 
 def _translate(error: BaseException, request: ObjectRequest) -> InstoreError:

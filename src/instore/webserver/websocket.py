@@ -74,10 +74,11 @@ class _Connection:
         self._most = service.server.concurrency + _AHEAD
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
+        self._sends = 0  # begun and ended, together: odd while one is under way
 
     async def run(self) -> None:
-        """Read and answer until either ends."""
-        sides = [asyncio.create_task(self._read()), asyncio.create_task(self._answer())]
+        """Read and answer until either ends, or the client takes no answer any more."""
+        sides = [asyncio.create_task(side) for side in (self._read(), self._answer(), self._notice_stall())]
         try:
             await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -152,13 +153,25 @@ class _Connection:
                 await self._arrived.wait()
             item = self._items[0]
             message = await item.answer
-            async with asyncio.timeout(self._service.environment.timeout):
-                await self._send(message)
+            self._sends += 1
+            await self._send(message)
+            self._sends += 1
             if message["type"] == "websocket.close":
                 return
             self._items.popleft()
             self._bytes -= item.size
             self._room.set()
+
+    async def _notice_stall(self) -> None:
+        """End when one answer has not been accepted for the time-out at least, and twice that at most.
+
+        Looked at from beside, since a timer for each answer costs more than the answer of a small object.
+        """
+        while True:
+            before = self._sends
+            await asyncio.sleep(self._service.environment.timeout)
+            if before % 2 and self._sends == before:
+                return
 
     async def _object(self, request: ObjectRequest, source: Source) -> Message:
         record = self._record("message", request, source)

@@ -1,0 +1,77 @@
+"""uvicorn around one transform, on a socket that is bound already."""
+
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from instore.errors import ConfigurationError
+from instore.webserver.base_etl_server import ETLServer
+from instore.webserver.http1 import HTTP1
+
+_KEEP_ALIVE = 300  # seconds; longer than any client of ours or the target's keeps a connection idle
+_GRACE = 25  # seconds for requests under way; Kubernetes gives 30 in all
+BACKLOG = 2048
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound TCP socket.
+
+    Raises:
+        ConfigurationError: the port is in use or the address can't be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise ConfigurationError(
+            f"can't listen on {host}:{port}: {error.strerror}; choose another with --host and --port"
+        ) from error
+    return bound
+
+
+def run(server: ETLServer, listener: socket.socket) -> None:
+    """Serve `server` until a signal says stop; then return, when the requests under way are over.
+
+    Args:
+        server: the user's object.
+        listener: bound socket.
+    """
+    config = uvicorn.Config(
+        server.asgi_app,
+        loop="uvloop",
+        http=HTTP1,
+        ws="websockets-sansio",
+        ws_max_size=server.environment.max_message,
+        ws_ping_interval=None,  # a client that waits for its answers need not read, nor answer pings
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    with _signals_are_over():
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextmanager
+def _signals_are_over() -> Iterator[None]:
+    """uvicorn raises a signal that stopped it once more when it has ended; here it has then done its work."""
+    if threading.current_thread() is not threading.main_thread():  # it takes no signals there
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,28 @@
+"""What the classes named after AIStore's servers have in common; each is a name over the one server that there is."""
+
+import logging
+import sys
+
+from instore.webserver.base_etl_server import DEFAULT_HOST, DEFAULT_PORT, ETLServer
+
+_LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+
+
+class NamedServer(ETLServer):
+    """A transform that knows where it listens, and whose log is on.
+
+    Args:
+        host: address that `start` listens on. Default: every one of the machine.
+        port: port that `start` listens on. Default 8000.
+
+    Raises:
+        MissingTargetError: `AIS_TARGET_URL` is not set; an `OSError` too.
+        ConfigurationError: the environment is unfit in another way.
+    """
+
+    def __init__(self, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
+        super().__init__()
+        self.host = host
+        self.port = port
+        logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stdout)  # unless it is set up already
+        self.logger.setLevel(logging.INFO)
