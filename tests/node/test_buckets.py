@@ -82,6 +82,16 @@ def test_a_prefix_selects(bucket: Bucket, prefix: str) -> None:
     assert names_of(bucket, prefix=prefix, start_after=start) == [name for name in expected if name > start]
 
 
+@pytest.mark.parametrize(
+    "prefix", ["../", "../../", "/", "//", "a/../", "./", "..", "b/./", "/etc/", "\0/", "b//", "../%ob/"]
+)
+def test_a_prefix_does_not_lead_out_of_the_bucket(bucket: Bucket, prefix: str) -> None:
+    fill(bucket, ["a/b", "b/c"])
+    assert names_of(bucket, prefix=prefix) == []
+    assert names_of(bucket, prefix=prefix, flags=[ListObjectFlag.NO_RECURSION]) == []
+    assert bucket.summary(prefix=prefix)["ObjCount"]["obj_count_present"] == "0"
+
+
 def test_a_page_goes_on_after_its_token_whoever_asks(bucket: Bucket) -> None:
     fill(bucket, NAMES)
     first = bucket.list_objects(page_size=10)

@@ -67,7 +67,8 @@ def test_ranges_are_told_by_status_and_header(node: RunningNode, bucket: Bucket)
     assert (part.status_code, part.headers["Content-Range"], part.content) == (206, "bytes 2-4/10", b"234")
     beyond = requests.get(url, headers={"Range": "bytes=10-"})
     assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, "bytes */10")
-    assert requests.get(url, headers={"Range": "lines=1-2"}).status_code == 400
+    for malformed in ("lines=1-2", "bytes=-", "bytes=1-2,4-5", "bytes=" + "9" * 5000 + "-"):
+        assert requests.get(url, headers={"Range": malformed}).status_code == 400
 
 
 def test_readers_of_the_sdk(bucket: Bucket) -> None:

@@ -32,6 +32,7 @@ def rest_of(connection: socket.socket) -> bytes:
     return data
 
 
+HUGE_RANGE = '{"action": "delete-listrange", "value": {"template": "{1..%s}"}}' % ("9" * 5000)
 CHUNKED = "Transfer-Encoding: chunked"
 
 
@@ -179,10 +180,18 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         ("PUT", "/v1/objects/BUCKET/o?object_to=ais/@%23/BUCKET/../x", None, 400),
         ("OPTIONS", "/v1/objects/BUCKET/o", None, 501),
         ("PATCH", "/v1/objects/BUCKET/o", '{"value": {"a": 1}}', 400),
+        ("PATCH", "/v1/objects/BUCKET/o", '{"value": {"a": "\\ud800"}}', 400),
+        ("GET", "/v1/buckets/BUCKET", '{"action": "list", "value": {"prefix": "\\ud800/"}}', 400),
+        ("GET", "/v1/buckets/BUCKET", '{"action": "list", "value": {"prefix": "\\ud83d\\ude00"}}', 200),
+        ("GET", "/v1/buckets/BUCKET", b'{"action": "\xff"}', 400),
+        ("DELETE", "/v1/buckets/BUCKET", HUGE_RANGE, 400),
+        ("PUT", "/v1/buckets/BUCKET", '{"action": "archive", "value": {"objnames": ["a"]}}', 501),
+        ("POST", "/v1/buckets/BUCKET", '{"action": "create-inventory", "value": {}}', 501),
+        ("POST", "/v1/buckets/BUCKET", '{"action": "prefetch-listrange", "value": {"objnames": ["a"]}}', 501),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_or_not_supported_is_told_in_the_sdk_s_form(
-    node: RunningNode, bucket: Bucket, method: str, path: str, body: str | None, status: int
+    node: RunningNode, bucket: Bucket, method: str, path: str, body: str | bytes | None, status: int
 ) -> None:
     answer = requests.request(method, node.endpoint + path.replace("BUCKET", bucket.name), data=body)
     assert answer.status_code == status, answer.text

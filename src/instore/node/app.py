@@ -4,6 +4,7 @@ One application serves the proxy's port and each target's.
 """
 
 import asyncio
+import functools
 import hmac
 import ipaddress
 import logging
@@ -95,10 +96,10 @@ class App:
         await response(scope, receive, send)
 
     def _handler(self, request: Request) -> Handler:
-        _, version, resource, *_ = [*request.url.path.split("/"), "", ""]
+        _, version, resource, *_ = [*str(request.scope["path"]).split("/"), "", ""]
         handler = self._node.resources.get(resource) if version == "v1" else None
         if handler is None:
-            reason = _ABSENT.get(resource, f"{request.url.path} is not part of the API that this node has")
+            reason = _ABSENT.get(resource, f"{request.scope['path']} is not part of the API that this node has")
             raise NotSupportedError(reason)
         return handler
 
@@ -169,6 +170,7 @@ async def _logged(work: Awaitable[None]) -> None:
         logger.warning("%s", error)
 
 
+@functools.lru_cache(1024)
 def _is_local_name(host: str) -> bool:
     name = host[1 : host.index("]")] if host.startswith("[") and "]" in host else host.rpartition(":")[0] or host
     if name == "localhost" or name.endswith(".localhost"):

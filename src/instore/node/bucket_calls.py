@@ -27,6 +27,7 @@ _ARCHIVES = 1 << 3
 _INVENTORY = 1 << 15
 _IS_CACHED, _IS_FOLDER = 1 << 6, 1 << 8
 _DEFAULT_PROPERTIES = "name,size,checksum,atime"
+_IN_ATTRIBUTES = {"checksum", "version"}
 
 
 async def resource(call: Call) -> ASGIApp:
@@ -143,23 +144,24 @@ def _page(
     listings = call.node.listings
     page: Page = listings.page(query, after, limit, uuid)
     names = [one for one in page.names if not (no_folders and one[0].endswith("/"))]
+    columns = [column for name, column in _COLUMNS.items() if name in properties]
     entries = (
-        [_described(entry, target, properties) for entry, target in listings.entries(query, names)]
+        [
+            _described(entry, target, columns)
+            for entry, target in listings.entries(query, names, bool(properties & _IN_ATTRIBUTES))
+        ]
         if properties != {"name"}
         else [{"n": name, "f": _IS_FOLDER if name.endswith("/") else _IS_CACHED} for name, _ in names]
     )
     return {"UUID": page.uuid, "ContinuationToken": page.token, "Flags": 0, "Entries": entries}
 
 
-def _described(entry: Entry | str, target: Target, properties: frozenset[str]) -> dict[str, Any]:
+def _described(entry: Entry | str, target: Target, columns: list[tuple[str, Any]]) -> dict[str, Any]:
     if isinstance(entry, str):
         return {"n": entry, "f": _IS_FOLDER}
     described: dict[str, Any] = {"n": entry.name, "f": _IS_CACHED}
-    for name in properties:
-        column = _COLUMNS.get(name)
-        if column is not None:
-            key, of = column
-            described[key] = of(entry, target)
+    for key, of in columns:
+        described[key] = of(entry, target)
     return described
 
 

@@ -42,7 +42,7 @@ class Call:
         self.node = node
         self.request = request
         raw: bytes = request.scope["raw_path"]
-        self.segments = [unescape(part) for part in raw.decode("ascii", "surrogateescape").split("/")[2:]]
+        self.segments = [unescape(part) for part in raw.decode("utf-8", "surrogateescape").split("/")[2:]]
 
     @property
     def method(self) -> str:
@@ -83,6 +83,8 @@ class Call:
         data = await self.body()
         try:
             message = json.loads(data) if data.strip() else {}
+            if b"\\ud" in data.lower():
+                json.dumps(message, ensure_ascii=False).encode()  # half a surrogate pair is no text
         except ValueError as error:
             raise InvalidRequestError(f"the body is not JSON: {error}") from error
         if not isinstance(message, dict):

@@ -31,13 +31,13 @@ def answer(request: Request, error: Exception, node: str) -> Response:
     elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         status, message = 503, "the node has no file descriptors left; try again"
     else:
-        logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        logger.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
         status, message = 500, f"internal error: {type(error).__name__}: {error}; the node's log has more"
     body = json.dumps(
         {
             "message": message,
             "method": request.method,
-            "url_path": request.url.path,
+            "url_path": request.scope["path"],
             "remote_addr": "{}:{}".format(*request.client) if request.client else "",
             "caller": "",
             "node": node,

@@ -164,13 +164,20 @@ class NodeFolder:
         write_whole(os.path.join(self.path, _STATE), json.dumps(state, indent=1).encode())
 
 
-def write_whole(path: str, data: bytes) -> None:
-    """Replace the file at `path` by one that holds `data`: readers, also after a crash, see the old one or the new."""
+def write_whole(path: str, data: bytes, flush: bool = True) -> None:
+    """Replace the file at `path` by one that holds `data`: readers see the old one or the new.
+
+    Args:
+        path: the file.
+        data: its content.
+        flush: so that this holds after a power cut too. Default True.
+    """
     partial = path + ".partial"
     with open(partial, "wb") as file:
         file.write(data)
-        file.flush()
-        os.fdatasync(file.fileno())
+        if flush:
+            file.flush()
+            os.fdatasync(file.fileno())
     os.replace(partial, path)
 
 

@@ -290,7 +290,7 @@ class Jobs:
 
     def _save(self, job: Job) -> None:
         try:
-            write_whole(self._path(job.id, "json"), json.dumps(job.described()).encode())
+            write_whole(self._path(job.id, "json"), json.dumps(job.described()).encode(), flush=False)
         except OSError as error:
             logger.error("can't write down job %s: %s", job.id, error.strerror)  # noqa: TRY400 - a sentence, no trace
 

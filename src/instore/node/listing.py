@@ -91,7 +91,9 @@ class Listings:
                 self._walks.popitem(last=False)
         return Page(names, uuid, token)
 
-    def entries(self, query: Query, names: list[tuple[str, Target]]) -> list[tuple[Entry | str, Target]]:
+    def entries(
+        self, query: Query, names: list[tuple[str, Target]], with_attributes: bool
+    ) -> list[tuple[Entry | str, Target]]:
         """What is known of a page's objects; a folder stays a name. What has gone meanwhile is left out. It blocks."""
         found: list[tuple[Entry | str, Target]] = []
         for name, target in names:
@@ -99,7 +101,7 @@ class Listings:
                 found.append((name, target))
                 continue
             try:
-                found.append((target.store.stat(query.bucket, name), target))
+                found.append((target.store.stat(query.bucket, name, with_attributes), target))
             except ObjectNotFoundError:
                 continue
         return found

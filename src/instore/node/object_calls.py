@@ -23,7 +23,7 @@ from instore.target.attributes import CHECKSUM_TYPE
 from instore.target.bucket import Bucket, parse_uname
 from instore.target.store import Entry, OpenObject
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _ARCHIVE_QUERIES = ("archpath", "archregx", "archmode")
 _PROPERTY = re.compile(r"[^=,\x00-\x1f\x7f]*")
 

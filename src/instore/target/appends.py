@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -115,7 +116,7 @@ def flush(store: Store, bucket: Bucket, name: str, handle: str) -> Entry:
             while piece := os.pread(descriptor, _PIECE, position):
                 checksum.update(piece)
                 position += len(piece)
-            custom: dict[str, str] = {}
+            custom: Mapping[str, str] = {}
             with contextlib.suppress(ObjectNotFoundError):
                 custom = store.head(bucket, name).attributes.custom
             return store.adopt(_path(store, bucket, handle), descriptor, bucket, name, checksum.hexdigest(), custom)

@@ -1,9 +1,14 @@
-"""What is known of an object besides its bytes: one extended attribute of its file, so that it can't part from them."""
+"""What is known of an object besides its bytes: one extended attribute of its file, so that it can't part from them.
+
+It is text: the checksum, a space, the version, and, if there are custom properties, a space and these as JSON.
+"""
 
 import errno
 import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from instore.errors import ConfigurationError, InvalidRequestError, SourceError
 
@@ -15,8 +20,7 @@ CHECKSUM_TYPE = "xxhash2"
 """AIStore's name for the 64-bit xxHash with seed 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """An object's properties.
 
     Attributes:
@@ -28,7 +32,7 @@ class Attributes:
 
     checksum: str = ""
     version: int = 0
-    custom: dict[str, str] = field(default_factory=dict)
+    custom: Mapping[str, str] = MappingProxyType({})
 
 
 def write(descriptor: int, attributes: Attributes) -> None:
@@ -38,10 +42,10 @@ def write(descriptor: int, attributes: Attributes) -> None:
         InvalidRequestError: they are larger than the file system takes.
         OSError: it failed otherwise.
     """
-    record: list[object] = [attributes.checksum, attributes.version]
+    text = f"{attributes.checksum} {attributes.version}"
     if attributes.custom:
-        record.append(attributes.custom)
-    data = json.dumps(record, separators=(",", ":")).encode()
+        text += " " + json.dumps(dict(attributes.custom))
+    data = text.encode()
     try:
         os.setxattr(descriptor, _NAME, data)
     except OSError as error:
@@ -66,9 +70,9 @@ def read(file: int | str) -> Attributes:
             return Attributes()
         raise
     try:
-        checksum, version, *custom = json.loads(data)
-        return Attributes(str(checksum), int(version), custom[0] if custom else {})
-    except (ValueError, TypeError, IndexError) as error:
+        checksum, version, *custom = data.decode().split(" ", 2)
+        return Attributes(checksum, int(version), json.loads(custom[0]) if custom else {})
+    except ValueError as error:
         raise SourceError(f"the extended attribute {_NAME} of {file!r} is damaged: {data[:80]!r}") from error
 
 
@@ -104,7 +108,7 @@ def check_support(folder: str) -> None:
     except OSError as error:
         raise ConfigurationError(f"can't write to {folder}: {error.strerror}; name another with --dir") from error
     try:
-        os.setxattr(descriptor, _NAME, b"[]")
+        os.setxattr(descriptor, _NAME, b"-")
     except OSError as error:
         raise ConfigurationError(
             f"the file system of {folder} keeps no extended attributes ({error.strerror}), and objects' properties "

@@ -1,5 +1,6 @@
 """Buckets and objects by name: which names are allowed, and how they stand in a uname and on the disk."""
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class Bucket:
             )
 
     @classmethod
+    @functools.lru_cache(1024)
     def parse(cls, provider: str, namespace: str, name: str) -> "Bucket":
         """The bucket that a request names.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from instore.errors import InvalidRequestError
 
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)(?:\.\.(\d+))?\}")
+_RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})(?:\.\.(\d{1,18}))?\}")
 _MOST = 100_000_000  # names of one template
 
 

@@ -20,9 +20,8 @@ import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import xxhash
 
@@ -51,8 +50,7 @@ _OLD = 7 * 24 * 3600  # seconds after which an upload in parts that nobody goes 
 _PIECE = 1 << 20  # bytes that are copied at once
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An object as it is stored.
 
     Attributes:
@@ -302,7 +300,7 @@ class Store:
             InvalidRequestError: a name that no object can have.
         """
         check_object_name(name)
-        return f"{self.folder}/{bucket.folder}/{_CONTENT}/{name}"
+        return self._path(bucket, name)
 
     def head(self, bucket: Bucket, name: str) -> Entry:
         """What is known of an object.
@@ -393,9 +391,9 @@ class Store:
             self.failing(f"changing {bucket.object(name)}"),
         ):
             old = opened.entry.attributes
-            changed = replace(old, custom=dict(custom) if replace_all else {**old.custom, **custom})
+            changed = old._replace(custom=dict(custom) if replace_all else {**old.custom, **custom})
             attributes.write(opened.descriptor, changed)
-            return replace(opened.entry, attributes=changed)
+            return opened.entry._replace(attributes=changed)
 
     def copy(self, bucket: Bucket, name: str, to: "Store", to_bucket: Bucket, to_name: str) -> Entry:
         """Copy an object, its custom properties too; raises as `head` and `put` do."""
@@ -444,18 +442,20 @@ class Store:
                 break
         return entries
 
-    def stat(self, bucket: Bucket, name: str) -> Entry:
+    def stat(self, bucket: Bucket, name: str, with_attributes: bool = True) -> Entry:
         """What `head` gives, for a name that came from `walk`: a little cheaper, and no more than a look.
 
-        Size and attributes may be those of two objects if a put comes between.
+        Size and attributes may be those of two objects if a put comes between. Without attributes it is cheaper still.
         """
-        path = f"{self.folder}/{bucket.folder}/{_CONTENT}/{name}"
-        with self.failing(f"looking at {bucket.object(name)}"):
-            try:
-                status = os.stat(path, follow_symlinks=False)
-                return Entry(name, status.st_size, _atime(status), status.st_mtime_ns, attributes.read(path))
-            except (FileNotFoundError, NotADirectoryError):
-                raise self._missing(bucket, name) from None
+        path = self._path(bucket, name)
+        try:
+            status = os.stat(path, follow_symlinks=False)
+            found = attributes.read(path) if with_attributes else Attributes()
+            return Entry(name, status.st_size, _atime(status), status.st_mtime_ns, found)
+        except (FileNotFoundError, NotADirectoryError):
+            raise self._missing(bucket, name) from None
+        except OSError as error:
+            raise self._error(f"looking at {bucket.object(name)}", error) from error
 
     # For `Writing` and its kin
 
@@ -472,7 +472,7 @@ class Store:
             custom: the custom properties.
         """
         with self.failing(f"storing {bucket.object(name)}"), self.lock(bucket, name):
-            made = Attributes(checksum, _version(self.path(bucket, name)) + 1, dict(custom))
+            made = Attributes(checksum, _version(self._path(bucket, name)) + 1, dict(custom))
             attributes.write(descriptor, made)
             status = os.fstat(descriptor)
             self._place(path, bucket, name)
@@ -484,7 +484,7 @@ class Store:
 
     def _place(self, path: str, bucket: Bucket, name: str) -> None:
         """Give the file at `path` an object's name. The name's lock is held."""
-        destination = self.path(bucket, name)
+        destination = self._path(bucket, name)
         for attempt in itertools.count():
             try:
                 os.rename(path, destination)
@@ -508,8 +508,14 @@ class Store:
         except InstoreError:
             raise
         except OSError as error:
-            kind = StorageFullError if error.errno in _FULL else StorageError
-            raise kind(f"{doing} failed: {error.strerror} (in {self.folder})") from error
+            raise self._error(doing, error) from error
+
+    def _error(self, doing: str, error: OSError) -> InstoreError:
+        kind = StorageFullError if error.errno in _FULL else StorageError
+        return kind(f"{doing} failed: {error.strerror} (in {self.folder})")
+
+    def _path(self, bucket: Bucket, name: str) -> str:
+        return f"{self.folder}/{bucket.folder}/{_CONTENT}/{name}"
 
     def _begin(self, bucket: Bucket, doing: str) -> tuple[str, int]:
         path = f"{self.work_folder(bucket)}/{_PUT}{next(self._numbers)}"

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 
 _RUN = 16_384  # names that are sorted in memory
+_NO_NAMES = ("", ".", "..")
 _BLOCK = 32_768  # bytes of a run that are read at once
 
 
@@ -30,7 +31,9 @@ def walk(root: str, scratch: str, prefix: str = "", after: str = "", recurse: bo
     Raises:
         FileNotFoundError: there is no folder `root`.
     """
-    inside, _, start = prefix.rpartition("/")
+    inside, slash, start = prefix.rpartition("/")
+    if slash and any(part in _NO_NAMES or "\0" in part for part in inside.split("/")):
+        return  # no name starts with that; on the disk it would lead out of the folder
     top = inside + "/" if inside else ""
     try:
         yield from _below(root, scratch, top, start, after, recurse)
