@@ -62,7 +62,7 @@ INSTORE = Kind(
 FASTAPI = Kind(
     "FastAPI",
     OFFICIAL.programs,
-    "uvicorn {module}:fastapi_app --host 127.0.0.1 --port {port} --workers {workers}",
+    "uvicorn {module}:fastapi_app --host 127.0.0.1 --port {port} --workers {workers} --no-access-log",
     "from aistore.sdk.etl.webserver.fastapi_server import FastAPIServer as ETLServer\n",
     "\n\nfastapi_app = Transform(port={port}).app\n",
 )

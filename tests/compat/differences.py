@@ -112,8 +112,8 @@ DIFFERENCES = (
     ),
     Difference(
         "An answer without a body says nothing about one.",
-        "After a direct put Flask and the threaded server send 204 with a `Content-Type` and a `Content-Length`, which "
-        "RFC 9110 rules out for 204.",
+        "After a direct put the SDK's servers send 204 with a `Content-Length`, a `Content-Type` or both. RFC 9110 "
+        "rules out the length, and there is nothing to have a type.",
         (_TYPE, _LENGTH),
         _ends_without_body,
     ),
@@ -165,7 +165,7 @@ DIFFERENCES = (
     Difference(
         "A transform that leaves the retry to the target is understood on every way.",
         "`ETLDirectPutTransientError` with `bail_without_local_retry=True` is 503 with `Ais-Etl-Retry-Reason`. The "
-        "SDK's threaded server answers a GET with 502, which the target does not repeat.",
+        "SDK's threaded server answers a GET with 502, which asks the target for no retry.",
         ("status", "header ais-etl-retry-reason"),
         _bails_on_get,
     ),

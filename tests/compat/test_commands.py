@@ -39,6 +39,8 @@ _SOURCE = """
                     self.most = max(self.most, self.running)
                     time.sleep(0.02)
                     self.running -= 1
+                case "text":
+                    return "grün"
                 case "most":
                     return str(self.most).encode()
             return b"<" + data + b">"
@@ -114,6 +116,16 @@ def test_one_transform_runs_at_a_time(kind: Kind, start: Start) -> None:
         assert _put(server, "most") == (200, b"1")
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_text_is_a_result_where_the_web_framework_takes_it(kind: Kind, start: Start) -> None:
+    with start(_SOURCE, kind) as server:
+        status, body = _put(server, "text")
+        if kind is THREADED:
+            assert (status, b"returned str, not bytes" in body) == (500, True)
+        else:
+            assert (status, body) == (200, "grün".encode())
+
+
 @pytest.mark.parametrize(
     ("kind", "options"), [(THREADED, ""), (FLASK, _GUNICORNS["threads"])], ids=["threaded", "gunicorn-threads"]
 )
@@ -180,6 +192,15 @@ def test_a_client_that_leaves_a_stream_frees_its_turn(options: str, start: Start
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_head_has_no_body(kind: Kind, start: Start) -> None:
+    with start(_SOURCE, kind) as server, socket.create_connection((server.host, server.port)) as connection:
+        connection.sendall(b"HEAD /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_start_serves_until_it_is_told_to_stop_and_then_returns(kind: Kind, tmp_path: Path) -> None:
     need(OWN)
     port = free_port()
@@ -217,6 +238,33 @@ def test_serve_takes_a_file_written_for_the_sdk(tmp_path: Path) -> None:
         command = f"instore serve etl.py --host 127.0.0.1 --port {port} --workers 2"
         with serving(command, port, tmp_path, OWN, {}) as server:
             assert _put(server) == (200, b"<data>"), kind.name
+
+
+def test_serve_takes_the_object_that_the_file_has_made(tmp_path: Path) -> None:
+    """With its arguments, and without making another: its constructor may load a model."""
+    need(OWN)
+    port = free_port()
+    (tmp_path / "etl.py").write_text(
+        textwrap.dedent("""
+            from aistore.sdk.etl.webserver.fastapi_server import FastAPIServer
+
+            class Tell(FastAPIServer):
+                made = 0
+
+                def __init__(self, model):
+                    super().__init__(port=8000)
+                    Tell.made += 1
+                    self.model = model
+
+                def transform(self, data, path, etl_args):
+                    return f"{self.model} {self.made}"
+
+            server = Tell("large")
+            app = server.app
+        """)
+    )
+    with serving(f"instore serve etl.py --host 127.0.0.1 --port {port}", port, tmp_path, OWN, {}) as server:
+        assert _put(server) == (200, b"large 1")
 
 
 def test_transform_takes_a_file_written_for_the_sdk(tmp_path: Path) -> None:

@@ -142,6 +142,13 @@ def test_what_runs_at_once_is_what_users_count_on() -> None:
     assert [cls.concurrency for cls in _CLASSES] == [1, 1, THREAD_PER_REQUEST]
 
 
+def test_a_thread_for_each_request_is_no_invitation_to_send_that_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIS_TARGET_URL", _URL)
+    offered = [_echo(cls)().offered_concurrency for cls in _CLASSES]
+    assert offered[:2] == [1, 1]
+    assert 1 < offered[2] < THREAD_PER_REQUEST
+
+
 def test_the_application_knows_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIS_TARGET_URL", _URL)
     server = _echo(FastAPIServer)()

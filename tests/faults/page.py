@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.compat.differences import DIFFERENCES, OTHER_DIFFERENCES
+from tests.compat.table import transformers
 from tests.faults.judge import Finding, Harm
 from tests.faults.table import ROWS
 
@@ -143,6 +145,7 @@ def _all_sections(results: list[Result]) -> Iterator[str]:
         if result.findings:
             yield from _section(result)
     yield _FIXED
+    yield from answers_section()
     yield "## Every row that disagrees\n"
     yield (
         "A row's name: door, source, shape of the transform, next hop, fault, and the size where it is not 1000 bytes. "
@@ -151,6 +154,22 @@ def _all_sections(results: list[Result]) -> Iterator[str]:
     for result in results:
         if result.findings:
             yield from _list(result)
+
+
+def answers_section() -> Iterator[str]:
+    """The same requests, without faults: what of an answer differs, and why."""
+    yield "## The same requests, the same answers\n"
+    yield (
+        f"{len(transformers())} transformers written in the SDK's style (`tests/compat/transformers/`) run under the "
+        "three official servers, by their documented commands, and the same files and commands under `instore exec`. "
+        "Both are asked the same over PUT with and without a length, file, pull and WebSocket, with and without direct "
+        "put, and `tests/compat/test_same_answers.py` compares status, headers, body, and what the target was asked to "
+        "read and to store. Left out are `Date`, `Server`, `Connection` and `Keep-Alive`, which are the HTTP servers' "
+        "own. What may differ, each under the condition that `tests/compat/differences.py` has for it:\n"
+    )
+    for title, reason in (*((one.title, one.reason) for one in DIFFERENCES), *OTHER_DIFFERENCES):
+        yield f"- **{title}** {reason}"
+    yield ""
 
 
 def _section(result: Result) -> Iterator[str]:

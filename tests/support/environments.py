@@ -75,15 +75,14 @@ class Environment:
         return "\n".join(lines)
 
     def _install(self) -> None:
-        print(f"making {self.programs.parent.relative_to(ROOT)}: {', '.join(self.requirements)}", file=sys.stderr)
+        print(f"making {self.programs.parent}: {', '.join(self.requirements)}", file=sys.stderr)
         shutil.rmtree(self.programs.parent, ignore_errors=True)
         own = ("--editable", str(ROOT)) if self.own else ()
         try:
             _run(sys.executable, "-m", "venv", str(self.programs.parent))
             _run(str(self.python), *_PIP, *self.requirements, *own)
         except subprocess.CalledProcessError as error:
-            reason = (error.stderr or error.stdout or "no output").strip().splitlines()[-1]
-            raise UnavailableError(f"the environment {self.name!r} can't be made: {reason}") from error
+            raise UnavailableError(f"the environment {self.name!r} can't be made: {_reason(error)}") from error
         self._mark.write_text(self._wanted())
 
 
@@ -117,6 +116,12 @@ def need(*environments: Environment) -> None:
 
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+def _reason(error: subprocess.CalledProcessError) -> str:
+    lines = [line.strip() for line in f"{error.stdout}\n{error.stderr}".splitlines() if line.strip()]
+    said = [line for line in lines if line.startswith("ERROR:")] or lines or [str(error)]
+    return said[-1]
 
 
 @contextmanager

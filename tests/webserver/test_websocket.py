@@ -189,7 +189,7 @@ def test_what_is_not_due_closes_with_a_reason_and_is_logged(
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == code
     assert closed.value.rcvd.reason
-    assert "request='websocket message'" in buffered.log_text()
+    assert "door=WS asked='message'" in buffered.log_text()
 
 
 def test_a_message_over_the_limit_closes_with_1009(tmp_path: Path) -> None:

@@ -62,5 +62,5 @@ def _find(name: str) -> str:
 
 def _python_path(inherited: str) -> str:
     """The folder with our `sitecustomize`, before whatever else is there."""
-    others = [entry for entry in inherited.split(os.pathsep) if entry and entry != str(_STARTUP)]
+    others = [entry for entry in inherited.split(os.pathsep) if entry != str(_STARTUP)] if inherited else []
     return os.pathsep.join([str(_STARTUP), *others])

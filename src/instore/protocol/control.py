@@ -44,7 +44,8 @@ def parse_control(message: bytes) -> ObjectRequest:
 def _fields(message: bytes) -> dict[str, str]:
     try:
         content: Any = json.loads(message.decode())
-        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        if b"\\u" in message:
+            json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise MalformedControlError(CLOSE_INVALID_DATA, f"not JSON: {message[:_EXCERPT]!r}") from error
     if not isinstance(content, dict):

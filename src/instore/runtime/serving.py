@@ -1,5 +1,6 @@
 """One worker process: the user's object behind uvicorn, on a socket that is bound already."""
 
+import gc
 import logging
 import os
 import signal
@@ -74,6 +75,8 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str) -> None
     set_up_process()
     exit_with_parent()
     server = _create(cls)
+    gc.collect()
+    gc.freeze()  # modules and models stay for good: no collection looks at them again
     run(server, listener)
     logging.shutdown()
     # A transform that never ends would keep the interpreter from ending; its request has been given up by now.
@@ -100,9 +103,15 @@ def _wait_for_end(descriptor: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)  # nobody is left to take a result
 
 
+def _made_already(cls: type[ETLServer]) -> ETLServer | None:
+    """The object that the class's own module made, as files for other people's commands do: with their arguments."""
+    module = sys.modules.get(cls.__module__)
+    return next((value for value in vars(module).values() if type(value) is cls), None) if module is not None else None
+
+
 def _create(cls: type[ETLServer]) -> ETLServer:
     try:
-        server = cls()
+        server = _made_already(cls) or cls()
         _ = server.asgi_app
     except ConfigurationError:
         raise

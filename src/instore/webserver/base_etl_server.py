@@ -51,6 +51,9 @@ class ETLServer:
     wants_raw_path: ClassVar[bool] = False
     """Whether the transform's `path` is as it came, still escaped and with its leading slash. Default: decoded."""
 
+    encodes_text: ClassVar[bool] = False
+    """Whether a result that is `str` is taken, as UTF-8. Default: it is the object's error, like any other type."""
+
     def __new__(cls, *_args: object, **_kwargs: object) -> "ETLServer":
         """Refuse a class that can't transform, whether or not it calls our `__init__`."""
         check_class(cls)
@@ -92,6 +95,11 @@ class ETLServer:
     def get_mime_type(self) -> str:
         """The content type of the results. Default `application/octet-stream`."""
         return DEFAULT_MIME_TYPE
+
+    @property
+    def offered_concurrency(self) -> int:
+        """How many objects are worth sending to one process at once: what `/health` tells. Default: `concurrency`."""
+        return self.concurrency
 
     @functools.cached_property
     def environment(self) -> Environment:

@@ -11,6 +11,7 @@ import uvicorn
 
 from instore.errors import ConfigurationError
 from instore.webserver.base_etl_server import ETLServer
+from instore.webserver.http1 import HTTP1
 
 _KEEP_ALIVE = 300  # seconds; longer than any client of ours or the target's keeps a connection idle
 _GRACE = 25  # seconds for requests under way; Kubernetes gives 30 in all
@@ -45,7 +46,7 @@ def run(server: ETLServer, listener: socket.socket) -> None:
     config = uvicorn.Config(
         server.asgi_app,
         loop="uvloop",
-        http="httptools",
+        http=HTTP1,
         ws="websockets-sansio",
         ws_max_size=server.environment.max_message,
         ws_ping_interval=None,  # a client that waits for its answers need not read, nor answer pings

@@ -1,5 +1,7 @@
 """`FastAPIServer`: AIStore's name for a transform served by any ASGI server, `uvicorn module:fastapi_app`."""
 
+from typing import ClassVar
+
 from instore.webserver.named_server import NamedServer
 
 
@@ -8,3 +10,5 @@ class FastAPIServer(NamedServer):
 
     Args and errors: as for `NamedServer`.
     """
+
+    encodes_text: ClassVar[bool] = True  # as FastAPI does

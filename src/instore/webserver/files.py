@@ -103,6 +103,11 @@ class FileReader(io.BufferedReader):
         """The error that a read raised, if one did."""
         return self.raw.failure
 
+    @property
+    def received(self) -> int:
+        """Bytes read from the file."""
+        return self.raw.received
+
 
 class _CheckedFile(io.FileIO):
     """A file that raises where it should end too early."""
@@ -110,6 +115,7 @@ class _CheckedFile(io.FileIO):
     def __init__(self, descriptor: int, size: int, path: str) -> None:
         super().__init__(descriptor, "rb")
         self.failure: InstoreError | None = None
+        self.received = 0
         self._size = size
         self._path = path
 
@@ -118,6 +124,7 @@ class _CheckedFile(io.FileIO):
 
     def readall(self) -> bytes:
         data = super().readall()
+        self.received += len(data)
         self._checked(0)
         return data
 
@@ -127,6 +134,7 @@ class _CheckedFile(io.FileIO):
                 f"{self._path!r} shrank while it was read: {self._size} bytes when opened, it ends after {self.tell()}"
             )
             raise self.failure
+        self.received += count or 0
         return count or 0
 
 

@@ -1,6 +1,7 @@
 """`FlaskServer`: AIStore's name for a transform served by any WSGI server, `gunicorn module:flask_app`."""
 
 import functools
+from typing import ClassVar
 
 from instore.webserver.named_server import NamedServer
 from instore.webserver.wsgi import WSGIApplication
@@ -14,6 +15,8 @@ class FlaskServer(NamedServer):
 
     Args and errors: as for `NamedServer`.
     """
+
+    encodes_text: ClassVar[bool] = True  # as Flask does
 
     @functools.cached_property
     def app(self) -> WSGIApplication:

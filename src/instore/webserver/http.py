@@ -5,7 +5,6 @@ nobody can take a part of an object for the whole.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import quote
@@ -50,7 +49,7 @@ class HTTPDoor:
         raw_path = _raw_path(scope)
         answer = Answer(send, self._timeout)
         if raw_path == HEALTH_PATH and method in ("GET", "HEAD"):
-            headers = {CONCURRENCY: str(self._service.server.concurrency)}
+            headers = {CONCURRENCY: str(self._service.server.offered_concurrency)}
             await answer.give(Reply(200, Output(HEALTH_BODY), TEXT, headers))
         elif raw_path == DOWNLOAD_PATH and method == "POST":
             await self._object(scope, receive, answer, lambda query: parse_download(query, scope["headers"]))
@@ -66,22 +65,21 @@ class HTTPDoor:
     async def _object(
         self, scope: Scope, receive: Receive, answer: "Answer", parse: Callable[[str], ObjectRequest]
     ) -> None:
-        began = time.perf_counter()
-        subject: ObjectRequest | str = f"{scope['method']} {scope['path']}"
+        record = self._service.outcomes.begin(scope["method"], scope["path"])
         try:
             query = scope["query_string"].decode(errors="surrogateescape")
-            request = subject = parse(query)
-            await self._exchange(request, receive, answer)
+            record.request = request = parse(query)
+            record.source = source = self._source(request, receive)
+            await self._exchange(request, source, receive, answer)
         except (InstoreError, *FAILURES) as error:
-            self._service.outcomes.failed(subject, answer.status, answer.sent, began, error)
+            self._service.outcomes.failed(record, answer.status, answer.sent, error)
             if answer.status:
                 raise BrokenAnswerError(str(error)) from None
             await answer.give(self._service.refusal(error))
         else:
-            self._service.outcomes.served(request, answer.status, answer.sent, began)
+            self._service.outcomes.served(record, answer.status, answer.sent)
 
-    async def _exchange(self, request: ObjectRequest, receive: Receive, answer: "Answer") -> None:
-        source = self._source(request, receive)
+    async def _exchange(self, request: ObjectRequest, source: Source, receive: Receive, answer: "Answer") -> None:
         exchange = self._service.exchange(request, source)
         watched = self._watch.begin(receive, source, exchange.production)
         try:

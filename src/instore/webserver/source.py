@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from instore.errors import ClientGoneError, InstoreError, InvalidRequestError, TargetAnswerError, TargetError
 from instore.webserver.client import FAILURES, Response, describe
-from instore.webserver.files import FileRules
+from instore.webserver.files import FileReader, FileRules
 from instore.webserver.handoff import Feed
 from instore.webserver.reader import BytesReader, FeedReader, ObjectReader
 
@@ -26,10 +26,15 @@ class Source(Protocol):
     Attributes:
         replayable: whether `stream` can be called again.
         consumed: whether it is done with the request's channel.
+        received: bytes read so far, the last time where it was read more than once.
     """
 
     replayable: bool
     consumed: bool
+
+    @property
+    def received(self) -> int:
+        """Bytes read."""
 
     async def load(self) -> Callable[[], bytes | str]:
         """Await what must be awaited for the whole object; what is returned is called in the transform's thread."""
@@ -56,7 +61,7 @@ class BodySource:
         self._receive = receive
         self._length = length
         self._timeout = timeout
-        self._received = 0
+        self.received = 0
         self.consumed = False
         self._pump: asyncio.Task[None] | None = None
 
@@ -82,12 +87,12 @@ class BodySource:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             announced = "" if self._length is None else f" of {self._length}"
-            raise ClientGoneError(f"the client left after {self._received}{announced} bytes of the body")
+            raise ClientGoneError(f"the client left after {self.received}{announced} bytes of the body")
         body: bytes = message.get("body", b"")
         more: bool = message.get("more_body", False)
-        self._received += len(body)
-        if not more and self._length is not None and self._received != self._length:
-            raise InvalidRequestError(f"the body has {self._received} bytes, {self._length} were announced")
+        self.received += len(body)
+        if not more and self._length is not None and self.received != self._length:
+            raise InvalidRequestError(f"the body has {self.received} bytes, {self._length} were announced")
         self.consumed = not more
         return body, more
 
@@ -118,6 +123,7 @@ class BytesSource:
     consumed = True
 
     def __init__(self, data: bytes) -> None:
+        self.received = len(data)
         self._data = data
 
     async def load(self) -> Callable[[], bytes | str]:
@@ -146,15 +152,31 @@ class FileSource:
         self._path = path
         self._rules = rules
         self._as_path = as_path
+        self._size = 0
+        self._reader: FileReader | None = None
+
+    @property
+    def received(self) -> int:
+        """Bytes read; none where the transform got the path."""
+        return self._size if self._reader is None else self._reader.received
 
     async def load(self) -> Callable[[], bytes | str]:
-        return self._check if self._as_path else functools.partial(self._rules.read, self._path)
+        return self._check if self._as_path else self._read
 
     async def stream(self) -> Callable[[], ObjectReader]:
-        return functools.partial(self._rules.reader, self._path)
+        return self._open
 
     async def close(self) -> None:
         """Nothing is held: the reader is closed by whoever opened it."""
+
+    def _read(self) -> bytes:
+        data = self._rules.read(self._path)
+        self._size = len(data)
+        return data
+
+    def _open(self) -> ObjectReader:
+        self._reader = self._rules.reader(self._path)
+        return self._reader
 
     def _check(self) -> str:
         self._rules.check(self._path)
@@ -177,6 +199,7 @@ class RemoteSource:
         self._name = name
         self._place = place
         self._get = get
+        self.received = 0
         self._response: Response | None = None
         self._pump: asyncio.Task[None] | None = None
 
@@ -203,6 +226,7 @@ class RemoteSource:
             await self._response.close()
 
     async def _open(self) -> Response:
+        self.received = 0
         response = await self._get()
         if response.status == 200:
             return response
@@ -216,9 +240,11 @@ class RemoteSource:
 
     async def _take(self, response: Response) -> bytes:
         try:
-            return await response.take()
+            chunk = await response.take()
         except FAILURES as error:
             raise TargetError(f"the answer of {self._place} for {self._name!r} broke off: {describe(error)}") from error
+        self.received += len(chunk)
+        return chunk
 
     async def _feed(self, feed: Feed, response: Response) -> None:
         try:

@@ -74,7 +74,7 @@ class Transforms:
                 return result
             if inspect.isawaitable(result):
                 result = self._loop.run(result)
-            return _as_bytes(result, "returned")
+            return self._as_bytes(result, "returned")
         except BaseException as error:
             raise _translate(error, request) from error
 
@@ -86,7 +86,7 @@ class Transforms:
             return
         try:
             for piece in self._pieces(reader, request):
-                spool.put(_as_bytes(piece, "yielded"))
+                spool.put(self._as_bytes(piece, "yielded"))
             if reader.failure is not None:  # the transform took the error for an end
                 raise reader.failure  # noqa: TRY301
             spool.finish()
@@ -105,6 +105,15 @@ class Transforms:
         finally:
             if (close := getattr(pieces, "close", None)) is not None:
                 close()
+
+    def _as_bytes(self, value: Any, verb: str) -> bytes:
+        if type(value) is bytes:
+            return value
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value)
+        if isinstance(value, str) and self._server.encodes_text:
+            return value.encode()
+        raise TypeError(f"the transform {verb} {type(value).__name__}, not bytes")
 
     @property
     def _loop(self) -> "_UserLoop":
@@ -163,14 +172,6 @@ def _decoded_path(request: ObjectRequest) -> str:
 
 def _raw_path(request: ObjectRequest) -> str:
     return request.raw_path or f"/{escape_path(request.path)}"
-
-
-def _as_bytes(value: Any, verb: str) -> bytes:
-    if type(value) is bytes:
-        return value
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
-    raise TypeError(f"the transform {verb} {type(value).__name__}, not bytes")
 
 
 def _translate(error: BaseException, request: ObjectRequest) -> InstoreError:

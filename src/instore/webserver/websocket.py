@@ -10,7 +10,6 @@ be under way at once is bounded in number and in bytes, and reading stops there.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from instore.protocol.requests import ObjectRequest, Origin
 from instore.webserver.client import FAILURES
 from instore.webserver.delivery import Reply
 from instore.webserver.http import Scope, Send
+from instore.webserver.outcome import Record
 from instore.webserver.service import Service
 from instore.webserver.source import BytesSource, Receive, Source
 
@@ -74,10 +74,11 @@ class _Connection:
         self._most = service.server.concurrency + _AHEAD
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
+        self._sends = 0  # begun and ended, together: odd while one is under way
 
     async def run(self) -> None:
-        """Read and answer until either ends."""
-        sides = [asyncio.create_task(self._read()), asyncio.create_task(self._answer())]
+        """Read and answer until either ends, or the client takes no answer any more."""
+        sides = [asyncio.create_task(side) for side in (self._read(), self._answer(), self._notice_stall())]
         try:
             await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -105,7 +106,7 @@ class _Connection:
                 await self._begin(_Item(answer, len(body), request))
         except (MalformedControlError, InvalidPipelineError) as error:
             code = error.code if isinstance(error, MalformedControlError) else CLOSE_POLICY
-            self._service.outcomes.failed("websocket message", 0, 0, time.perf_counter(), error)
+            self._service.outcomes.failed(self._record("message"), 0, 0, error)
             await self._begin(_Item(asyncio.create_task(self._closing(code, error)), 0))
             await asyncio.Event().wait()  # until the answers before it are sent and the connection is closed
 
@@ -129,7 +130,12 @@ class _Connection:
     def _lost(self, request: ObjectRequest, due: str) -> None:
         """The connection ended before what was `due`."""
         error = ClientGoneError(f"the connection ended before {due}")
-        self._service.outcomes.failed(request, 0, 0, time.perf_counter(), error)
+        self._service.outcomes.failed(self._record("message", request), 0, 0, error)
+
+    def _record(self, subject: str, request: ObjectRequest | None = None, source: Source | None = None) -> Record:
+        record = self._service.outcomes.begin("WS", subject)
+        record.request, record.source = request, source
+        return record
 
     async def _begin(self, item: _Item) -> None:
         self._items.append(item)
@@ -147,26 +153,38 @@ class _Connection:
                 await self._arrived.wait()
             item = self._items[0]
             message = await item.answer
-            async with asyncio.timeout(self._service.environment.timeout):
-                await self._send(message)
+            self._sends += 1
+            await self._send(message)
+            self._sends += 1
             if message["type"] == "websocket.close":
                 return
             self._items.popleft()
             self._bytes -= item.size
             self._room.set()
 
+    async def _notice_stall(self) -> None:
+        """End when one answer has not been accepted for the time-out at least, and twice that at most.
+
+        Looked at from beside, since a timer for each answer costs more than the answer of a small object.
+        """
+        while True:
+            before = self._sends
+            await asyncio.sleep(self._service.environment.timeout)
+            if before % 2 and self._sends == before:
+                return
+
     async def _object(self, request: ObjectRequest, source: Source) -> Message:
-        began = time.perf_counter()
+        record = self._record("message", request, source)
         exchange = self._service.exchange(request, source)
         try:
             reply = await exchange.begin()
             result = await _whole(reply)
         except (InstoreError, *FAILURES) as error:
-            self._service.outcomes.failed(request, 0, 0, began, error)
+            self._service.outcomes.failed(record, 0, 0, error)
             return self._failure(request, self._service.refusal(error).output.first)
         finally:
             await exchange.end()
-        self._service.outcomes.served(request, reply.status, len(result), began)
+        self._service.outcomes.served(record, reply.status, len(result))
         if reply.status >= 400:
             return self._failure(request, result or f"{request.next_url} answered {reply.status}".encode())
         if reply.status == 204:

@@ -97,7 +97,11 @@ class _Exchange:
         if what == "error":
             raise value
         headers = [(name.decode("latin-1"), text.decode("latin-1")) for name, text in value["headers"]]
-        start_response(_status_line(value["status"]), headers)
+        try:
+            start_response(_status_line(value["status"]), headers)
+        except BaseException:
+            self.close()  # nobody will ask for the body
+            raise
         self._resolve(answered, None)
         return self
 
@@ -116,7 +120,7 @@ class _Exchange:
             self._over = True
             self._resolve(self._waiting, None)
         body: bytes = value.get("body", b"")
-        return body
+        return b"" if self._scope["method"] == "HEAD" else body  # a WSGI server would send it
 
     def close(self) -> None:
         """The WSGI server is done with the answer, or has given it up."""
