@@ -1,6 +1,8 @@
 """`instore spec TARGET`: what a cluster needs for a transform; `instore spec --check FILE`: what is wrong with it."""
 
+import os
 import re
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -80,10 +82,11 @@ def _write(target: str, folder: Path, force: bool, options: dict[str, Any]) -> N
             **container.copies(folder),
         }
     written = write_files(files, force)
-    click.echo(f"wrote {', '.join(str(path) for path in written)}" if written else "all is there already", err=True)
-    image = message["runtime"]["image"]
-    click.echo(f"next: docker build -t {image} {folder} && docker push {image}", err=True)
-    click.echo(f"then: ais etl init -f {folder / _SPEC}", err=True)
+    paths = [shlex.quote(os.path.relpath(path)) for path in written]
+    click.echo(f"wrote {', '.join(paths)}" if written else "all is there already", err=True)
+    image, here = message["runtime"]["image"], shlex.quote(os.path.relpath(folder))
+    click.echo(f"next: docker build -t {image} {here} && docker push {image}", err=True)
+    click.echo(f"then: ais etl init -f {shlex.quote(os.path.relpath(folder / _SPEC))}", err=True)
 
 
 def _packages(asked: list[str], target: str, modules: list[str]) -> list[str]:
