@@ -33,9 +33,10 @@ async def printed(process: Process, line: str) -> list[str]:
 
 def is_alive(pid: int) -> bool:
     try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
         return False
+    return bool(state) and state[0] != "Z"
 
 
 def wait_until_gone(pid: int) -> None:
