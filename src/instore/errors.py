@@ -1,8 +1,8 @@
 """Every error that instore raises on purpose, and the HTTP status each one becomes.
 
-The hierarchy is one level deep below `InstoreError`: a name says what went wrong, the message says what, where,
-why and what to do. `STATUS` is the only place where an error meets a number (protocol sections 3 to 5).
-This module imports nothing, so that every layer may use it.
+The hierarchy is one level deep below `InstoreError`, two where a configuration is at fault: a name says what went
+wrong, the message says what, where, why and what to do. `STATUS` is the only place where an error meets a number
+(protocol sections 3 to 5). This module imports nothing, so that every layer may use it.
 """
 
 
@@ -12,6 +12,14 @@ class InstoreError(Exception):
 
 class ConfigurationError(InstoreError, ValueError):
     """The server or command can't start: its environment, options or class are wrong. Exit code 2."""
+
+
+class PayloadError(ConfigurationError):
+    """What was sent as a class is none that can be had here: the text says why (protocol section 8)."""
+
+
+class InstallationError(ConfigurationError):
+    """A package that a class needs could not be installed; the text has the package manager's own words."""
 
 
 class MissingTargetError(ConfigurationError, OSError):

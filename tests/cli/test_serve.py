@@ -117,6 +117,30 @@ def test_workers_that_can_not_start_stop_the_command(tmp_path: Path) -> None:
     assert "Echo() failed: OSError: no model" in run.stderr
 
 
+STOPPED = """
+import os, signal, threading
+from instore import ETLServer
+
+def stop():
+    while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+class Stopped(ETLServer):
+    def __init__(self):
+        super().__init__()
+        threading.Thread(target=stop, daemon=True).start()
+
+    def transform(self, data, path, etl_args):
+        return data
+"""
+
+
+def test_a_signal_that_comes_before_the_server_is_up_stops_it(tmp_path: Path) -> None:
+    (tmp_path / "etl.py").write_text(STOPPED)
+    assert serve(tmp_path, "etl.py", "--host", "127.0.0.1", "--port", "0").returncode == 0
+
+
 def test_workers_end_with_a_command_that_was_killed(tmp_path: Path) -> None:
     with running(tmp_path, WHOAMI, options=("--workers", "2")) as server:
         worker = int(requests.put(f"{server.url}/b/o", data=b"x").content)

@@ -8,7 +8,7 @@ import sys
 import textwrap
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,14 +64,32 @@ def running(
     """
     module = folder / f"{name}.py"
     module.write_text(textwrap.dedent(source))
-    log = folder / f"{name}.log"
-    variables = {
-        **{key: value for key, value in os.environ.items() if not key.startswith(("AIS_", "INSTORE_", "ETL_"))},
-        "AIS_TARGET_URL": target_url,
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        **(environment or {}),
-    }
     command = [sys.executable, "-m", "instore", "serve", str(module), "--host", "127.0.0.1", "--port", "0", *options]
+    variables = {"PYTHONPATH": str(Path(__file__).parents[2]), **(environment or {})}
+    with running_command(folder, command, variables, target_url=target_url, name=name) as server:
+        yield server
+
+
+@contextmanager
+def running_command(
+    folder: Path,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    target_url: str = f"http://127.0.0.1:9{TARGET_PATH}",
+    name: str = "etl",
+) -> Iterator[Server]:
+    """Run a command of instore that serves, until the context ends.
+
+    Args:
+        folder: where it runs and its log is written.
+        command: its command line, with `--host 127.0.0.1 --port 0`.
+        environment: further variables.
+        target_url: `AIS_TARGET_URL`; nothing listens on the default.
+        name: of the log.
+    """
+    log = folder / f"{name}.log"
+    variables = {**clean_environment(), "AIS_TARGET_URL": target_url, **environment}
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, cwd=folder)
     try:
@@ -83,6 +101,11 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's variables, without any that an ETL server would read."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("AIS_", "INSTORE_", "ETL_"))}
 
 
 def _ready(process: subprocess.Popen[bytes], log: Path) -> Server:

@@ -10,6 +10,8 @@ from instore.errors import ConfigurationError
 _COMMANDS = {
     # name: (module, one line for the help)
     "serve": ("instore.cli.serve", "Serve a transform to a cluster's targets."),
+    "runtime": ("instore.cli.runtime", "Serve a class that was sent, as a container's entry point."),
+    "spec": ("instore.cli.spec", "Write what a cluster needs, or check it."),
     "transform": ("instore.cli.transform", "Put every file of a folder through a transform."),
     "exec": ("instore.cli.exec", "Run a command written for AIStore's SDK."),
 }

@@ -86,6 +86,12 @@ def _how(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
 
-def worker_command(target: str, descriptor: int, log_level: str) -> list[str]:
-    """The command line of one worker on an inherited socket."""
-    return [sys.executable, "-m", "instore", "serve", target, "--fd", str(descriptor), "--log-level", log_level]
+def worker_command(arguments: Sequence[str], descriptor: int, log_level: str) -> list[str]:
+    """The command line of one worker on an inherited socket.
+
+    Args:
+        arguments: those of `instore` that serve the class.
+        descriptor: the socket's.
+        log_level: what the worker logs.
+    """
+    return [sys.executable, "-m", "instore", *arguments, "--fd", str(descriptor), "--log-level", log_level]

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 
@@ -59,17 +60,26 @@ def run(server: ETLServer, listener: socket.socket) -> None:
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
     )
-    with _signals_are_over():
-        uvicorn.Server(config).run(sockets=[listener])
+    engine = uvicorn.Server(config)
+    with _signals_only_stop(engine):
+        engine.run(sockets=[listener])
 
 
 @contextmanager
-def _signals_are_over() -> Iterator[None]:
-    """uvicorn raises a signal that stopped it once more when it has ended; here it has then done its work."""
+def _signals_only_stop(engine: uvicorn.Server) -> Iterator[None]:
+    """Have signals stop the engine, also those that uvicorn doesn't take itself.
+
+    It takes none before its loop runs: one that came then would be lost, and the process never stop. And it raises the
+    one that stopped it once more when it has ended, which has then done its work.
+    """
     if threading.current_thread() is not threading.main_thread():  # it takes no signals there
         yield
         return
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        engine.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

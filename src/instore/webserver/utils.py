@@ -3,14 +3,12 @@
 The rules live in `instore.protocol`; here they have the signatures that users' code knows.
 """
 
-import base64
 from typing import TYPE_CHECKING, Any
-
-import cloudpickle
 
 from instore.protocol.pipeline import direct_put_url as _direct_put_url
 from instore.protocol.pipeline import parse_pipeline
 from instore.webserver.base_etl_server import ETLServer
+from instore.webserver.payload import dump, load
 
 if TYPE_CHECKING:
     import requests
@@ -96,4 +94,23 @@ def serialize_class(cls: type[ETLServer], encoding: str = UTF_ENCODING) -> str:
     """
     if not isinstance(cls, type) or not issubclass(cls, ETLServer):
         raise TypeError(f"{cls!r} is not a subclass of ETLServer")
-    return base64.b64encode(cloudpickle.dumps(cls)).decode(encoding)
+    return dump(cls).decode(encoding)
+
+
+def deserialize_class(payload: str, encoding: str = UTF_ENCODING) -> type[ETLServer]:
+    """The class that `serialize_class`, ours or AIStore's, made into a payload. It runs what the payload says.
+
+    Args:
+        payload: the base64 text; white space in it is ignored.
+        encoding: the encoding of the base64 text. Default UTF-8.
+
+    Returns:
+        The class.
+
+    Raises:
+        PayloadError: the payload is not base64, not a pickle, not a class or not an `ETLServer`; it needs a module
+            that is not there; or it was made by another minor version of Python. Without functions in it (an
+            importable class is a name) it may come from any. AIStore's payloads don't say where they come from, so
+            their bytecode is looked at; of a class as small as `return data` it can't tell 3.11 and 3.12 apart.
+    """
+    return load(payload.encode(encoding, "replace"))

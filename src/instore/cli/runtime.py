@@ -1,0 +1,92 @@
+"""`instore runtime`: the entry point of a container that is sent a class (protocol section 8)."""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import click
+
+from instore.cli.listening import listening
+from instore.compat.aistore import install
+from instore.errors import ConfigurationError
+from instore.protocol.environment import Environment
+from instore.runtime.launch import Place, launch
+from instore.runtime.package_environment import PackageEnvironment
+from instore.runtime.packages import install_packages, our_path
+from instore.runtime.serving import set_up_logging
+from instore.runtime.shipment import Shipment
+from instore.runtime.system_packages import install_system_packages
+from instore.webserver.base_etl_server import check_class
+from instore.webserver.utils import deserialize_class
+
+_PREPARED = "--prepared"
+
+
+@click.command(
+    short_help="Serve a class that was sent.",
+    epilog="Exit codes: 0 stopped by a signal (143 while it installs); 2 it can't serve: the last line says why.",
+)
+@listening
+@click.option(
+    "--environment", metavar="DIR", help="Install packages into this environment; it is made if it isn't there."
+)
+@click.option(_PREPARED, is_flag=True, hidden=True, help="All packages are there.")
+def runtime(
+    host: str, port: int, log_level: str, fd: int | None, uds: str | None, environment: str | None, prepared: bool
+) -> None:
+    """Serve the class in the environment's ETL_CLASS_PAYLOAD to AIStore's targets.
+
+    \b
+    ETL_CLASS_PAYLOAD  the class, as Etl.init_class or serialize_class wrote it
+    PACKAGES           what pip installs first: pillow,numpy>=2,<3
+    OS_PACKAGES        what apt-get or apk installs first: ffmpeg,libsndfile1
+    NUM_WORKERS        processes [default: 4]
+
+    What is there already is not installed again. The rest of the environment is that of `instore serve`.
+    """
+    set_up_logging(log_level)
+    shipment = Shipment.read(os.environ)
+    Environment.read(os.environ)
+    if not prepared and fd is None:
+        with _ended_by_sigterm():
+            install_system_packages(shipment.os_packages)
+            python = _install(shipment, environment)
+        if python is not None:
+            # Another interpreter, or this one with what it has now: modules in memory may be those of before.
+            sys.stderr.flush()
+            os.execv(python, [python, "-m", "instore", *sys.argv[1:], _PREPARED])  # noqa: S606
+    install()
+    cls = deserialize_class(shipment.payload)
+    try:
+        check_class(cls)
+    except TypeError as error:
+        raise ConfigurationError(str(error)) from error
+    launch(cls, ["runtime"], Place(host, port, fd, uds), shipment.workers, log_level)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """End on SIGTERM, package manager included. A container's first process would not, until it is killed."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _install(shipment: Shipment, folder: str | None) -> str | None:
+    """Install the packages.
+
+    Returns:
+        The interpreter to go on with, if it must be started anew.
+    """
+    if folder is None:
+        installed = install_packages(shipment.packages, sys.executable, our_path())
+        return sys.executable if installed else None
+    environment = PackageEnvironment(folder)
+    with environment.locked():
+        environment.prepare()
+        install_packages(shipment.packages, environment.python, environment.path)
+    return environment.python

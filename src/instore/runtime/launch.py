@@ -1,0 +1,63 @@
+"""From a class to a running server: a socket, and one worker in this process or several under a supervisor."""
+
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from instore.protocol.environment import PARENT_FD
+from instore.runtime.serving import bind_for, bind_unix, serve, set_up_logging
+from instore.runtime.supervisor import Supervisor, worker_command
+from instore.webserver.base_etl_server import ETLServer
+from instore.webserver.engine import bind
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to listen.
+
+    Attributes:
+        host, port: TCP address; port 0 is any free one.
+        fd: descriptor of an inherited socket, in place of them: this process is a worker.
+        uds: path of a socket in the file system, in place of them; for one worker.
+    """
+
+    host: str
+    port: int
+    fd: int | None = None
+    uds: str | None = None
+
+
+def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: int, log_level: str) -> None:
+    """Serve a class until a signal says stop; does not return.
+
+    Args:
+        cls: the user's class.
+        command: the arguments of `instore` that serve the same class in another process.
+        place: where to listen.
+        workers: processes.
+        log_level: `debug`, `info`, `warning` or `error`.
+
+    Raises:
+        ConfigurationError: the address can't be had, the environment is unfit, or the class's `__init__` failed.
+    """
+    if place.fd is not None:
+        serve(cls, socket.socket(fileno=place.fd), log_level)
+    elif workers == 1 or place.uds is not None:
+        listener = bind_unix(place.uds) if place.uds is not None else bind(place.host, place.port)
+        _announce(cls.__name__, listener, 1)
+        serve(cls, listener, log_level)
+    else:
+        listeners = bind_for(workers, place.host, place.port)
+        _announce(cls.__name__, listeners[0], workers)
+        set_up_logging(log_level)
+        commands = [(worker_command(command, one.fileno(), log_level), one.fileno()) for one in listeners]
+        sys.exit(Supervisor(commands).run(PARENT_FD))
+
+
+def _announce(name: str, listener: socket.socket, workers: int) -> None:
+    address = listener.getsockname()
+    place = address if isinstance(address, str) else f"http://{address[0]}:{address[1]}"
+    click.echo(f"instore: {name} on {place}, {workers} worker{'s' if workers > 1 else ''}", err=True)
