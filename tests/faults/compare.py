@@ -151,13 +151,13 @@ class _Try:
             self.failed = error
 
 
-def judged(bench: Bench, row: Row) -> Finding | None:
-    """Run the row and say where it disagrees with the truth."""
+def judged(bench: Bench, row: Row, patience: float = _PATIENCE) -> Finding | None:
+    """Run the row and say where it disagrees with the truth; without an answer after `patience` seconds it hangs."""
     bench.prepare(row)
     attempt = _Try(bench, row)
     thread = threading.Thread(target=attempt.run, daemon=True)
     thread.start()
-    thread.join(_PATIENCE)
+    thread.join(patience)
     if attempt.happened is not None:
         return untruth(row, attempt.happened)
     if attempt.odd is not None:
@@ -168,7 +168,7 @@ def judged(bench: Bench, row: Row) -> Finding | None:
     if row.expected.must is Must.BE_SAFE:  # nobody waits: only what is stored counts
         left = Conclusion(Kind.LEFT)
         return untruth(row, Happened(left, bench.server(row.shape, row.variant), row.id, bench.peer))
-    return Finding(Harm.HANGS, "nothing", f"the target waits more than {_PATIENCE:.0f} s")
+    return Finding(Harm.HANGS, "nothing", f"the target waits more than {patience:.0f} s")
 
 
 def _judge_oddity(row: Row, bench: Bench, odd: OddError) -> Finding | None:

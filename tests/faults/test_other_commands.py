@@ -1,0 +1,39 @@
+"""The fault table through our server under the commands of the official SDK's servers: a row of each fault.
+
+What a target concludes is held against the truth, as it is for the official servers in docs/compared.md.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import peers
+from tests.faults.bench import Bench
+from tests.faults.compare import Foreign, judged, rows_for
+from tests.support.environments import OWN, need
+
+_PATIENCE = 120.0  # seconds; a server that needs them has hung
+
+_COMMANDS = {
+    # the table's rows for a server of this kind, and how it is started
+    "uvicorn": ("fastapi", peers.FASTAPI, ""),
+    "gunicorn": ("flask", peers.FLASK, ""),
+    "gunicorn-threads": ("flask", peers.FLASK, " --worker-class gthread --threads 4"),
+    "python": ("threaded", peers.THREADED, ""),
+}
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_every_fault_is_told_under_another_command(name: str, tmp_path: Path) -> None:
+    need(OWN)
+    server, kind, options = _COMMANDS[name]
+    command = f"instore exec {OWN.programs}/{kind.command}{options}"
+    bench = Bench(tmp_path, Foreign(replace(kind, programs=OWN.programs, command=command)))
+    try:
+        rows = rows_for(server, "one", "", 1)
+        findings = [f"{row.id}: {finding}" for row in rows if (finding := judged(bench, row, _PATIENCE)) is not None]
+    finally:
+        bench.close()
+    assert len(rows) > 50
+    assert not findings, "\n".join(findings)
