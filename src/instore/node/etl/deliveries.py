@@ -5,6 +5,7 @@ knows, what arrives under it is noted, and what arrives when nobody waits for it
 was reported as failed does not turn up later, and one that was reported as done is there.
 """
 
+import itertools
 import secrets
 import threading
 from dataclasses import dataclass, field
@@ -76,10 +77,12 @@ class Deliveries:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._expected: dict[str, Expected] = {}
+        self._start = secrets.token_hex(8)  # another one for each node: no number means two things
+        self._numbers = itertools.count()
 
     def expect(self, bucket: Bucket, name: str) -> Expected:
         """Expect an object, until `settle`."""
-        expected = Expected(bucket, name, self._cluster.owner(bucket, name), secrets.token_hex(8))
+        expected = Expected(bucket, name, self._cluster.owner(bucket, name), f"{self._start}{next(self._numbers):x}")
         self._expected[expected.number] = expected
         return expected
 

@@ -77,7 +77,7 @@ class Door:
         expected = self._deliveries.find(number, bucket, name)
         if expected is None:
             raise NobodyWaitsError(f"nobody waits for {bucket.object(name)}, or not any more")
-        store = self._cluster.store(bucket, name)
+        store = expected.owner.store
         await take_body(self._cluster, lambda: _Arrival(expected, store.upload(bucket, name)), receive)
         await _respond(send, 200, [(b"content-length", b"0")])
 

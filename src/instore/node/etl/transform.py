@@ -194,8 +194,13 @@ class Beside:
             self.first_failure = self.first_failure or f"{name}: {error}"
             self.observer.failed(ObjectError(name, error))
         else:
-            owner = self.target if self.what.dry else self.cluster.owner(self.what.destination, item.result)
-            self.observer.done(self.target, owner, outcome)
+            self.observer.done(self.target, self._keeper(item, expected), outcome)
+
+    def _keeper(self, item: Item, expected: Expected | None) -> Target:
+        """The target that keeps the result of `item`."""
+        if self.what.dry:
+            return self.target
+        return expected.owner if expected else self.cluster.owner(self.what.destination, item.result)
 
     def _explained(self, error: str) -> str:
         """An object's error; where an ETL has gone, what that means to an object is the smaller part of the truth."""
