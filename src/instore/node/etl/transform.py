@@ -9,7 +9,7 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from instore.errors import JobFailedError, SourceError
 from instore.node.cluster import Cluster, Target
@@ -63,8 +63,8 @@ class Transformation:
         return not self.dry and all(etl.spec.direct_put for etl in self.etls)
 
 
-class Observer:
-    """Counts and notes errors; made for each kind of transformation."""
+class Observer(Protocol):
+    """Who counts, and notes errors."""
 
     def done(self, target: Target, owner: Target, outcome: Outcome) -> None:
         """An object has been transformed beside `target`, and its result is kept by `owner`."""
@@ -82,7 +82,9 @@ class Beside:
         target: where its objects lie.
         etls, deliveries, cluster: the node's.
         observer: who is told.
-        errors: what failed, the first first.
+        workers, retries: see `job.Order`.
+        failures: how many objects have failed.
+        first_failure: the first of them, and why.
     """
 
     what: Transformation
