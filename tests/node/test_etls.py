@@ -374,3 +374,21 @@ def test_the_latest_version_is_sent_as_a_body(client: Client, source: Bucket) ->
         assert into.object("b/c.txt").get_reader().read_all() == kind
     etl.stop()
     etl.delete()
+
+
+def test_a_nodes_token_is_no_hindrance_to_its_own_servers(tmp_path: Path) -> None:
+    with running_node(tmp_path, 2, environment={"AIS_AUTHN_TOKEN": "s3cret-t0ken"}) as node:
+        client = node.client("s3cret-t0ken")
+        bucket = client.bucket("b").create()
+        bucket.object("o").get_writer().put_content(b"x")
+        for comm_type in ("hpush", "hpull", "ws"):
+            etl = client.etl(f"{comm_type}-twice-etl")
+            etl.init_class(comm_type=comm_type)(_twice())
+            assert bucket.object("o").get_reader(etl=ETLConfig(etl.name)).read_all() == b"xx"
+            assert client.job(bucket.transform(etl.name, client.bucket(comm_type))).wait(timeout=60, verbose=False)
+            assert client.bucket(comm_type).object("o").get_reader().read_all() == b"xx"
+        with pytest.raises(AISError, match="token"):
+            node.client().cluster().list_etls()
+        environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in descendants(node.process.pid)]
+        assert environments
+        assert not any(b"s3cret-t0ken" in environment for environment in environments)
