@@ -59,6 +59,55 @@ class ObjectNotFoundError(InstoreError):
     """The file that a request names is not there."""
 
 
+class BucketNotFoundError(InstoreError):
+    """There is no such bucket."""
+
+
+class BucketExistsError(InstoreError):
+    """A bucket that is to be made is there already."""
+
+
+class NameConflictError(InstoreError):
+    """An object's name would make another object's name a folder, or the other way round."""
+
+
+class JobNotFoundError(InstoreError):
+    """There is no such job."""
+
+
+class NotSupportedError(InstoreError):
+    """AIStore can do it, this node can't. The message says so in a sentence."""
+
+
+class UnauthorizedError(InstoreError):
+    """The node demands a token, and the request has none or another."""
+
+
+class ForbiddenOriginError(InstoreError):
+    """A request that a web page of elsewhere may have caused."""
+
+
+class UnsatisfiableRangeError(InstoreError):
+    """A byte range that begins behind the object's end.
+
+    Args:
+        size: bytes of the object.
+        message: the sentence for whoever asked.
+    """
+
+    def __init__(self, size: int, message: str) -> None:
+        self.size = size
+        super().__init__(message)
+
+
+class StorageFullError(InstoreError):
+    """The disk, the quota or the inodes are used up. Nothing of the object is kept."""
+
+
+class StorageError(InstoreError):
+    """The disk or its file system failed. Nothing of the object is kept."""
+
+
 class TransformError(InstoreError):
     """The user's transform raised, or returned something that is not bytes."""
 
@@ -129,10 +178,20 @@ STATUS: dict[type[InstoreError], int] = {
     MalformedControlError: 400,
     ForbiddenFileError: 403,
     ForbiddenAddressError: 403,
+    ForbiddenOriginError: 403,
+    UnauthorizedError: 401,
     ObjectNotFoundError: 404,
+    BucketNotFoundError: 404,
+    JobNotFoundError: 404,
+    BucketExistsError: 409,
+    NameConflictError: 409,
+    UnsatisfiableRangeError: 416,
     ClientGoneError: 499,
     TransformError: 500,
     SourceError: 500,
+    StorageError: 500,
+    NotSupportedError: 501,
+    StorageFullError: 507,
     TargetError: 502,
     TargetAnswerError: 502,
     DirectPutError: 502,

@@ -9,6 +9,7 @@ from instore.errors import ConfigurationError
 
 _COMMANDS = {
     # name: (module, one line for the help)
+    "node": ("instore.cli.node", "Run an AIStore-compatible store on this machine."),
     "serve": ("instore.cli.serve", "Serve a transform to a cluster's targets."),
     "runtime": ("instore.cli.runtime", "Serve a class that was sent, as a container's entry point."),
     "spec": ("instore.cli.spec", "Write what a cluster needs, or check it."),

@@ -1,0 +1,53 @@
+"""`instore node`: a store that AIStore's own client can talk to, in one process."""
+
+import os
+import sys
+
+import click
+
+from instore.node.cluster import Cluster
+from instore.node.run import Settings, run
+from instore.runtime.serving import set_up_logging
+
+_TOKEN = "AIS_AUTHN_TOKEN"  # noqa: S105 - the variable's name
+
+
+@click.command(short_help="Run an AIStore-compatible store.")
+@click.option(
+    "--dir",
+    "folder",
+    default="instore-data",
+    show_default=True,
+    type=click.Path(),
+    help="Where the data is; made if missing.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=51080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any free one.")
+@click.option(
+    "--targets", default=1, show_default=True, type=click.IntRange(1, 64), help="Targets; fixed once DIR is made."
+)
+@click.option("--token", help=f"Demand this token of every request; in place of {_TOKEN}.")
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Least level that is logged.",
+)
+def node(folder: str, host: str, port: int, targets: int, token: str | None, log_level: str) -> None:
+    """Run a store on this machine that AIStore's client can't tell from a cluster, for development and tests.
+
+    Data is kept in DIR in AIStore's layout. What was acknowledged outlives the process, though not a power cut.
+    Listening on an address that others can reach demands a token.
+    """
+    set_up_logging(log_level)
+    settings = Settings(folder, host, port, targets, token if token is not None else os.environ.get(_TOKEN, ""))
+    sys.exit(run(settings, _announce))
+
+
+def _announce(cluster: Cluster) -> None:
+    count = len(cluster.targets)
+    click.echo(
+        f"instore node: {count} target{'s' if count > 1 else ''}, data in {cluster.folder.path}; "
+        f"export AIS_ENDPOINT={cluster.proxy_url}"
+    )

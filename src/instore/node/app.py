@@ -1,0 +1,182 @@
+"""The node as an ASGI application: who may ask, which handler answers, how errors are told.
+
+One application serves the proxy's port and each target's.
+"""
+
+import asyncio
+import functools
+import hmac
+import ipaddress
+import logging
+from collections.abc import Awaitable
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from instore.errors import ClientGoneError, ForbiddenOriginError, InstoreError, NotSupportedError, UnauthorizedError
+from instore.node import bucket_calls, bulk, cluster_calls, errors, object_calls
+from instore.node.calls import Call, Handler, Node
+from instore.node.cluster import Cluster
+from instore.node.jobs import Jobs
+from instore.node.listing import Listings
+from instore.target.bucket import Bucket
+
+logger = logging.getLogger("instore")
+
+_OPEN = b"/v1/health"
+
+RESOURCES: dict[str, Handler] = {
+    "health": cluster_calls.health,
+    "daemon": cluster_calls.daemon,
+    "reverse": cluster_calls.reverse,
+    "cluster": cluster_calls.cluster,
+    "buckets": bucket_calls.resource,
+    "objects": object_calls.resource,
+}
+
+_ABSENT = {
+    "etl": "this node has no ETL subsystem",
+    "sort": "dsort is not supported",
+    "ml": "getting objects in batches is not supported; read them one by one",
+    "download": "downloads into a bucket are not supported",
+    "tokens": "this node has no AuthN server",
+    "users": "this node has no AuthN server",
+    "roles": "this node has no AuthN server",
+    "clusters": "this node has no AuthN server",
+}
+
+
+def make_node(cluster: Cluster) -> Node:
+    """The node above `cluster`, without the ETL subsystem, which adds itself."""
+    return Node(
+        cluster,
+        Jobs(cluster.folder.path, cluster.folder.targets),
+        Listings(cluster),
+        actions=dict(bucket_calls.ACTIONS),
+        resources=dict(RESOURCES),
+    )
+
+
+class App:
+    """The ASGI application of a node.
+
+    Args:
+        node: what it serves.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._token = node.cluster.token.encode()
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        path: bytes = scope.get("raw_path", b"")
+        for prefix, application in self._node.raw.items():
+            if path.startswith(prefix):
+                await application(scope, receive, send)
+                return
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send, path)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, path: bytes) -> None:
+        request = Request(scope, receive)
+        try:
+            if path != _OPEN:
+                self._admit(request)
+            response = await self._handler(request)(Call(self._node, request))
+        except ClientGoneError:
+            return
+        except Exception as error:
+            response = errors.answer(request, error, cluster_calls.PROXY_ID)
+        await response(scope, receive, send)
+
+    def _handler(self, request: Request) -> Handler:
+        _, version, resource, *_ = [*str(request.scope["path"]).split("/"), "", ""]
+        handler = self._node.resources.get(resource) if version == "v1" else None
+        if handler is None:
+            reason = _ABSENT.get(resource, f"{request.scope['path']} is not part of the API that this node has")
+            raise NotSupportedError(reason)
+        return handler
+
+    def _admit(self, request: Request) -> None:
+        """Let in who has the token; without one, who is no web page of elsewhere.
+
+        A page in a browser on this machine can reach a port of it, and by a name of its own that it lets point here
+        even as the same origin. So without a token a request must name the host as an address or as localhost, and
+        come from no other origin.
+
+        Raises:
+            UnauthorizedError, ForbiddenOriginError: it must not.
+        """
+        if self._token:
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+                raise UnauthorizedError("this node demands its token; set AIS_AUTHN_TOKEN to it for the client")
+            return
+        host = request.headers.get("host", "")
+        origin = request.headers.get("origin")
+        if not _is_local_name(host):
+            raise ForbiddenOriginError(
+                f"host {host!r} is neither an address nor localhost; name the node by its address"
+            )
+        if origin is not None and origin.partition("://")[2] != host:
+            raise ForbiddenOriginError(
+                f"requests of web pages from {origin!r} are refused; start the node with a token"
+            )
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._start()
+        except Exception as error:
+            logger.exception("the node can't start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        for stop in self._node.stopping:
+            await stop()
+        await self._node.jobs.close()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        self._node.cluster.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        cluster = self._node.cluster
+        for bucket in cluster.folder.buckets():
+            source = cluster.folder.bucket(bucket).renamed_from
+            if source:
+                interrupted = self._node.jobs.interrupted("move-bck", bucket)
+                bulk.finish_rename(self._node, Bucket(**source), bucket, interrupted)
+        self._in_background(cluster.background(cluster.empty_trash))
+        for start in self._node.starting:
+            await start()
+
+    def _in_background(self, work: Awaitable[None]) -> None:
+        task = asyncio.create_task(_logged(work))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+async def _logged(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except InstoreError as error:
+        logger.warning("%s", error)
+
+
+@functools.lru_cache(1024)
+def _is_local_name(host: str) -> bool:
+    name = host[1 : host.index("]")] if host.startswith("[") and "]" in host else host.rpartition(":")[0] or host
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

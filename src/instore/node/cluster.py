@@ -1,0 +1,216 @@
+"""The cluster that a node stands for: targets with their stores, buckets over all of them, and who has which object."""
+
+import asyncio
+import contextlib
+import heapq
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from typing import ParamSpec, TypeVar
+
+from instore.errors import BucketExistsError, InvalidRequestError
+from instore.node.folder import BucketRecord, NodeFolder
+from instore.target.bucket import Bucket
+from instore.target.placement import digest, owner
+from instore.target.store import Store
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+_THREADS = 16
+_BACKGROUND = 16  # threads of jobs; a job has one for each target
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target.
+
+    Attributes:
+        id: as in the cluster map.
+        url: `http://HOST:PORT` of its own port, without a trailing slash.
+        store: its objects.
+        digest: of its id; what placement reckons with.
+    """
+
+    id: str
+    url: str
+    store: Store
+    digest: int
+
+
+class Cluster:
+    """What the node's modules share.
+
+    Args:
+        folder: the node's opened folder.
+        urls: each target's, in the order of `folder.targets`.
+        proxy_url: `http://HOST:PORT` where clients come in.
+        token: what a request must bear; empty: none is asked for.
+
+    Attributes:
+        targets: all of them.
+        folder, proxy_url, token: as given.
+        changing: is held while buckets come and go.
+
+    Raises:
+        ConfigurationError: a target's folder can't be used.
+    """
+
+    def __init__(self, folder: NodeFolder, urls: Sequence[str], proxy_url: str, token: str = "") -> None:
+        self.folder = folder
+        self.proxy_url = proxy_url
+        self.token = token
+        self.targets = [
+            Target(name, url, Store(f"{folder.path}/{name}"), digest(name))
+            for name, url in zip(folder.targets, urls, strict=True)
+        ]
+        self.changing = threading.Lock()
+        self._digests = [target.digest for target in self.targets]
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")
+        self._background = ThreadPoolExecutor(_BACKGROUND, thread_name_prefix="job")
+        for bucket in folder.buckets():
+            for target in self.targets:
+                target.store.open_bucket(bucket)
+
+    def close(self) -> None:
+        """End the threads and let another node have the folder."""
+        self._background.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.folder.close()
+
+    async def disk(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
+        """Do something that blocks on the disk, in a thread. A caller that is cancelled still waits for its end."""
+        return await _in(self._pool, lambda: work(*given, **named))
+
+    async def background(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
+        """As `disk`, in the threads that are for jobs, which may take long."""
+        return await _in(self._background, lambda: work(*given, **named))
+
+    def owner(self, bucket: Bucket, name: str) -> Target:
+        """The target that has, or would have, an object."""
+        return self.targets[owner(self._digests, str(bucket.uname(name)))]
+
+    def store(self, bucket: Bucket, name: str) -> Store:
+        """The store of an object in a bucket that must be there.
+
+        Raises:
+            BucketNotFoundError: it is not.
+        """
+        self.folder.bucket(bucket)
+        return self.owner(bucket, name).store
+
+    # Buckets. These block.
+
+    def create_bucket(self, bucket: Bucket, record: BucketRecord) -> None:
+        """Make an empty bucket on all targets.
+
+        Raises:
+            BucketExistsError: it is there.
+            StorageFullError, StorageError: the disk.
+        """
+        with self.changing, self.folder.changing() as buckets:
+            self.folder.absent(bucket)
+            for target in self.targets:
+                target.store.create_bucket(bucket)
+            buckets[bucket] = record
+
+    def destroy_bucket(self, bucket: Bucket) -> None:
+        """Remove a bucket and all its objects.
+
+        Raises:
+            BucketNotFoundError: it is not there.
+            StorageError: the disk.
+        """
+        with self.changing:
+            with self.folder.changing() as buckets:
+                self.folder.bucket(bucket)
+                del buckets[bucket]
+            for target in self.targets:
+                target.store.drop_bucket(bucket)
+        self.empty_trash()
+
+    def create_if_missing(self, bucket: Bucket, record: BucketRecord) -> None:
+        """Make a bucket if it isn't there; raises as `create_bucket` does."""
+        with contextlib.suppress(BucketExistsError):
+            self.create_bucket(bucket, record)
+
+    def begin_rename(self, source: Bucket, destination: Bucket, record: BucketRecord) -> None:
+        """Put the bucket `destination` in the place of `source`, whose objects are to be moved.
+
+        Raises:
+            BucketNotFoundError, BucketExistsError: the source is not there, the destination is.
+            StorageFullError, StorageError: the disk.
+        """
+        with self.changing, self.folder.changing() as buckets:
+            self.folder.bucket(source)
+            self.folder.absent(destination)
+            for target in self.targets:
+                target.store.create_bucket(destination)
+            del buckets[source]
+            buckets[destination] = replace(record, renamed_from=asdict(source))
+
+    def end_rename(self, source: Bucket, destination: Bucket) -> None:
+        """Forget the bucket that was renamed; all its objects have been moved."""
+        with self.changing:
+            with self.folder.changing() as buckets:
+                buckets[destination] = replace(buckets[destination], renamed_from={})
+            for target in self.targets:
+                target.store.drop_bucket(source)
+        self.empty_trash()
+
+    def empty_trash(self) -> None:
+        """Free the space of buckets that have been destroyed.
+
+        Raises:
+            StorageError: the disk.
+        """
+        for target in self.targets:
+            target.store.empty_trash()
+
+    def walk(
+        self, bucket: Bucket, prefix: str = "", after: str = "", recurse: bool = True, targets: Sequence[Target] = ()
+    ) -> Iterator[tuple[str, Target]]:
+        """The names of a bucket's objects in lexicographic order with the target each lies on, in bounded memory.
+
+        Args:
+            bucket: which.
+            prefix, after, recurse: as `Store.walk` has them.
+            targets: only these. Default: all.
+
+        Raises:
+            BucketNotFoundError: it is not there.
+        """
+        self.folder.bucket(bucket)
+        walks = [_with(target, target.store.walk(bucket, prefix, after, recurse)) for target in targets or self.targets]
+        merged = heapq.merge(*walks, key=lambda one: one[0]) if len(walks) > 1 else iter(walks[0])
+        last = None
+        for name, target in merged:
+            if name != last:  # a folder's summary may come from several targets
+                yield name, target
+            last = name
+
+    def target(self, target_id: str) -> Target:
+        """A target by its id.
+
+        Raises:
+            InvalidRequestError: there is none.
+        """
+        for target in self.targets:
+            if target.id == target_id:
+                return target
+        raise InvalidRequestError(f"no target {target_id!r}; there are {', '.join(self.folder.targets)}")
+
+
+async def _in(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
+    future = asyncio.get_running_loop().run_in_executor(pool, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])  # else whoever cleans up would close files under a thread that uses them
+        raise
+
+
+def _with(target: Target, names: Iterator[str]) -> Iterator[tuple[str, Target]]:
+    for name in names:
+        yield name, target

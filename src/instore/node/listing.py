@@ -1,0 +1,107 @@
+"""Listings that are under way: a page costs its share because the walk stands where the page before has ended.
+
+A client that goes on with a listing names its id and the last name it got. If the walk is still there and stands at
+that name it goes on; else (the node was started again, another page was asked for twice, too many listings at once) a
+new walk begins after that name.
+"""
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from instore.errors import ObjectNotFoundError
+from instore.node.cluster import Cluster, Target
+from instore.target.bucket import Bucket
+from instore.target.store import Entry
+
+_KEPT = 64  # walks; each may hold a few open files
+
+Names = Iterator[tuple[str, Target]]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is listed.
+
+    Attributes:
+        bucket: which.
+        prefix, recurse: as `Store.walk` has them.
+        target: id of the only target; empty: all.
+    """
+
+    bucket: Bucket
+    prefix: str = ""
+    recurse: bool = True
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page.
+
+    Attributes:
+        names: names with their targets, in order; one that ends in a slash is a folder.
+        uuid: of the listing.
+        token: where the next page goes on; empty: there is none.
+    """
+
+    names: list[tuple[str, Target]]
+    uuid: str
+    token: str
+
+
+class Listings:
+    """The listings that are under way. Any thread may ask for pages."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._walks: OrderedDict[tuple[str, Query, str], Names] = OrderedDict()
+        self._mutex = threading.Lock()
+
+    def page(self, query: Query, after: str, limit: int, uuid: str = "") -> Page:
+        """The next page. It blocks.
+
+        Args:
+            query: what is listed.
+            after: only names greater than this: the token of the page before, or where to begin.
+            limit: names at most.
+            uuid: of the listing that goes on; empty: a new one.
+
+        Raises:
+            BucketNotFoundError: the bucket is not there.
+            InvalidRequestError: there is no such target.
+        """
+        self._cluster.folder.bucket(query.bucket)
+        uuid = uuid or secrets.token_hex(5)
+        with self._mutex:
+            walk = self._walks.pop((uuid, query, after), None)
+        if walk is None:
+            only = [self._cluster.target(query.target)] if query.target else []
+            walk = self._cluster.walk(query.bucket, query.prefix, after, query.recurse, only)
+        names = list(islice(walk, limit))
+        if len(names) < limit:
+            return Page(names, uuid, "")
+        token = names[-1][0]
+        with self._mutex:
+            self._walks[uuid, query, token] = walk
+            while len(self._walks) > _KEPT:
+                self._walks.popitem(last=False)
+        return Page(names, uuid, token)
+
+    def entries(
+        self, query: Query, names: list[tuple[str, Target]], with_attributes: bool
+    ) -> list[tuple[Entry | str, Target]]:
+        """What is known of a page's objects; a folder stays a name. What has gone meanwhile is left out. It blocks."""
+        found: list[tuple[Entry | str, Target]] = []
+        for name, target in names:
+            if name.endswith("/"):
+                found.append((name, target))
+                continue
+            try:
+                found.append((target.store.stat(query.bucket, name, with_attributes), target))
+            except ObjectNotFoundError:
+                continue
+        return found

@@ -1,0 +1,126 @@
+"""A running node: sockets, folder, server, and a stop that leaves nothing behind."""
+
+import ipaddress
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvicorn
+
+from instore.errors import ConfigurationError
+from instore.node.app import App, make_node
+from instore.node.calls import Node
+from instore.node.cluster import Cluster
+from instore.node.folder import NodeFolder
+from instore.webserver.engine import bind
+from instore.webserver.process import raise_file_limit
+
+_BACKLOG = 2048
+_KEEP_ALIVE = 300  # seconds
+_SWITCH = 0.001  # seconds that a thread may keep the interpreter while the event loop has something to do
+_GRACE = 10  # seconds for requests under way
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a node is to run.
+
+    Attributes:
+        folder: where its data is.
+        host, port: where clients come in; port 0: any free one.
+        targets: how many.
+        token: what requests must bear; empty: none, which only an address of this machine alone allows.
+    """
+
+    folder: str
+    host: str
+    port: int
+    targets: int
+    token: str = ""
+
+
+Extend = Callable[[Node], None]
+
+
+def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tuple[Extend, ...] = ()) -> int:
+    """Serve until a signal says stop.
+
+    Args:
+        settings: how.
+        announce: is called once the node listens.
+        extensions: add their parts to the node before it starts.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigurationError: it can't start.
+    """
+    if not settings.token and not _is_loopback(settings.host):
+        raise ConfigurationError(
+            f"on {settings.host} others could reach the node, and whoever reaches it can run code; set "
+            "AIS_AUTHN_TOKEN or give --token to demand a token, or listen on 127.0.0.1"
+        )
+    raise_file_limit()
+    sys.setswitchinterval(_SWITCH)
+    folder = NodeFolder(settings.folder, settings.targets)
+    sockets = _listen(settings)
+    proxy, *urls = [_url(one) for one in sockets]
+    cluster = Cluster(folder, urls, proxy, settings.token)
+    node = make_node(cluster)
+    for extend in extensions:
+        extend(node)
+    config = uvicorn.Config(
+        App(node),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    announce(cluster)
+    server = uvicorn.Server(config)
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        # The server raises the signal that stopped it once more when it is done; that is to be no one's death.
+        signal.signal(stop, lambda _number, _frame: None)
+    server.run(sockets=sockets)
+    return 0 if server.started else 1
+
+
+def _listen(settings: Settings) -> list[socket.socket]:
+    """The proxy's socket, and one for each target: on the ports behind it, or on free ones where these are taken."""
+    sockets = [bind(settings.host, settings.port)]
+    for number in range(1, settings.targets + 1):
+        try:
+            wanted = settings.port + number if settings.port else 0
+            sockets.append(bind(settings.host, wanted if wanted < 65536 else 0))
+        except ConfigurationError:
+            sockets.append(bind(settings.host, 0))
+    for one in sockets:
+        one.listen(_BACKLOG)
+    return sockets
+
+
+def _url(listener: socket.socket) -> str:
+    address, port = listener.getsockname()[:2]
+    if address == "0.0.0.0":  # noqa: S104 - all addresses; the node itself comes in by this one
+        address = "127.0.0.1"
+    elif address == "::":
+        address = "::1"
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        addresses = {info[4][0] for info in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise ConfigurationError(f"can't listen on {host}: {error.strerror}; name an address with --host") from error
+    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)
