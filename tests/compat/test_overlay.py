@@ -43,7 +43,8 @@ def _printed(environment: Environment, code: str, *, overlay: bool = True) -> li
         "from aistore.sdk.etl.webserver.http_multi_threaded_server import HTTPMultiThreadedServer as found",
         "from aistore.sdk.etl.webserver.base_etl_server import ETLServer as found",
         "from aistore.sdk.etl.webserver.utils import compose_etl_direct_put_url as found",
-        "import importlib, aistore.sdk.etl.webserver.utils as u; found = importlib.reload(u).compose_etl_direct_put_url",
+        "import importlib, aistore.sdk.etl.webserver.utils as u; "
+        "found = importlib.reload(u).compose_etl_direct_put_url",
         r"import pickle; found = pickle.loads(b'caistore.sdk.etl.webserver.fastapi_server\nFastAPIServer\n.')",
     ],
 )

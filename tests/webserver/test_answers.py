@@ -92,3 +92,12 @@ def test_a_body_that_ends_early_is_never_an_object(server: Server, request_text:
             answer += chunk
     assert not re.match(rb"HTTP/1.1 2", answer)
     assert requests.get(f"{server.url}/health").ok
+
+
+def test_a_head_request_is_answered_without_a_body_and_the_connection_goes_on(buffered: Server) -> None:
+    with requests.Session() as session:
+        answer = session.head(f"{buffered.url}/health", timeout=30)
+        assert (answer.status_code, answer.content) == (200, b"")
+        refused = session.head(f"{buffered.url}/photos/cat.jpg", timeout=30)
+        assert refused.status_code == 405
+        assert session.get(f"{buffered.url}/health", timeout=30).text == "Running"

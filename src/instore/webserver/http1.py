@@ -20,7 +20,8 @@ class HTTP1(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A request has begun. Its task is made here, and runs later."""
         super().on_headers_complete()
-        if self.cycle is not None:  # None before the first one, which may be the upgrade to WebSocket
+        # There is none before the first one, which may be the upgrade to WebSocket; and HEAD has no second write.
+        if self.cycle is not None and self.scope["method"] != "HEAD":
             self.cycle.transport = _Corked(self.cycle, self.transport)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
