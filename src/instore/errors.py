@@ -157,15 +157,66 @@ class ETLDirectPutTransientError(InstoreError):
 
 
 class AnswerError(InstoreError):
-    """An ETL server's answer is not the object: an error's text, or a status that means something else."""
+    """An ETL server's answer is not the object: an error's text, or a status that means something else.
+
+    Args:
+        message: why there is no object.
+        status: of the answer; 500 if there was none.
+    """
+
+    def __init__(self, message: str, status: int = 500) -> None:
+        self.status = status if status >= 400 else 500
+        super().__init__(message)
 
 
 class IncompleteAnswerError(InstoreError):
-    """An ETL server's answer broke off, or never came: what was received of it is not the object."""
+    """An ETL server's answer broke off, or never came: what was received of it is not the object.
+
+    Args:
+        message: what came.
+        cause: what the connection ended with.
+    """
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        self.cause = cause
+        super().__init__(message)
 
 
 class WorkerError(InstoreError):
-    """A worker process could not be started."""
+    """A worker process could not be started, or is no longer there."""
+
+
+class EtlNotFoundError(InstoreError):
+    """There is no ETL of that name."""
+
+
+class EtlExistsError(InstoreError):
+    """There is an ETL of that name already."""
+
+
+class EtlStageError(InstoreError):
+    """An ETL is not where it must be for what is asked: not running, not stopped, or it could not be started."""
+
+
+class TransformFailedError(InstoreError):
+    """An object could not be read through its ETL.
+
+    Args:
+        message: which, and why.
+        status: of the answer that said so.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class NobodyWaitsError(InstoreError):
+    """A result that is delivered too late, or that nobody has asked for."""
+
+
+class JobFailedError(InstoreError):
+    """A job has not done what it was to do."""
 
 
 class ClientGoneError(InstoreError):
@@ -196,11 +247,18 @@ STATUS: dict[type[InstoreError], int] = {
     TargetAnswerError: 502,
     DirectPutError: 502,
     ETLDirectPutTransientError: 502,
+    IncompleteAnswerError: 502,
+    EtlNotFoundError: 404,
+    EtlExistsError: 409,
+    EtlStageError: 400,
+    WorkerError: 503,
+    JobFailedError: 422,
+    NobodyWaitsError: 410,
 }
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status that reports `error`: the target's own, that of `STATUS`, else 500."""
-    if isinstance(error, TargetAnswerError) and error.status >= 400:
+    """The HTTP status that reports `error`: that of the answer it stands for, that of `STATUS`, else 500."""
+    if isinstance(error, TargetAnswerError | AnswerError | TransformFailedError) and error.status >= 400:
         return error.status
     return STATUS.get(type(error), 500)  # type: ignore[arg-type]

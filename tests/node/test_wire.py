@@ -174,7 +174,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         ("POST", "/v1/objects/BUCKET/o", '{"action": "blob-download"}', 501),
         ("POST", "/v1/objects/BUCKET/o?uploadId=x", '{"action": "mpt-complete", "value": 7}', 400),
         ("GET", "/v1/objects/BUCKET/o?archpath=x", None, 501),
-        ("GET", "/v1/objects/BUCKET/o?etl_name=abcdef", None, 501),
+        ("GET", "/v1/objects/BUCKET/o?etl_name=abcdef", None, 404),
         ("PUT", "/v1/objects/BUCKET/o?append_type=prepend", "x", 400),
         ("PUT", "/v1/objects/BUCKET/o?object_to=nonsense", None, 400),
         ("PUT", "/v1/objects/BUCKET/o?object_to=ais/@%23/BUCKET/../x", None, 400),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from instore.protocol.answers import Verdict, judge
+from instore.protocol.answers import Reading, Verdict, judge, read_answer
 from instore.protocol.pipeline import Hop
 
 
@@ -39,3 +39,22 @@ def test_no_other_status_passes_as_success(hop: Hop, has_body: bool) -> None:
     for status in range(100, 400):
         if (hop, status, has_body) not in LISTED:
             assert judge(hop, status, has_body) is Verdict.UNEXPECTED, status
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "reading"),
+    [
+        (200, "", Reading.OBJECT),
+        (202, "", Reading.OBJECT),
+        (204, "", Reading.DELIVERED),
+        (503, "direct-put-transient", Reading.REPLAY),
+        (503, "", Reading.ERROR),
+        (503, "something else", Reading.ERROR),
+        (502, "direct-put-transient", Reading.ERROR),
+        (404, "", Reading.ERROR),
+        (201, "", Reading.UNEXPECTED),
+        (307, "", Reading.UNEXPECTED),
+    ],
+)
+def test_the_target_reads_an_etl_servers_answer(status: int, reason: str, reading: Reading) -> None:
+    assert read_answer(status, reason) is reading

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instore.errors import InvalidPipelineError, MalformedControlError
-from instore.protocol.control import REASON_LIMIT, close_reason, parse_control
+from instore.protocol.control import REASON_LIMIT, close_reason, parse_control, write_control
 from instore.protocol.names import escape_segment
 from instore.protocol.requests import ObjectRequest, Origin
 
@@ -80,3 +80,14 @@ def test_a_reason_fits_and_is_the_beginning_of_the_sentence(sentence: str) -> No
     reason = close_reason(sentence)
     assert len(reason.encode()) <= REASON_LIMIT
     assert sentence.encode(errors="replace").startswith(reason.encode())
+
+
+def test_what_is_empty_is_left_out_of_a_control_message() -> None:
+    assert write_control("b/o") == b'{"path": "b/o"}'
+
+
+@given(TEXT.filter(lambda path: not path.startswith("/")), TEXT, TEXT)
+def test_a_control_message_is_understood_as_it_was_meant(path: str, fqn: str, etl_args: str) -> None:
+    request = parse_control(write_control(path, fqn, etl_args, "http://a:1,http://b:2/x"))
+    assert (request.path, request.fqn, request.etl_args) == (path, fqn, etl_args.strip())
+    assert (request.next_url, request.pipeline) == ("http://a:1", "http://b:2/x")

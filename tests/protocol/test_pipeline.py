@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from instore.errors import InvalidPipelineError
 from instore.protocol.names import escape_query, escape_segment, unescape, unescape_query
-from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of, parse_pipeline
+from instore.protocol.pipeline import (
+    Hop,
+    destination_entry,
+    direct_put_url,
+    ends_at_target,
+    hop_of,
+    join_pipeline,
+    parse_pipeline,
+)
 from tests.protocol.wire import names, texts
 
 TARGET = "http://10.0.0.8:51081/v1/etl/_object/my-etl/s3cr3t"
@@ -210,3 +218,22 @@ def test_any_text_is_a_url_or_refused(text: str) -> None:
 )
 def test_the_last_entry_tells_whether_a_pipeline_ends_at_a_target(first: str, rest: str, at_target: bool) -> None:
     assert ends_at_target(first, rest) is at_target
+
+
+@given(names, texts)
+def test_a_destination_reaches_its_target_with_the_servers_own_secret(uname: str, job: str) -> None:
+    entry = destination_entry("http://10.0.0.9:51082/v1/etl/_object/other/secret", uname, {"uuid": job, "owt": "4"})
+    assert hop_of(entry) is Hop.TARGET
+    parts = urlsplit(direct_put_url(entry, TARGET, "not used"))
+    assert (parts.netloc, unescape(parts.path)) == ("10.0.0.9:51082", f"/v1/etl/_object/my-etl/s3cr3t/{uname}")
+    assert parts.query == f"uuid={escape_query(job)}&owt=4"
+
+
+def test_a_destination_needs_no_query() -> None:
+    assert destination_entry("http://h:1", "ais/@#/b/o", {}) == "http://h:1/ais%2F@%23%2Fb%2Fo"
+
+
+def test_a_pipeline_is_joined_as_it_is_split() -> None:
+    assert join_pipeline(["http://a:1", "http://b:2"], "http://c:3/x") == "http://a:1,http://b:2,http://c:3/x"
+    assert join_pipeline(["http://a:1"]) == "http://a:1"
+    assert join_pipeline([]) == ""

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from instore.errors import InstoreError, InvalidPipelineError, InvalidRequestError
 from instore.protocol.names import escape_fqn, escape_path, escape_query, escape_segment
 from instore.protocol.pipeline import direct_put_url
-from instore.protocol.requests import METHODS, ObjectRequest, Origin, parse_download, parse_request
+from instore.protocol.requests import (
+    METHODS,
+    ObjectRequest,
+    Origin,
+    object_target,
+    parse_download,
+    parse_request,
+    pull_target,
+)
 from tests.protocol.wire import names, texts
 
 Headers = list[tuple[bytes, bytes]]
@@ -213,3 +221,18 @@ def test_a_download_may_have_a_pipeline() -> None:
 def test_a_download_without_url_or_object_is_an_error(query: str) -> None:
     with pytest.raises(InvalidRequestError, match="expected POST /download"):
         parse_download(query, [])
+
+
+@given(names, texts, texts)
+def test_what_is_asked_for_an_object_is_understood(path: str, fqn: str, etl_args: str) -> None:
+    raw_path, _, query = object_target(path, fqn, etl_args).partition("?")
+    request = parse_request("PUT", raw_path, query, [])
+    assert (request.path, request.fqn, request.etl_args) == (path, fqn, etl_args.strip())
+
+
+@given(names, texts)
+def test_what_is_asked_for_a_pull_is_understood(uname: str, etl_args: str) -> None:
+    raw_path, _, query = pull_target(uname, etl_args).partition("?")
+    assert "/" not in raw_path[1:]
+    request = parse_request("GET", raw_path, query, [])
+    assert (request.path, request.origin, request.etl_args) == (uname, Origin.TARGET, etl_args.strip())

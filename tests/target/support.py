@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from instore.target.folder import Plan
-from instore.target.job import Job, Order, Outcome
+from instore.target.folder import FolderOrder, Plan
+from instore.target.job import Job, Outcome
 from instore.target.pods import Pods
 from instore.target.results import ResultFolder
 
@@ -51,7 +51,7 @@ def plan(
     return Plan.make(str(source), str(destination), prefix, extensions, prepend, overwrite)
 
 
-async def arun(what: Plan, seen: Seen, order: Order, environment: Mapping[str, str]) -> bool:
+async def arun(what: Plan, seen: Seen, order: FolderOrder, environment: Mapping[str, str]) -> bool:
     async with (
         ResultFolder(what.destination) as results,
         Pods(FAKE, {**os.environ, **environment}) as pods,
@@ -67,7 +67,7 @@ def run(
     environment: Mapping[str, str] | None = None,
 ) -> Seen:
     seen = Seen()
-    order = Order(what.bucket, etl_args, workers, continue_on_error)
+    order = FolderOrder(what.bucket, etl_args, workers, continue_on_error)
     asyncio.run(arun(what, seen, order, environment or {}))
     return seen
 

@@ -3,8 +3,8 @@ from urllib.parse import urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instore.protocol.requests import parse_request
-from instore.target.communicator import push_url
+from instore.protocol.requests import object_target, parse_request
+from instore.target.folder import Fate, FolderOrder, Item
 
 NAMES = st.text(st.characters(codec=None, exclude_categories=(), exclude_characters="\0"), min_size=1).map(
     lambda name: name.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
@@ -13,8 +13,9 @@ NAMES = st.text(st.characters(codec=None, exclude_categories=(), exclude_charact
 
 @given(NAMES, NAMES, st.text())
 def test_what_is_asked_for_is_what_the_server_understands(name: str, path: str, etl_args: str) -> None:
-    url = str(push_url("bucket", name, "/" + path, etl_args))
-    assert url.isascii()
-    parts = urlsplit(url)
+    ask = FolderOrder("bucket", etl_args, 1, False).ask(Item(name, Fate.TODO, path="/" + path))
+    target = object_target(ask.path, ask.fqn, ask.etl_args)
+    assert target.isascii()
+    parts = urlsplit(target)
     asked = parse_request("PUT", parts.path, parts.query, ())
     assert (asked.path, asked.fqn, asked.etl_args) == (f"bucket/{name}", "/" + path, etl_args.strip())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from instore.errors import ConfigurationError, WorkerError
-from instore.target.job import Order
+from instore.target.folder import FolderOrder
 from tests.target.fake_worker import PIECE, PIECES
 from tests.target.support import Seen, arun, fill, plan, run, tree
 
@@ -198,7 +198,7 @@ def test_a_full_disk_is_the_objects_error(source: Path, destination: Path) -> No
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
         try:
-            await arun(plan(source, destination), seen, Order("b", "", 1, True), {})
+            await arun(plan(source, destination), seen, FolderOrder("b", "", 1, True), {})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
             signal.signal(signal.SIGXFSZ, handler)
@@ -213,7 +213,7 @@ def test_a_cancelled_job_leaves_whole_results_only(source: Path, destination: Pa
     seen = Seen()
 
     async def job() -> None:
-        order = Order("b", "", 1, True)
+        order = FolderOrder("b", "", 1, True)
         task = asyncio.create_task(arun(plan(source, destination), seen, order, {"FAKE_STATE": str(tmp_path)}))
         while len(seen.outcomes) < 2 or not (tmp_path / "waiting").exists():  # noqa: ASYNC110  # another process makes it
             await asyncio.sleep(0.01)

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from instore.errors import ConfigurationError
-from instore.target.folder import PARTIAL
+from instore.target.folder import PARTIAL, Fate, Item
 from instore.target.results import ResultFolder
+
+ITEM = Item("x", Fate.TODO)
 
 
 async def body(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -18,7 +20,7 @@ async def body(*pieces: bytes) -> AsyncIterator[bytes]:
 def test_a_result_has_no_name_until_it_is_committed(tmp_path: Path) -> None:
     async def check() -> None:
         async with ResultFolder(str(tmp_path)) as results:
-            written = await results.write(body(b"one", b"two", b"three"))
+            written = await results.write(ITEM, body(b"one", b"two", b"three"))
             assert os.listdir(tmp_path) == [PARTIAL]
             assert await results.commit([(written, "d/e/x")]) == [""]
             assert (written.size, (tmp_path / "d/e/x").read_bytes()) == (11, b"onetwothree")
@@ -34,7 +36,9 @@ def test_one_bad_name_in_a_batch_spoils_no_other(tmp_path: Path) -> None:
 
     async def check() -> None:
         async with ResultFolder(str(tmp_path)) as results:
-            batch = [(await results.write(body(b"x")), name) for name in ("a", "folder", "file/b", "n" * 256, "c")]
+            batch = [
+                (await results.write(ITEM, body(b"x")), name) for name in ("a", "folder", "file/b", "n" * 256, "c")
+            ]
             assert await results.commit(batch) == [
                 "",
                 "its result can't be called folder: Is a directory",
@@ -57,7 +61,7 @@ def test_a_body_that_breaks_leaves_nothing(tmp_path: Path, pieces: tuple[bytes, 
     async def check() -> None:
         async with ResultFolder(str(tmp_path)) as results:
             with pytest.raises(ConnectionError):
-                await results.write(breaking())
+                await results.write(ITEM, breaking())
             assert os.listdir(tmp_path / PARTIAL) == ["lock"]
 
     asyncio.run(check())

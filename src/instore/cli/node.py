@@ -6,9 +6,12 @@ import sys
 import click
 
 from instore.node.cluster import Cluster
-from instore.node.run import Settings, run
+from instore.node.etl import add_etls
+from instore.node.run import Settings, is_loopback, run
 from instore.runtime.serving import set_up_logging
+from instore.target.images import Images
 
+_MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's own runtime starts
 _TOKEN = "AIS_AUTHN_TOKEN"  # noqa: S105 - the variable's name
 
 
@@ -28,13 +31,22 @@ _TOKEN = "AIS_AUTHN_TOKEN"  # noqa: S105 - the variable's name
 )
 @click.option("--token", help=f"Demand this token of every request; in place of {_TOKEN}.")
 @click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="NAME=FOLDER",
+    help="Run the ETL image NAME as its command in FOLDER; may be repeated.",
+)
+@click.option(
     "--log-level",
     default="info",
     show_default=True,
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="Least level that is logged.",
 )
-def node(folder: str, host: str, port: int, targets: int, token: str | None, log_level: str) -> None:
+def node(
+    folder: str, host: str, port: int, targets: int, token: str | None, images: tuple[str, ...], log_level: str
+) -> None:
     """Run a store on this machine that AIStore's client can't tell from a cluster, for development and tests.
 
     Data is kept in DIR in AIStore's layout. What was acknowledged outlives the process, though not a power cut.
@@ -42,7 +54,8 @@ def node(folder: str, host: str, port: int, targets: int, token: str | None, log
     """
     set_up_logging(log_level)
     settings = Settings(folder, host, port, targets, token if token is not None else os.environ.get(_TOKEN, ""))
-    sys.exit(run(settings, _announce))
+    known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)))
+    sys.exit(run(settings, _announce, (lambda node: add_etls(node, known, is_loopback(host)),)))
 
 
 def _announce(cluster: Cluster) -> None:

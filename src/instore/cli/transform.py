@@ -21,8 +21,8 @@ from rich.filesize import decimal
 from instore.cli.progress import Progress
 from instore.errors import ConfigurationError, WorkerError
 from instore.protocol.environment import FILE_ROOTS, TARGET_URL
-from instore.target.folder import Fate, Item, Plan, in_batches, is_inside
-from instore.target.job import Job, Order
+from instore.target.folder import Fate, FolderOrder, Item, Plan, in_batches, is_inside
+from instore.target.job import Job
 from instore.target.pods import Pods
 from instore.target.printable import printable
 from instore.target.report import Report
@@ -41,7 +41,7 @@ class _Command:
 
     target: str
     plan: Plan
-    order: Order
+    order: FolderOrder
     report: Report | None
 
 
@@ -83,7 +83,7 @@ def transform(
     """
     try:
         plan = Plan.make(source, destination, prefix, extensions, prepend, overwrite)
-        order = Order(plan.bucket, etl_args, workers or os.cpu_count() or 1, continue_on_error)
+        order = FolderOrder(plan.bucket, etl_args, workers or os.cpu_count() or 1, continue_on_error)
         if dry_run:
             if report is not None:
                 raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")

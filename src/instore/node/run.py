@@ -58,7 +58,7 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     Raises:
         ConfigurationError: it can't start.
     """
-    if not settings.token and not _is_loopback(settings.host):
+    if not settings.token and not is_loopback(settings.host):
         raise ConfigurationError(
             f"on {settings.host} others could reach the node, and whoever reaches it can run code; set "
             "AIS_AUTHN_TOKEN or give --token to demand a token, or listen on 127.0.0.1"
@@ -118,7 +118,12 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's alone.
+
+    Raises:
+        ConfigurationError: it is no address.
+    """
     try:
         addresses = {info[4][0] for info in socket.getaddrinfo(host, None)}
     except OSError as error:

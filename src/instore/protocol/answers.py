@@ -1,11 +1,12 @@
 """What an answer means: the next hop's to us, and an ETL server's to the target (protocol sections 4 and 5).
 
-`judge` is a table. The kind of hop decides what an empty 200 is: from a target "stored", from an ETL server an object
-that happens to be empty.
+`judge` and `read_answer` are tables, one for each side. The kind of hop decides what an empty 200 is: from a target
+"stored", from an ETL server an object that happens to be empty.
 """
 
 from enum import Enum
 
+from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT
 from instore.protocol.pipeline import Hop
 
 
@@ -40,3 +41,25 @@ def judge(hop: Hop, status: int, has_body: bool) -> Verdict:
     if status >= 400:
         return Verdict.FAILED
     return _VERDICTS.get((hop, status, has_body), Verdict.UNEXPECTED)
+
+
+class Reading(Enum):
+    """What an ETL server's answer is to the target."""
+
+    OBJECT = "the body is the object"
+    DELIVERED = "the object is where it was to go"
+    REPLAY = "ask again: what failed may pass, and only the target has the object's bytes"
+    ERROR = "the body says why there is no object"
+    UNEXPECTED = "a status that no ETL server should give"
+
+
+_READINGS = {200: Reading.OBJECT, 202: Reading.OBJECT, 204: Reading.DELIVERED}
+
+
+def read_answer(status: int, retry_reason: str = "") -> Reading:
+    """The meaning of an ETL server's answer to the target, by its status and its `Ais-Etl-Retry-Reason`."""
+    if status == 503 and retry_reason == RETRY_DIRECT_PUT_TRANSIENT:
+        return Reading.REPLAY
+    if status >= 400:
+        return Reading.ERROR
+    return _READINGS.get(status, Reading.UNEXPECTED)

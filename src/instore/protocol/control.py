@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from instore.errors import MalformedControlError
-from instore.protocol.names import unescape
+from instore.protocol.names import escape_segment, unescape
 from instore.protocol.pipeline import parse_pipeline
 from instore.protocol.requests import ObjectRequest, Origin
 
@@ -39,6 +39,19 @@ def parse_control(message: bytes) -> ObjectRequest:
         next_url=next_url,
         pipeline=pipeline,
     )
+
+
+def write_control(path: str, fqn: str = "", etl_args: str = "", pipeline: str = "") -> bytes:
+    """A control message; what is empty is left out.
+
+    Args:
+        path: the object's path, decoded.
+        fqn: its file's path, decoded; without one, the object follows as the next message.
+        etl_args: the arguments, as they are.
+        pipeline: where the result goes, as in `Ais-Node-Url`.
+    """
+    fields = {"path": path, "fqn": escape_segment(fqn), "etl_args": etl_args, "pipeline": pipeline}
+    return json.dumps({name: value for name, value in fields.items() if value}).encode()
 
 
 def _fields(message: bytes) -> dict[str, str]:

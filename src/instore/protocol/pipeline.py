@@ -5,12 +5,13 @@ path is the destination at a target. The two differ in the URL that is built and
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from urllib.parse import urlsplit
 
 from instore.errors import InvalidPipelineError
 from instore.protocol.headers import QUERY_ARGS
-from instore.protocol.names import escape_path, escape_query, unescape_query
+from instore.protocol.names import escape_path, escape_query, escape_segment, unescape_query
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -59,6 +60,24 @@ def ends_at_target(first: str, rest: str) -> bool:
     """
     last = (rest or first).rpartition(",")[2].strip()
     return bool(last) and hop_of(last) is Hop.TARGET
+
+
+def join_pipeline(servers: Iterable[str], destination: str = "") -> str:
+    """A pipeline's header: the base URLs of ETL servers in order, and the destination's entry if there is one."""
+    return ",".join([*servers, destination] if destination else servers)
+
+
+def destination_entry(target_url: str, uname: str, query: Mapping[str, str]) -> str:
+    """The last entry of a pipeline that ends at a target: `http://HOST:PORT/<uname, escaped>?uuid=<job>&...`.
+
+    Args:
+        target_url: base URL of the target that keeps the object; only its scheme and host count.
+        uname: the object's, unescaped.
+        query: what the target is to know again when the object comes.
+    """
+    parts = urlsplit(target_url)
+    pairs = "&".join(f"{name}={escape_query(value)}" for name, value in query.items())
+    return f"{parts.scheme}://{parts.netloc}/{escape_segment(uname)}" + (f"?{pairs}" if pairs else "")
 
 
 def direct_put_url(url: str, host_target: str, obj_path: str, etl_args: str = "") -> str:

@@ -6,7 +6,7 @@ from enum import Enum
 
 from instore.errors import InvalidPipelineError, InvalidRequestError
 from instore.protocol.headers import DOWNLOAD_PATH, NODE_URL, QUERY_ARGS, QUERY_FQN, QUERY_OBJECT_TO, QUERY_ORIGINAL_URL
-from instore.protocol.names import unescape, unescape_query
+from instore.protocol.names import escape_fqn, escape_path, escape_query, escape_segment, unescape, unescape_query
 from instore.protocol.pipeline import parse_pipeline
 
 _NODE_URL = NODE_URL.lower().encode()
@@ -48,6 +48,29 @@ class ObjectRequest:
     length: int | None = None
     url: str = ""
     raw_path: str = field(default="", compare=False)
+
+
+def object_target(path: str, fqn: str = "", etl_args: str = "") -> str:
+    """Path and query of a request for one object, escaped.
+
+    Args:
+        path: the object's path, its slashes kept.
+        fqn: its file's path; empty: the bytes come in the body, or the server fetches them.
+        etl_args: the request's arguments.
+    """
+    return _with_query(f"/{escape_path(path)}", fqn, etl_args)
+
+
+def pull_target(uname: str, etl_args: str = "") -> str:
+    """Path and query of a request whose object the ETL server fetches from the target by its uname."""
+    return _with_query(f"/{escape_segment(uname)}", "", etl_args)
+
+
+def _with_query(path: str, fqn: str, etl_args: str) -> str:
+    pairs = [f"{QUERY_FQN}={escape_fqn(fqn)}"] if fqn else []
+    if etl_args:
+        pairs.append(f"{QUERY_ARGS}={escape_query(etl_args)}")
+    return path + (f"?{'&'.join(pairs)}" if pairs else "")
 
 
 _ORIGINS = {"PUT": Origin.BODY, "GET": Origin.TARGET}

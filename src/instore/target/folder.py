@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from instore.errors import ConfigurationError
+from instore.errors import AnswerError, ConfigurationError
+from instore.target.communicator import Ask
 from instore.target.printable import printable
 
 PARTIAL = ".instore-partial"
@@ -192,6 +193,38 @@ class Plan:
         if result.startswith(PARTIAL + "/"):
             fate, reason = Fate.FAILED, f"its result can't be called {printable(result)}: that folder is in use"
         return Item(name, fate, reason, result, path, size)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderOrder:
+    """How a folder's objects are transformed; a `job.Order`.
+
+    Attributes:
+        bucket: the objects' bucket on the wire.
+        etl_args: goes with every object.
+        workers: how many processes.
+        continue_on_error: a failed object doesn't stop the job.
+    """
+
+    bucket: str
+    etl_args: str
+    workers: int
+    continue_on_error: bool
+    lanes: int = 0
+    retries: int = 0
+    timeout: float | None = None  # how long a transform may take is the user's to say
+
+    def path(self, item: Item) -> str:
+        """`<bucket>/<object>`."""
+        return f"{self.bucket}/{item.name}"
+
+    def ask(self, item: Item) -> Ask:
+        """By the path of its file; the result is the answer."""
+        return Ask(self.path(item), item.path, self.etl_args)
+
+    def delivered(self, item: Item) -> int:  # noqa: ARG002
+        """There is nowhere to deliver it to."""
+        raise AnswerError("the server says that the result is delivered, which it was not asked to do")
 
 
 async def in_batches(items: Iterator[Item]) -> AsyncIterator[list[Item]]:

@@ -11,34 +11,94 @@ that merely were beside it are never blamed.
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from instore.errors import AnswerError, ConfigurationError, IncompleteAnswerError, WorkerError
-from instore.target.communicator import push, push_url
+from instore.errors import ConfigurationError, IncompleteAnswerError, InstoreError, WorkerError
+from instore.target.communicator import Answer, Ask, Communicator
 from instore.target.folder import Fate, Item, in_batches
-from instore.target.pods import Pod, Pods
 from instore.target.printable import printable
-from instore.target.results import Written
+
+Kept = TypeVar("Kept", bound="Written")
+AnyWorker = TypeVar("AnyWorker", bound="Worker")
 
 _AHEAD = 512  # objects in the queue
 _UNCOMMITTED = 2048  # results that may wait for their names
+_LONGEST_PAUSE = 2.0
 _GATHER = 0.2  # seconds in which the results of one batch gather
 
 
-class Sink(Protocol):
+class Written(Protocol):
+    """A result that is written, but has not got its name.
+
+    Attributes:
+        size: its bytes.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+
+class Sink(Protocol[Kept]):
     """Where results go."""
 
-    async def write(self, body: AsyncIterator[bytes]) -> Written:
-        """Take a result, piece by piece; `OSError` if it can't be kept."""
+    async def write(self, item: Item, body: AsyncIterator[bytes]) -> Kept | int:
+        """Take the result of `item`, piece by piece; `OSError` if it can't be kept.
 
-    async def commit(self, batch: Sequence[tuple[Written, str]]) -> list[str]:
+        Returns:
+            What is to be committed; its size, if it has got its name already.
+        """
+
+    async def commit(self, batch: Sequence[tuple[Kept, str]]) -> list[str]:
         """Make results appear under their names; for each, why it could not be done, or an empty text."""
 
     async def flush(self) -> None:
         """Make what was committed last."""
+
+
+class Worker(Protocol):
+    """A process that transforms.
+
+    Attributes:
+        communicator: how to talk to it.
+        concurrency: how many transforms it runs at once.
+        exited: done when it has died.
+        pid: its id.
+    """
+
+    @property
+    def communicator(self) -> Communicator: ...
+
+    @property
+    def concurrency(self) -> int: ...
+
+    @property
+    def exited(self) -> "asyncio.Future[int]": ...
+
+    @property
+    def pid(self) -> int: ...
+
+    async def is_dead(self) -> bool:
+        """Whether it is, asked when an exchange with it broke."""
+
+    def how_it_died(self) -> str:
+        """`exited with code 3`."""
+
+    def last_lines(self, containing: str = "") -> list[str]:
+        """The last lines of its log that contain a text."""
+
+
+class Workers(Protocol[AnyWorker]):
+    """Where workers come from."""
+
+    async def start(self) -> AnyWorker:
+        """Another worker, ready to be asked; `ConfigurationError` if there is none to be had."""
+
+    async def bury(self, worker: AnyWorker) -> None:
+        """Forget one that died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,43 +139,68 @@ class Observer(Protocol):
         """Something a person should know, which is no object's error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Protocol):
     """What is to be done, and how.
 
     Attributes:
-        bucket: the objects' bucket on the wire.
-        etl_args: goes with every object.
         workers: how many processes.
+        lanes: objects under way in each at once; 0: as many as it transforms at once, and one more.
         continue_on_error: a failed object doesn't stop the job.
+        retries: how often an object whose answer broke off is tried again, though its worker lives.
+        timeout: seconds that one object may take; None: as long as it takes.
     """
 
-    bucket: str
-    etl_args: str
-    workers: int
-    continue_on_error: bool
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def lanes(self) -> int: ...
+
+    @property
+    def continue_on_error(self) -> bool: ...
+
+    @property
+    def retries(self) -> int: ...
+
+    @property
+    def timeout(self) -> float | None: ...
+
+    def path(self, item: Item) -> str:
+        """What `item` is called on the wire, and so in a worker's log."""
+
+    def ask(self, item: Item) -> Ask:
+        """How a worker is asked for `item`; called for each try."""
+
+    def delivered(self, item: Item) -> int:
+        """Bytes of the result of `item` that a worker says it has delivered.
+
+        Raises:
+            AnswerError: it has not.
+        """
 
 
-class Job:
+class Job(Generic[AnyWorker, Kept]):
     """Puts items through workers.
 
     Args:
         order: what is to be done.
         items: everything the walk finds, objects and others.
-        pods: where workers come from.
+        workers: where workers come from.
         sink: where results go.
         observer: who is told.
     """
 
-    def __init__(self, order: Order, items: Iterator[Item], pods: Pods, sink: Sink, observer: Observer) -> None:
+    def __init__(
+        self, order: Order, items: Iterator[Item], workers: Workers[AnyWorker], sink: Sink[Kept], observer: Observer
+    ) -> None:
         self._order = order
         self._items = items
-        self._pods = pods
+        self._workers = workers
         self._sink = sink
         self._observer = observer
         # None ends both; in the first it stays, so that every lane comes across it.
         self._queue: asyncio.Queue[Item | None] = asyncio.Queue(_AHEAD)
-        self._written: asyncio.Queue[tuple[Outcome, Written] | None] = asyncio.Queue(_UNCOMMITTED)
+        self._written: asyncio.Queue[tuple[Outcome, Kept] | None] = asyncio.Queue(_UNCOMMITTED)
         self._fed = False
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
@@ -175,20 +260,35 @@ class Job:
 
     async def _tend(self) -> None:
         """Keep one worker alive and at work until there is none left."""
-        pod = await self._pods.start()
+        pod = await self._workers.start()
         suspects = await self._run_lanes(pod)
         while pod.exited.done():
             self._tell_of_death(pod, suspects)
-            for item in suspects:
-                pod = await self._living(pod)
-                if not await self._attempt(pod, item):
-                    self._blame(pod, item)
+            pod = await self._run_suspects(pod, suspects)
             if self._is_drained():
                 return
             pod = await self._living(pod)
             suspects = await self._run_lanes(pod)
 
-    async def _living(self, pod: Pod) -> Pod:
+    async def _run_suspects(self, pod: AnyWorker, suspects: Sequence[Item]) -> AnyWorker:
+        """Run one after the other, each in a worker of its own if it kills it.
+
+        Returns:
+            The worker that is there at the end, dead or alive.
+        """
+        for number, item in enumerate(suspects):
+            died = pod.how_it_died() if pod.exited.done() else ""
+            try:
+                pod = await self._living(pod)
+            except WorkerError:
+                for lost in suspects[number:]:
+                    self._observer.settled(Outcome(lost, f"it was under way when the worker {died}"))
+                raise
+            if not await self._attempt(pod, item):
+                self._blame(pod, item)
+        return pod
+
+    async def _living(self, pod: AnyWorker) -> AnyWorker:
         """`pod`, or another in its place if it is dead.
 
         Raises:
@@ -196,13 +296,13 @@ class Job:
         """
         if not pod.exited.done():
             return pod
-        await self._pods.bury(pod)
+        await self._workers.bury(pod)
         try:
-            return await self._pods.start()
+            return await self._workers.start()
         except ConfigurationError as error:
             raise WorkerError(f"a worker that died could not be replaced: {error}") from error
 
-    async def _run_lanes(self, pod: Pod) -> list[Item]:
+    async def _run_lanes(self, pod: AnyWorker) -> list[Item]:
         """Work until nothing is left or the worker is dead.
 
         Returns:
@@ -210,24 +310,25 @@ class Job:
         """
         suspects: list[Item] = []
         async with asyncio.TaskGroup() as lanes:
-            for _ in range(pod.concurrency + 1):
+            for _ in range(self._order.lanes or pod.concurrency + 1):
                 lanes.create_task(self._run_lane(pod, suspects))
         return suspects
 
-    async def _run_lane(self, pod: Pod, suspects: list[Item]) -> None:
+    async def _run_lane(self, pod: AnyWorker, suspects: list[Item]) -> None:
         while (item := await self._take(pod)) is not None:
             if not await self._attempt(pod, item):
                 suspects.append(item)
                 return
 
-    async def _take(self, pod: Pod) -> Item | None:
+    async def _take(self, pod: AnyWorker) -> Item | None:
         """The next object; None when there is none left, or the worker is dead."""
         if pod.exited.done():
             return None
         if self._queue.empty():
             there = asyncio.ensure_future(self._queue.get())
+            either: list[asyncio.Future[Any]] = [there, pod.exited]
             try:
-                await asyncio.wait({there, pod.exited}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 there.cancel()  # if it has nothing yet; then nothing is lost
             item = there.result() if there.done() else None
@@ -237,34 +338,58 @@ class Job:
             self._queue.put_nowait(None)
         return item
 
-    async def _attempt(self, pod: Pod, item: Item) -> bool:
-        """Have one object transformed and written.
+    async def _attempt(self, pod: AnyWorker, item: Item) -> bool:
+        """Have one object transformed and written, in as many tries as the order allows.
 
         Returns:
             False if the worker died under it.
         """
-        url = push_url(self._order.bucket, item.name, item.path, self._order.etl_args)
         started = time.perf_counter()
+        attempt = 0
+        while True:
+            try:
+                async with asyncio.timeout(self._order.timeout):
+                    written = await self._transfer(pod, item)
+            except IncompleteAnswerError as error:
+                if await pod.is_dead():
+                    return False
+                if attempt < self._order.retries:
+                    await asyncio.sleep(backoff(attempt))
+                    attempt += 1
+                    continue
+                self._fail(item, f"{error}{_tries(attempt)}{self._log_of(pod, item)}", started)
+            except InstoreError as error:
+                self._fail(item, str(error), started)
+            except TimeoutError:
+                self._fail(item, f"it took longer than {self._order.timeout or 0:g} s, and was given up", started)
+            except OSError as error:
+                self._fail(item, f"its result could not be written: {error.strerror}", started)
+            else:
+                await self._take_note(item, written, time.perf_counter() - started)
+            return True
+
+    async def _transfer(self, pod: AnyWorker, item: Item) -> Kept | int:
+        """Have one object transformed, once.
+
+        Returns:
+            The result, written; its size, if the worker has delivered it.
+        """
+        answer = await pod.communicator.send(self._order.ask(item))
+        if answer is None:
+            return self._order.delivered(item)
         try:
-            written = await push(pod.session, url, self._receive)
-        except IncompleteAnswerError as error:
-            if await pod.is_dead():
-                return False
-            self._fail(item, f"{error}{self._log_of(pod, item)}", started)
-        except AnswerError as error:
-            self._fail(item, str(error), started)
-        except OSError as error:
-            self._fail(item, f"its result could not be written: {error.strerror}", started)
+            return await self._sink.write(item, self._counted(answer))
+        finally:
+            await answer.close()
+
+    async def _take_note(self, item: Item, written: Kept | int, seconds: float) -> None:
+        if isinstance(written, int):
+            self._settle(Outcome(item, "", written, seconds))
         else:
-            seconds = time.perf_counter() - started
             await self._written.put((Outcome(item, "", written.size, seconds), written))
-        return True
 
-    async def _receive(self, body: AsyncIterator[bytes]) -> Written:
-        return await self._sink.write(self._counted(body))
-
-    async def _counted(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        async for piece in body:
+    async def _counted(self, answer: Answer) -> AsyncIterator[bytes]:
+        async for piece in answer.pieces():
             self._observer.received(len(piece))
             yield piece
 
@@ -277,7 +402,7 @@ class Job:
             for (outcome, _), error in zip(batch, errors, strict=True):
                 self._settle(outcome if not error else Outcome(outcome.item, error, None, outcome.seconds))
 
-    async def _gather_batch(self) -> tuple[list[tuple[Outcome, Written]], bool]:
+    async def _gather_batch(self) -> tuple[list[tuple[Outcome, Kept]], bool]:
         """What gets written within `_GATHER` seconds of the first, and whether more may come."""
         waiting = [await self._written.get()]
         if waiting[0] is not None:
@@ -296,18 +421,18 @@ class Job:
         if outcome.error and not self._order.continue_on_error:
             self._stop.set()
 
-    def _tell_of_death(self, pod: Pod, suspects: Sequence[Item]) -> None:
+    def _tell_of_death(self, pod: AnyWorker, suspects: Sequence[Item]) -> None:
         again = f"; the {len(suspects)} objects under way in it are run again, one by one" if suspects else ""
         self._observer.noted(f"worker {pod.pid} {pod.how_it_died()}, another takes its place{again}")
 
-    def _blame(self, pod: Pod, item: Item) -> None:
+    def _blame(self, pod: AnyWorker, item: Item) -> None:
         lines = pod.last_lines()
         last = f"its last log line: {printable(lines[-1])}" if lines else "its log is empty"
         self._fail(item, f"the worker {pod.how_it_died()} twice while transforming it; {last}")
 
-    def _log_of(self, pod: Pod, item: Item) -> str:
+    def _log_of(self, pod: AnyWorker, item: Item) -> str:
         """What the worker's log says of an object whose answer broke off."""
-        lines = pod.last_lines(containing=f"object={f'{self._order.bucket}/{item.name}'!r}")
+        lines = pod.last_lines(containing=f"object={self._order.path(item)!r}")
         return f"; the worker's log says: {printable(lines[-1].rpartition('error=')[2])}" if lines else ""
 
 
@@ -317,3 +442,12 @@ def _raise_first(error: BaseException | None) -> None:
         error = error.exceptions[0]
     if error is not None:
         raise error
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait after the failed attempt number `attempt`, counted from 0: longer each time, up to 2."""
+    return min(0.05 * 2.0**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def _tries(attempt: int) -> str:
+    return f", {attempt + 1} times" if attempt else ""

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from instore.errors import ConfigurationError
-from instore.target.folder import PARTIAL
+from instore.target.folder import PARTIAL, Item
 from instore.target.printable import printable
 
 Result = TypeVar("Result")
@@ -85,7 +85,7 @@ class ResultFolder:
         with contextlib.suppress(OSError):  # the next command has just moved in
             os.rmdir(self._partial)
 
-    async def write(self, body: AsyncIterator[bytes]) -> Written:
+    async def write(self, _item: Item, body: AsyncIterator[bytes]) -> Written:
         """Write a result that comes in pieces; a small one, which comes in one, in a single thread hop.
 
         Raises:

@@ -14,8 +14,9 @@ from instore.protocol.environment import Environment
 from instore.protocol.headers import DIRECT_PUT_LENGTH, NODE_URL, RETRY_REASON
 from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of
 from instore.protocol.requests import ObjectRequest
-from instore.webserver.client import FAILURES, Outbound, Response, TransientError, describe
-from instore.webserver.output import Output
+from instore.transport.client import FAILURES, Response, describe
+from instore.transport.output import Output
+from instore.webserver.client import Outbound, TransientError
 from instore.webserver.production import Production
 
 _BACKOFF_LIMIT = 30.0

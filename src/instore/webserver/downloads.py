@@ -12,7 +12,8 @@ from urllib.parse import quote, urljoin
 
 from instore.errors import ForbiddenAddressError, TargetError
 from instore.protocol.environment import Environment
-from instore.webserver.client import Outbound, Response
+from instore.transport.client import Response
+from instore.webserver.client import Outbound
 
 _AS_IT_IS = string.punctuation  # only what can't stand in a URL at all is escaped: spaces, other scripts
 _REDIRECTS = 5

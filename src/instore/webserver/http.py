@@ -12,9 +12,9 @@ from urllib.parse import quote
 from instore.errors import InstoreError
 from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH
 from instore.protocol.requests import METHODS, ObjectRequest, Origin, parse_download, parse_request
-from instore.webserver.client import FAILURES
+from instore.transport.client import FAILURES
+from instore.transport.output import Output
 from instore.webserver.delivery import Reply
-from instore.webserver.output import Output
 from instore.webserver.service import TEXT, Service
 from instore.webserver.source import BodySource, Receive, Source
 from instore.webserver.watch import Watch

@@ -1,6 +1,7 @@
 """What the classes named after AIStore's servers have in common; each is a name over the one server that there is."""
 
 import logging
+import os
 import sys
 
 from instore.webserver.base_etl_server import DEFAULT_HOST, DEFAULT_PORT, ETLServer
@@ -22,7 +23,9 @@ class NamedServer(ETLServer):
 
     def __init__(self, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
         super().__init__()
-        self.host = host
-        self.port = port
+        # A node runs many servers on one machine, and gives each a port of its own.
+        given = os.environ.get("INSTORE_PORT", "")
+        self.host = "127.0.0.1" if given else host
+        self.port = int(given) if given.isdigit() else port
         logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stdout)  # unless it is set up already
         self.logger.setLevel(logging.INFO)

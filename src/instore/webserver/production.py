@@ -5,8 +5,8 @@ from typing import Protocol
 
 from instore.errors import ClientGoneError
 from instore.protocol.requests import ObjectRequest
+from instore.transport.output import Output
 from instore.webserver.handoff import Spool
-from instore.webserver.output import Output
 from instore.webserver.source import Source
 from instore.webserver.transform import Transforms
 

@@ -17,13 +17,14 @@ from instore.errors import (
 from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
 from instore.protocol.names import escape_segment
 from instore.protocol.requests import ObjectRequest
+from instore.transport.client import describe
+from instore.transport.output import Output
 from instore.webserver.base_etl_server import ETLServer
-from instore.webserver.client import Outbound, describe
+from instore.webserver.client import Outbound
 from instore.webserver.delivery import Delivery, Reply
 from instore.webserver.downloads import Downloads
 from instore.webserver.files import FileRules
 from instore.webserver.outcome import Outcomes
-from instore.webserver.output import Output
 from instore.webserver.production import Buffered, Production, Streamed
 from instore.webserver.source import FileSource, RemoteSource, Source
 from instore.webserver.transform import Transforms

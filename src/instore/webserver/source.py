@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from instore.errors import ClientGoneError, InstoreError, InvalidRequestError, TargetAnswerError, TargetError
-from instore.webserver.client import FAILURES, Response, describe
+from instore.transport.client import FAILURES, Response, describe
 from instore.webserver.files import FileReader, FileRules
 from instore.webserver.handoff import Feed
 from instore.webserver.reader import BytesReader, FeedReader, ObjectReader

@@ -20,7 +20,7 @@ from instore.protocol.control import CLOSE_FAILED, CLOSE_POLICY, close_reason, p
 from instore.protocol.headers import DIRECT_PUT_LENGTH, WEBSOCKET_PATH
 from instore.protocol.pipeline import ends_at_target
 from instore.protocol.requests import ObjectRequest, Origin
-from instore.webserver.client import FAILURES
+from instore.transport.client import FAILURES
 from instore.webserver.delivery import Reply
 from instore.webserver.http import Scope, Send
 from instore.webserver.outcome import Record

@@ -65,6 +65,7 @@ class Connection(asyncio.Protocol):
         complete: the answer is.
         all_sent: the whole request was handed over.
         early: the answer began before that.
+        received: bytes of the answer's body that have come.
         closed: the connection is.
         deadline: when the peer must have moved, on the loop's clock; 0 while it need not.
         idle_since: when it was given back.
@@ -77,6 +78,7 @@ class Connection(asyncio.Protocol):
         self.complete = False
         self.all_sent = False
         self.early = False
+        self.received = 0
         self.closed = False
         self.deadline = 0.0
         self.idle_since = 0.0
@@ -117,6 +119,7 @@ class Connection(asyncio.Protocol):
         self.headers = {}
         self.complete = False
         self.all_sent = False
+        self.received = 0
         self._framed = False
         self._busy = True
 
@@ -141,6 +144,7 @@ class Connection(asyncio.Protocol):
         """
         while self._buffered < most and not self.complete:
             await self._wait()
+        self.deadline = 0.0  # who takes may take their time
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._buffered = 0
@@ -252,6 +256,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._chunks.append(body)
         self._buffered += len(body)
+        self.received += len(body)
         if self._buffered >= _PAUSE_AT and self._reading:
             self._reading = False
             self._transport.pause_reading()
@@ -271,6 +276,7 @@ class ConnectionPool:
         limit: connections in use at once; who comes later waits.
         expiry: seconds for which an idle connection is kept.
         check: called with each address before it is connected to; raises if it must not be.
+        socket: path of a Unix socket that stands for every origin; empty: none.
     """
 
     def __init__(
@@ -280,8 +286,10 @@ class ConnectionPool:
         limit: int,
         expiry: float,
         check: Check | None = None,
+        socket: str = "",
     ) -> None:
         self.timeout = timeout
+        self._socket = socket
         self._ssl = ssl_context
         self._limit = asyncio.Semaphore(limit)
         self._expiry = expiry
@@ -347,6 +355,8 @@ class ConnectionPool:
         loop = asyncio.get_running_loop()
         context = (self._ssl or _default_context()) if origin.scheme == "https" else None
         async with asyncio.timeout(min(_CONNECT_TIMEOUT, self.timeout)):
+            if self._socket:
+                return (await loop.create_unix_connection(lambda: Connection(origin, self), self._socket))[1]
             host = origin.host if self._check is None else await _checked(origin, self._check)
             _, connection = await loop.create_connection(
                 lambda: Connection(origin, self),

@@ -1,0 +1,195 @@
+"""Transforms that do what none should: each leaves a truthful error, and a node that serves the next request."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aistore.sdk import Bucket, Client
+from aistore.sdk.errors import AISError
+from aistore.sdk.etl import ETLConfig
+from aistore.sdk.etl.webserver.http_multi_threaded_server import HTTPMultiThreadedServer
+
+from tests.node.processes import descendants
+from tests.support.node import RunningNode, running_node, wait_until
+
+MIB = 1 << 20
+
+
+@pytest.fixture(name="node")
+def _node(tmp_path: Path) -> Iterator[RunningNode]:
+    with running_node(tmp_path, 2) as node:
+        yield node
+        assert "Traceback" not in node.log.read_text()
+
+
+@pytest.fixture(name="client")
+def _client(node: RunningNode) -> Client:
+    return node.client()
+
+
+@pytest.fixture(name="source")
+def _source(client: Client) -> Bucket:
+    bucket = client.bucket("source").create()
+    for number in range(8):
+        bucket.object(f"o{number}").get_writer().put_content(b"object %d" % number)
+    return bucket
+
+
+def make(client: Client, cls: type, name: str = "faulty-etl", **options: Any) -> Any:
+    etl = client.etl(name)
+    etl.init_class(**options)(cls)
+    return etl
+
+
+def stages(client: Client) -> dict[str, str]:
+    return {info.id: info.stage for info in client.cluster().list_etls(["Running", "Aborted", "Initializing"])}
+
+
+def serves(client: Client, source: Bucket) -> bool:
+    """Whether the node does what it did before, ETLs included."""
+
+    class Echo(HTTPMultiThreadedServer):  # type: ignore[misc]
+        def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
+            return data
+
+    echo = make(client, Echo, "echo-etl")
+    whole = source.object("o1").get_reader(etl=ETLConfig("echo-etl")).read_all()
+    echo.stop()
+    echo.delete()
+    return bool(whole == source.object("o1").get_reader().read_all() == b"object 1")
+
+
+@pytest.mark.parametrize("comm_type", ["hpush", "hpull", "ws"])
+def test_one_that_always_fails(client: Client, source: Bucket, comm_type: str) -> None:
+    class Fails(HTTPMultiThreadedServer):  # type: ignore[misc]
+        def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
+            raise RuntimeError("it never works")
+
+    etl = make(client, Fails, comm_type=comm_type)
+    if comm_type != "hpull":  # the client is sent on to the server, and asks that for a minute and a half
+        with pytest.raises(AISError, match="it never works"):
+            source.object("o1").get_reader(etl=ETLConfig("faulty-etl")).read_all()
+    job = client.job(source.transform("faulty-etl", client.bucket("into"), cont_on_err=True))
+    waited = job.wait(timeout=60, verbose=False)
+    assert "it never works" in waited.error
+    assert "(and 7 more failed)" in waited.error
+    errors = etl.view(job.job_id).obj_errors
+    assert sorted(error.obj_name for error in errors) == [f"ais://source/o{number}" for number in range(8)]
+    assert all("it never works" in error.msg for error in errors)
+    assert client.bucket("into").list_all_objects() == []
+    assert sum(snap.stats.objects for snap in job.get_details().list_snapshots()) == 0
+    assert serves(client, source)
+
+
+@pytest.mark.parametrize("comm_type", ["hpush", "ws"])
+def test_one_that_never_ends(client: Client, source: Bucket, comm_type: str) -> None:
+    class Hangs(HTTPMultiThreadedServer):  # type: ignore[misc]
+        def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
+            while path.endswith("o3"):
+                time.sleep(1)
+            return data
+
+    make(client, Hangs, comm_type=comm_type, obj_timeout="2s")
+    with pytest.raises(AISError, match="it took longer than 2 s"):
+        source.object("o3").get_reader(etl=ETLConfig("faulty-etl")).read_all()
+    job = client.job(source.transform("faulty-etl", client.bucket("into"), cont_on_err=True))
+    waited = job.wait(timeout=60, verbose=False)
+    assert "it took longer than 2 s" in waited.error
+    assert source.object("o1").get_reader(etl=ETLConfig("faulty-etl")).read_all() == b"object 1"
+    assert serves(client, source)
+
+
+def test_one_that_kills_its_process(client: Client, source: Bucket, node: RunningNode) -> None:
+    class Dies(HTTPMultiThreadedServer):  # type: ignore[misc]
+        def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
+            if path.endswith("o3"):
+                print("about to die", flush=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return data
+
+    etl = make(client, Dies, NUM_WORKERS=1)
+    with pytest.raises(AISError, match=r"was killed by signal 9 \(out of memory\?\); its last log line: about to die"):
+        source.object("o3").get_reader(etl=ETLConfig("faulty-etl")).read_all()
+    assert stages(client) == {"faulty-etl": "Aborted"}
+    with pytest.raises(AISError, match="is Aborted: its server beside target"):
+        source.object("o1").get_reader(etl=ETLConfig("faulty-etl")).read_all()
+    wait_until(lambda: descendants(node.process.pid) == [])
+    etl.start()
+    job = client.job(source.transform("faulty-etl", client.bucket("into"), cont_on_err=True))
+    waited = job.wait(timeout=60, verbose=False)
+    assert not waited.success
+    assert "was killed by signal 9" in waited.error
+    assert stages(client) == {"faulty-etl": "Aborted"}
+    kept = {entry.name for entry in client.bucket("into").list_all_objects()}
+    assert sum(snap.stats.objects for snap in job.get_details().list_snapshots()) == len(kept)
+    assert "o3" not in kept
+    assert "about to die" in "".join(log.logs for log in etl.logs())
+    assert serves(client, source)
+
+
+def test_one_that_kills_its_process_where_others_stand_in(client: Client, source: Bucket) -> None:
+    class DiesOnce(HTTPMultiThreadedServer):  # type: ignore[misc]
+        def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
+            try:
+                os.close(os.open(os.environ["MARK"], os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return data
+            os.kill(os.getpid(), signal.SIGKILL)
+            return b""
+
+    mark = f"/tmp/{os.getpid()}.{time.time_ns()}.died"
+    make(client, DiesOnce, NUM_WORKERS=2, MARK=mark)
+    job = client.job(source.transform("faulty-etl", client.bucket("into")))
+    waited = job.wait(timeout=60, verbose=False)
+    os.unlink(mark)
+    assert waited.success, waited.error
+    assert len(client.bucket("into").list_all_objects()) == 8
+    assert stages(client) == {"faulty-etl": "Running"}
+
+
+def test_one_that_floods_its_log(client: Client, source: Bucket, node: RunningNode) -> None:
+    class Floods(HTTPMultiThreadedServer):  # type: ignore[misc]
+        def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
+            for number in range(30_000):
+                print(f"{path} {number:05}", "x" * 1000)
+            return data
+
+    etl = make(client, Floods)
+    job = client.job(source.transform("faulty-etl", client.bucket("into")))
+    waited = job.wait(timeout=100, verbose=False)
+    assert waited.success, waited.error
+    logs = [path for path in node.folder.rglob("faulty-etl.*") if ".log" in path.name]
+    assert 0 < sum(path.stat().st_size for path in logs) <= 2 * 16 * MIB
+    assert "29999 xxx" in "".join(log.logs for log in etl.logs())
+    assert serves(client, source)
+
+
+@pytest.mark.parametrize("direct_put", [True, False])
+@pytest.mark.parametrize("mib", [100, pytest.param(5 << 10, marks=pytest.mark.soak)])
+def test_one_that_returns_very_much(
+    client: Client, source: Bucket, node: RunningNode, mib: int, direct_put: bool
+) -> None:
+    class Large(HTTPMultiThreadedServer):  # type: ignore[misc]
+        def transform_stream(self, reader: Any, path: str, etl_args: str) -> Iterator[bytes]:
+            piece = bytes(1 << 20)
+            for _ in range(int(os.environ["MIB"])):
+                yield piece
+
+    make(client, Large, direct_put=direct_put, obj_timeout="10m", MIB=mib)
+    selected = source.objects(obj_names=["o1", "o2"])
+    job = client.job(selected.transform(client.bucket("into"), "faulty-etl"), "etl-listrange")
+    waited = job.wait(timeout=600, verbose=False)
+    assert waited.success, waited.error
+    assert [entry.size for entry in client.bucket("into").list_all_objects(props="size")] == [mib * MIB] * 2
+    assert sum(snap.stats.bytes for snap in job.get_details().list_snapshots()) == 2 * mib * MIB
+    read = 0
+    for piece in source.object("o1").get_reader(etl=ETLConfig("faulty-etl")):
+        read += len(piece)
+    assert read == mib * MIB
+    peak = int((Path("/proc") / str(node.process.pid) / "status").read_text().partition("VmHWM:")[2].split()[0])
+    assert peak < 400 << 10  # KiB: objects pass through, none is held
+    assert serves(client, source)
