@@ -19,6 +19,8 @@ Made = TypeVar("Made", covariant=True)
 PIECE = 1 << 20
 """Bytes that go to or come from the disk at once; an object up to this size is one hop to a thread."""
 
+_SMALL = 64 << 10  # bytes that are written without one
+
 
 class Sink(Protocol[Made]):
     """Where a body goes; `Store.upload` and its kin are such."""
@@ -65,7 +67,8 @@ async def take_body(cluster: Cluster, begin: Callable[[], Sink[Made]], receive: 
     """
     pieces, more = await _batch(receive)
     if not more:
-        return await cluster.disk(_take_whole, begin, pieces)
+        hop = cluster.quick if sum(map(len, pieces)) <= _SMALL else cluster.disk
+        return await hop(_take_whole, begin, pieces)
     sink = await cluster.disk(begin)
     try:
         await cluster.disk(_write, sink, pieces)

@@ -14,6 +14,7 @@ from instore.node.app import App, make_node
 from instore.node.calls import Node
 from instore.node.cluster import Cluster
 from instore.node.folder import NodeFolder
+from instore.transport.http1 import HTTP1
 from instore.webserver.engine import bind
 from instore.webserver.process import raise_file_limit
 
@@ -75,7 +76,7 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     config = uvicorn.Config(
         App(node),
         loop="uvloop",
-        http="httptools",
+        http=HTTP1,
         ws="none",
         lifespan="on",
         log_config=None,

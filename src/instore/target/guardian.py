@@ -39,12 +39,16 @@ class Log:
     def add(self, data: bytes) -> None:
         """Append; on a disk that is full what doesn't fit is lost: the process that prints must not stand still."""
         with contextlib.suppress(OSError):
-            if self._size + len(data) > self._half:
-                os.replace(self._path, self._path + ".1")
-                os.close(self._file)
-                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-                self._size = 0
-            self._size += os.write(self._file, data[-self._half :])
+            for start in range(0, len(data), self._half):
+                self._append(data[start : start + self._half])
+
+    def _append(self, data: bytes) -> None:
+        if self._size + len(data) > self._half:
+            os.replace(self._path, self._path + ".1")
+            os.close(self._file)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._size = 0
+        self._size += os.write(self._file, data)
 
 
 def main(arguments: list[str]) -> int:

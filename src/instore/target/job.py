@@ -1,8 +1,9 @@
 """The job engine: objects through workers, each once, whatever dies on the way.
 
 Strategy: one queue, filled by a walk that is never far ahead. Each worker has as many lanes as it runs transforms, and
-one more, so that it never waits for us; a lane takes an object, has it transformed and written, and takes the next.
-What is written waits for the committer, which gives names to whole batches.
+a few more, so that it never waits for us: the ways in and out take longer than a small transform. A lane takes an
+object, has it transformed and written, and takes the next. What is written waits for the committer, which gives names
+to whole batches.
 
 When a worker dies, every object under way in it is a suspect. A new worker runs the suspects alone, one at a time,
 before it takes anything else: an object that kills a worker while alone in it has done it, and is reported; those
@@ -26,6 +27,7 @@ Kept = TypeVar("Kept", bound="Written")
 AnyWorker = TypeVar("AnyWorker", bound="Worker")
 
 _AHEAD = 512  # objects in the queue
+_SPARE = 7  # objects under way in a worker beyond those that it transforms: on their way in, or out
 _UNCOMMITTED = 2048  # results that may wait for their names
 _LONGEST_PAUSE = 2.0
 _GATHER = 0.2  # seconds in which the results of one batch gather
@@ -144,7 +146,7 @@ class Order(Protocol):
 
     Attributes:
         workers: how many processes.
-        lanes: objects under way in each at once; 0: as many as it transforms at once, and one more.
+        lanes: objects under way in each at once; 0: as many as it transforms at once, and a few more.
         continue_on_error: a failed object doesn't stop the job.
         retries: how often an object whose answer broke off is tried again, though its worker lives.
         timeout: seconds that one object may take; None: as long as it takes.
@@ -310,7 +312,7 @@ class Job(Generic[AnyWorker, Kept]):
         """
         suspects: list[Item] = []
         async with asyncio.TaskGroup() as lanes:
-            for _ in range(self._order.lanes or pod.concurrency + 1):
+            for _ in range(self._order.lanes or pod.concurrency + _SPARE):
                 lanes.create_task(self._run_lane(pod, suspects))
         return suspects
 

@@ -10,8 +10,8 @@ from types import FrameType
 import uvicorn
 
 from instore.errors import ConfigurationError
+from instore.transport.http1 import HTTP1
 from instore.webserver.base_etl_server import ETLServer
-from instore.webserver.http1 import HTTP1
 
 _KEEP_ALIVE = 300  # seconds; longer than any client of ours or the target's keeps a connection idle
 _GRACE = 25  # seconds for requests under way; Kubernetes gives 30 in all
