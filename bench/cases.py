@@ -33,7 +33,7 @@ class Pace:
     files: int
 
 
-FULL = Pace(rounds=5, seconds=4, warm_up=1, stream=512 * MIB, files=20_000)
+FULL = Pace(rounds=3, seconds=4, warm_up=1, stream=512 * MIB, files=20_000)
 QUICK = Pace(rounds=1, seconds=1, warm_up=0, stream=64 * MIB, files=1_000)
 
 
@@ -68,7 +68,6 @@ class Case:
     Attributes:
         measure: one round of one server: a figure for each row.
         kinds: who takes part, in turn.
-        rounds: at most so many.
         quick: part of the short form.
     """
 
@@ -76,7 +75,6 @@ class Case:
     rows: tuple[Row, ...]
     measure: Measure
     kinds: tuple[Kind, ...] = EVERY
-    rounds: int = 5
     quick: bool = True
 
 
@@ -247,28 +245,24 @@ CASES = (
         "health-sleep",
         _probes("/health, 99th percentile, transforms sleep"),
         _health("sleep"),
-        rounds=3,
         quick=False,
     ),
     Case(
         "health-burn",
         _probes("/health, 99th percentile, transforms burn CPU"),
         _health("burn", "?etl_args=1000000"),
-        rounds=3,
     ),
     Case(
         "two-workers",
         (Row("CPU-bound transform, two workers against one", "times"),),
         _scaling("?etl_args=50000"),
         (INSTORE, FASTAPI, FLASK),
-        rounds=3,
     ),
     Case(
         "offline",
         (Row("instore transform, files of 16 KiB, all cores", "obj/s"),),
         _offline,
         (INSTORE,),
-        rounds=3,
     ),
     Case(
         "start-up",

@@ -41,15 +41,15 @@ def run(site: Site, cases: Sequence[Case], pace: Pace, tell: Tell) -> list[Resul
 
 def steps(cases: Sequence[Case], pace: Pace) -> int:
     """How often `run` tells."""
-    return sum(_rounds(case, pace) * len(case.kinds) for case in cases)
+    return sum(pace.rounds * len(case.kinds) for case in cases)
 
 
 def _run_case(site: Site, case: Case, pace: Pace, tell: Tell) -> list[Result]:
     results = [Result(case, row, {kind: Figures() for kind in case.kinds}) for row in case.rows]
     out: dict[Kind, str] = {}
-    for number in range(_rounds(case, pace)):
+    for number in range(pace.rounds):
         for kind in case.kinds:
-            tell(f"{case.name} {number + 1}/{_rounds(case, pace)} {kind.name}")
+            tell(f"{case.name} {number + 1}/{pace.rounds} {kind.name}")
             if kind not in out and (note := _turn(site, case, kind, pace, results)):
                 out[kind] = note
     for result in results:
@@ -70,7 +70,3 @@ def _turn(site: Site, case: Case, kind: Kind, pace: Pace, results: Sequence[Resu
     for result, value in zip(results, values, strict=True):
         result.figures[kind].values.append(value)
     return ""
-
-
-def _rounds(case: Case, pace: Pace) -> int:
-    return min(case.rounds, pace.rounds)
