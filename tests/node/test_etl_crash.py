@@ -98,7 +98,8 @@ def crash(rounds: int, tmp_path: Path, targets: int) -> None:
         again = client.bucket("again")
         waited = client.job(client.bucket("source").transform(ETL, again)).wait(timeout=240, verbose=False)
         assert waited.success, waited.error
-        assert len(again.list_all_objects()) == OBJECTS + len(acknowledged)
+        unanswered = len(again.list_all_objects()) - OBJECTS - len(acknowledged)
+        assert unanswered in (0, 1), "a put may be stored, and the node killed before it has said so"
         assert client.bucket("source").object("o1").get_reader(etl=ETLConfig(ETL)).read_all() == content(1).upper()
         assert "Traceback" not in node.log.read_text()
 

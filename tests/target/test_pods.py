@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import signal
 import stat
@@ -99,8 +100,9 @@ def test_workers_end_with_their_parent_even_if_it_is_killed() -> None:
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE)
     # The pipe that we read to its end was open in nobody else; the worker has gone, or is going.
     pid = int(done.stdout)
-    while Path(f"/proc/{pid}").exists() and "zombie" not in Path(f"/proc/{pid}/status").read_text():
-        os.sched_yield()
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has gone, perhaps while we look
+        while "zombie" not in Path(f"/proc/{pid}/status").read_text():
+            os.sched_yield()
 
 
 def test_what_a_worker_has_started_ends_with_it(tmp_path: Path) -> None:
