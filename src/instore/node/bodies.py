@@ -157,7 +157,7 @@ class ObjectAnswer:
         if len(self._first) == length:
             await send({"type": "http.response.body", "body": self._first})
             return
-        gone = asyncio.create_task(_until_gone(receive))
+        gone = asyncio.create_task(until_gone(receive))
         try:
             await self._send_pieces(send, gone)
         finally:
@@ -185,7 +185,8 @@ def _part(body: bytes, more: bool) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 
-async def _until_gone(receive: Receive) -> None:
+async def until_gone(receive: Receive) -> None:
+    """Wait until whoever asked has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

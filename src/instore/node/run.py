@@ -1,26 +1,18 @@
 """A running node: sockets, folder, server, and a stop that leaves nothing behind."""
 
 import ipaddress
-import signal
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import uvicorn
 
 from instore.errors import ConfigurationError
 from instore.node.app import App, make_node
 from instore.node.calls import Node
 from instore.node.cluster import Cluster
 from instore.node.folder import NodeFolder
-from instore.transport.http1 import HTTP1
-from instore.webserver.engine import bind
-from instore.webserver.process import raise_file_limit
+from instore.transport.engine import BACKLOG, bind, serve
+from instore.transport.process import prepare_process
 
-_BACKLOG = 2048
-_KEEP_ALIVE = 300  # seconds
-_SWITCH = 0.001  # seconds that a thread may keep the interpreter while the event loop has something to do
 _GRACE = 10  # seconds for requests under way
 
 
@@ -64,8 +56,7 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
             f"on {settings.host} others could reach the node, and whoever reaches it can run code; set "
             "AIS_AUTHN_TOKEN or give --token to demand a token, or listen on 127.0.0.1"
         )
-    raise_file_limit()
-    sys.setswitchinterval(_SWITCH)
+    prepare_process()
     folder = NodeFolder(settings.folder, settings.targets)
     sockets = _listen(settings)
     proxy, *urls = [_url(one) for one in sockets]
@@ -73,27 +64,8 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     node = make_node(cluster)
     for extend in extensions:
         extend(node)
-    config = uvicorn.Config(
-        App(node),
-        loop="uvloop",
-        http=HTTP1,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=_GRACE,
-    )
     announce(cluster)
-    server = uvicorn.Server(config)
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        # The server raises the signal that stopped it once more when it is done; that is to be no one's death.
-        signal.signal(stop, lambda _number, _frame: None)
-    server.run(sockets=sockets)
-    return 0 if server.started else 1
+    return 0 if serve(App(node), sockets, _GRACE, ws="none") else 1
 
 
 def _listen(settings: Settings) -> list[socket.socket]:
@@ -106,7 +78,7 @@ def _listen(settings: Settings) -> list[socket.socket]:
         except ConfigurationError:
             sockets.append(bind(settings.host, 0))
     for one in sockets:
-        one.listen(_BACKLOG)
+        one.listen(BACKLOG)
     return sockets
 
 

@@ -10,8 +10,8 @@ import click
 from instore.protocol.environment import PARENT_FD
 from instore.runtime.serving import bind_for, bind_unix, serve, set_up_logging
 from instore.runtime.supervisor import Supervisor, worker_command
+from instore.transport.engine import bind
 from instore.webserver.base_etl_server import ETLServer
-from instore.webserver.engine import bind
 
 
 @dataclass(frozen=True, slots=True)

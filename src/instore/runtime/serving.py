@@ -11,8 +11,9 @@ from typing import Any
 
 from instore.errors import ConfigurationError
 from instore.protocol.environment import PARENT_FD
+from instore.transport.engine import BACKLOG, bind
 from instore.webserver.base_etl_server import ETLServer
-from instore.webserver.engine import BACKLOG, bind, run
+from instore.webserver.engine import run
 from instore.webserver.process import set_up_process
 
 

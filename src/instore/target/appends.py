@@ -1,9 +1,8 @@
 """Objects that are appended to, request by request, and get their name with the last.
 
 Strategy: what was appended lies in a file of the bucket's work folder, and how much of it was acknowledged stands in
-    a note at the file. A
-request that breaks off, or a process that dies in it, leaves bytes behind the acknowledged ones; the next one cuts
-them off.
+a note at the file. A request that breaks off, or a process that dies in it, leaves bytes behind the acknowledged ones;
+the next one cuts them off.
 """
 
 import contextlib
@@ -20,7 +19,7 @@ import xxhash
 from instore.errors import InvalidRequestError, ObjectNotFoundError
 from instore.target import attributes
 from instore.target.bucket import Bucket, check_object_name
-from instore.target.store import Entry, Store
+from instore.target.store import Entry, Store, write_all
 
 _HANDLE = re.compile(r"[0-9a-f]{16}")
 _PIECE = 1 << 20
@@ -67,9 +66,7 @@ class Appending:
             StorageFullError, StorageError: the disk.
         """
         with self._store.failing(f"appending to {self._what}"):
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            write_all(self._descriptor, data)
 
     def commit(self) -> str:
         """Acknowledge what was written; return the handle."""

@@ -15,7 +15,7 @@ from instore.target.communicator import Communicator, HttpCommunicator
 from instore.target.images import LOOPBACK, OUR_PORT, PORT, Images
 from instore.target.pods import why_not_ready
 from instore.target.printable import printable
-from instore.target.process import Process
+from instore.target.process import Process, ServerProcess
 from instore.target.sessions import WebSocketCommunicator
 
 LOG_LIMIT = 16 << 20
@@ -51,22 +51,19 @@ class Site:
         return os.path.join(self.folder, f"{name}.{self.target}.log")
 
 
-class EtlPod:
+class EtlPod(ServerProcess):
     """A server that is ready; a `job.Worker`. Made by `start`.
 
     Attributes:
         url: `http://HOST:PORT`.
         communicator: how to ask it, as the ETL's specification says.
         concurrency: how many transforms it runs at once.
-        process: the process itself.
-        exited: done when the process is.
     """
 
     def __init__(self, process: Process, spec: EtlSpec, reserved: socket.socket, workers: int) -> None:
+        super().__init__(process)
         self.url = f"http://{LOOPBACK}:{reserved.getsockname()[1]}"
         self.concurrency = workers
-        self.process = process
-        self.exited = process.exited
         self._workers = workers
         self._reserved = reserved
         self._http = HttpCommunicator(self.url, _HEALTH_TIMEOUT)
@@ -103,11 +100,6 @@ class EtlPod:
             raise
         return pod
 
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        return self.process.pid
-
     async def is_dead(self) -> bool:
         """Whether the process is gone, asked when an exchange with it broke."""
         probe = asyncio.ensure_future(self.is_healthy())
@@ -127,14 +119,6 @@ class EtlPod:
         if headers is not None:
             self.concurrency = self._workers * int(headers.get(CONCURRENCY.lower(), "1"))
         return headers is not None
-
-    def how_it_died(self) -> str:
-        """`was killed by signal 9 (out of memory?)` or `exited with code 3`."""
-        return self.process.how_it_died()
-
-    def last_lines(self, containing: str = "") -> list[str]:
-        """The last lines of its log that contain a text."""
-        return self.process.last_lines(containing)
 
     async def stop(self) -> None:
         """End the process, whatever it is doing, and close the connections."""

@@ -18,35 +18,27 @@ from instore.errors import ConfigurationError
 from instore.protocol.headers import CONCURRENCY
 from instore.target.communicator import Communicator, HttpCommunicator
 from instore.target.printable import printable
-from instore.target.process import Process
+from instore.target.process import Process, ServerProcess
 
 _USAGE = 2
 _POLL = 0.05  # seconds between two looks at a worker that is starting
 _LONGEST_SOCKET_PATH = 90  # the system's limit is 104 (macOS) or 108 (Linux) bytes
 
 
-class Pod:
+class Pod(ServerProcess):
     """One worker process. Made by `Pods.start`, ready to be asked.
 
     Attributes:
         communicator: how to talk to it.
         concurrency: how many transforms it runs at once.
-        process: the process itself.
-        exited: done when the process is.
     """
 
     def __init__(self, process: Process, socket: str) -> None:
+        super().__init__(process)
         self._http = HttpCommunicator("http://worker", socket=socket)  # the host is only a name
         self.communicator: Communicator = self._http
         self.concurrency = 1
-        self.process = process
-        self.exited = process.exited
         self._socket = socket
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        return self.process.pid
 
     async def is_dead(self) -> bool:
         """Whether the process is gone, asked when an exchange with it broke.
@@ -60,14 +52,6 @@ class Pod:
         probe.cancel()
         await self.process.end()
         return True
-
-    def how_it_died(self) -> str:
-        """`was killed by signal 9 (out of memory?)` or `exited with code 3`."""
-        return self.process.how_it_died()
-
-    def last_lines(self, containing: str = "") -> list[str]:
-        """The last lines of its log that contain a text, blank ones left out; the last of all comes last."""
-        return self.process.last_lines(containing)
 
     async def stop(self) -> None:
         """End the process, whatever it is doing, and close the connections."""

@@ -136,6 +136,32 @@ class Process:
         await asyncio.wait({self.exited})
 
 
+class ServerProcess:
+    """A server in a process of its own: what a `job.Worker` tells of the process.
+
+    Attributes:
+        process: the process itself.
+        exited: done when the process is.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.exited = process.exited
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self.process.pid
+
+    def how_it_died(self) -> str:
+        """`was killed by signal 9 (out of memory?)` or `exited with code 3`."""
+        return self.process.how_it_died()
+
+    def last_lines(self, containing: str = "") -> list[str]:
+        """The last lines of its log that contain a text, blank ones left out; the last of all comes last."""
+        return self.process.last_lines(containing)
+
+
 def tail(log: str, most: int) -> bytes:
     """The last bytes of a log, the part that a guardian has put aside included; empty if there is none."""
     text = b""

@@ -1,12 +1,10 @@
 """One target's objects in its folder, in AIStore's layout: `<folder>/@ais/<bucket>/%ob/<object>`.
 
 Strategy: an object is written to a file in the bucket's `%wk` folder, gets its attributes there, and then its name by
-    one
-rename: readers see the old object or the new one, each whole and with its own attributes, and whoever has opened it
-    keeps
-what was opened. Everything here blocks; callers are threads. Nothing is flushed to the disk: what was acknowledged
-survives the death of the process, not that of the machine. (A flush for each object costs twenty times the put;
-`results` has the figures.)
+one rename: readers see the old object or the new one, each whole and with its own attributes, and whoever has opened
+it keeps what was opened. Everything here blocks; who calls sees to it that nobody waits for that. Nothing is flushed to
+the disk: what was acknowledged survives the death of the process, not that of the machine. (A flush for each object
+costs twenty times the put; `results` has the figures.)
 
 A bucket goes by one rename too, to the target's trash, so that none is ever seen half deleted.
 """
@@ -127,7 +125,7 @@ class Writing:
             StorageFullError, StorageError: the disk.
         """
         with self._store.failing(f"writing {self._what}"):
-            _write_all(self._descriptor, data)
+            write_all(self._descriptor, data)
         self._checksum.update(data)
         self.size += len(data)
 
@@ -557,7 +555,8 @@ class Store:
         )
 
 
-def _write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
+def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
+    """Write all of `data`, in as many system calls as it takes."""
     written = os.write(descriptor, data)
     if written < len(data):
         rest = memoryview(data)[written:]

@@ -200,7 +200,8 @@ class ETLServer:
         Raises:
             ConfigurationError: the port is in use, or the environment is unfit.
         """
-        from instore.webserver.engine import bind, run
+        from instore.transport.engine import bind
+        from instore.webserver.engine import run
 
         host, port = getattr(self, "host", DEFAULT_HOST), getattr(self, "port", DEFAULT_PORT)
         listener = bind(host, port)

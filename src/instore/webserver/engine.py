@@ -1,39 +1,11 @@
 """uvicorn around one transform, on a socket that is bound already."""
 
-import signal
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
-import uvicorn
-
-from instore.errors import ConfigurationError
-from instore.transport.http1 import HTTP1
+from instore.transport.engine import serve
 from instore.webserver.base_etl_server import ETLServer
 
-_KEEP_ALIVE = 300  # seconds; longer than any client of ours or the target's keeps a connection idle
 _GRACE = 25  # seconds for requests under way; Kubernetes gives 30 in all
-BACKLOG = 2048
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A bound TCP socket.
-
-    Raises:
-        ConfigurationError: the port is in use or the address can't be had.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as error:
-        raise ConfigurationError(
-            f"can't listen on {host}:{port}: {error.strerror}; choose another with --host and --port"
-        ) from error
-    return bound
 
 
 def run(server: ETLServer, listener: socket.socket) -> None:
@@ -43,45 +15,12 @@ def run(server: ETLServer, listener: socket.socket) -> None:
         server: the user's object.
         listener: bound socket.
     """
-    config = uvicorn.Config(
+    serve(
         server.asgi_app,
-        loop="uvloop",
-        http=HTTP1,
+        [listener],
+        _GRACE,
         ws="websockets-sansio",
         ws_max_size=server.environment.max_message,
         ws_ping_interval=None,  # a client that waits for its answers need not read, nor answer pings
         ws_per_message_deflate=False,
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=_GRACE,
     )
-    engine = uvicorn.Server(config)
-    with _signals_only_stop(engine):
-        engine.run(sockets=[listener])
-
-
-@contextmanager
-def _signals_only_stop(engine: uvicorn.Server) -> Iterator[None]:
-    """Have signals stop the engine, also those that uvicorn doesn't take itself.
-
-    It takes none before its loop runs: one that came then would be lost, and the process never stop. And it raises the
-    one that stopped it once more when it has ended, which has then done its work.
-    """
-    if threading.current_thread() is not threading.main_thread():  # it takes no signals there
-        yield
-        return
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        engine.should_exit = True
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

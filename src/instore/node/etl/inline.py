@@ -16,6 +16,7 @@ from instore.errors import (
     TransformFailedError,
     status_of,
 )
+from instore.node.bodies import until_gone
 from instore.node.calls import Call, empty
 from instore.node.cluster import Cluster, Target
 from instore.node.etl.deliveries import Deliveries
@@ -177,7 +178,7 @@ class _Relay:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del scope
-        gone = asyncio.create_task(_until_gone(receive))
+        gone = asyncio.create_task(until_gone(receive))
         try:
             await self._send(send, gone)
         except InstoreError as error:
@@ -238,8 +239,3 @@ def _names(call: Call) -> list[str]:
 
 def _title(used: Sequence[Etl]) -> str:
     return " >> ".join(etl.name for etl in used)
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
