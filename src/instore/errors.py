@@ -182,6 +182,10 @@ class IncompleteAnswerError(InstoreError):
         super().__init__(message)
 
 
+class RemoteStoreError(InstoreError):
+    """A store that objects are read from or written to can't be reached, refused, or broke off."""
+
+
 class WorkerError(InstoreError):
     """A worker process could not be started, or is no longer there."""
 
@@ -251,6 +255,7 @@ STATUS: dict[type[InstoreError], int] = {
     EtlNotFoundError: 404,
     EtlExistsError: 409,
     EtlStageError: 400,
+    RemoteStoreError: 502,
     WorkerError: 503,
     JobFailedError: 422,
     NobodyWaitsError: 410,

@@ -13,7 +13,7 @@ _COMMANDS = {
     "serve": ("instore.cli.serve", "Serve a transform to a cluster's targets."),
     "runtime": ("instore.cli.runtime", "Serve a class that was sent, as a container's entry point."),
     "spec": ("instore.cli.spec", "Write what a cluster needs, or check it."),
-    "transform": ("instore.cli.transform", "Put every file of a folder through a transform."),
+    "transform": ("instore.cli.transform", "Put every file of a folder or bucket through a transform."),
     "exec": ("instore.cli.exec", "Run a command written for AIStore's SDK."),
 }
 _FUNCTIONS = {"exec": "exec_"}  # where a command's name can't be its function's

@@ -1,4 +1,4 @@
-"""`instore transform TARGET SRC DST`: every file of a folder through a transform, into another folder.
+"""`instore transform TARGET SRC DST`: every file of a folder, or object of a bucket, through a transform, into another.
 
 The command plays the target's part: it starts workers, the same servers a storage cluster would talk to, and sends
 them objects over the same wire. It never imports the user's code.
@@ -19,12 +19,14 @@ import uvloop
 from rich.filesize import decimal
 
 from instore.cli.progress import Progress
-from instore.errors import ConfigurationError, WorkerError
+from instore.errors import ConfigurationError, RemoteStoreError, WorkerError
 from instore.protocol.environment import FILE_ROOTS, TARGET_URL
 from instore.target.folder import Fate, FolderOrder, Item, Plan, in_batches, is_inside
-from instore.target.job import Job
+from instore.target.job import Job, Kept, Sink
 from instore.target.pods import Pods
 from instore.target.printable import printable
+from instore.target.remote import is_remote
+from instore.target.remote_job import RemotePlan, ResultBucket
 from instore.target.report import Report
 from instore.target.results import ResultFolder
 
@@ -77,13 +79,18 @@ def transform(
     TARGET is file.py, file.py:Class or package.module:Class. Results appear whole or not at all; the same command
     again does what is left.
 
+    SRC, DST or both may be ais://BUCKET[/PREFIX], in the store at AIS_ENDPOINT, with AIS_AUTHN_TOKEN if it demands
+    one; that needs pip install 'instore[ais]'. SRC's PREFIX selects objects, before what --prefix says, and stays in
+    their names; DST's goes before the results' names, before what --prepend says. A missing DST is made.
+
     \b
     Exit codes: 0 all done; 1 an object failed; 2 the command can't run;
     130 interrupted; 143 terminated.
     """
     try:
-        plan = Plan.make(source, destination, prefix, extensions, prepend, overwrite)
-        order = FolderOrder(plan.bucket, etl_args, workers or os.cpu_count() or 1, continue_on_error)
+        kind = RemotePlan if is_remote(source) or is_remote(destination) else Plan
+        plan = kind.make(source, destination, prefix, extensions, prepend, overwrite)
+        order = plan.order(etl_args, workers or os.cpu_count() or 1, continue_on_error)
         if dry_run:
             if report is not None:
                 raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
@@ -91,7 +98,7 @@ def transform(
         else:
             command = _Command(target, plan, order, _open_report(report, plan))
             code = uvloop.run(_until_signal(_transform(command)))
-    except OSError as error:  # the disk of the results or of the report
+    except (OSError, RemoteStoreError) as error:  # the disk of the results or of the report; the bucket that is listed
         click.echo(f"instore: {printable(str(error))}", err=True)
         code = _SOME_FAILED
     sys.exit(code)
@@ -158,7 +165,7 @@ async def _transform(command: _Command) -> int:
             ended = "complete" if complete else "stopped at the first failure"
             if not complete:
                 progress.noted(f"{ended}; with --continue-on-error the others would be done")
-        except WorkerError as error:
+        except (WorkerError, RemoteStoreError) as error:
             complete, ended = False, str(error)
             progress.noted(f"instore: {error}")
         except asyncio.CancelledError:
@@ -180,12 +187,20 @@ async def _run_job(command: _Command, progress: Progress) -> bool:
     Returns:
         Whether everything was gone through.
     """
-    async with ResultFolder(command.plan.destination) as results:
-        todo = await _count(command.plan)
-        order = replace(command.order, workers=min(command.order.workers, todo))
-        with progress.shown(todo):
-            async with Pods(worker_command(command.target), _worker_environment(command.plan.source)) as pods:
-                return await Job(order, command.plan.items(), pods, results, progress).run()
+    plan = command.plan
+    if isinstance(plan, RemotePlan) and plan.there is not None:
+        async with ResultBucket(plan.there.bucket) as bucket:
+            return await _run_into(bucket, command, progress)
+    async with ResultFolder(plan.destination) as folder:
+        return await _run_into(folder, command, progress)
+
+
+async def _run_into(results: Sink[Kept], command: _Command, progress: Progress) -> bool:
+    todo = await _count(command.plan)
+    order = replace(command.order, workers=min(command.order.workers, todo))
+    with progress.shown(todo):
+        async with Pods(worker_command(command.target), _worker_environment(command.plan.source)) as pods:
+            return await Job(order, command.plan.items(), pods, results, progress).run()
 
 
 async def _count(plan: Plan) -> int:
@@ -202,7 +217,9 @@ def worker_command(target: str) -> list[str]:
 
 
 def _worker_environment(source: str) -> dict[str, str]:
-    """Ours, with leave to read the files below `source`."""
+    """Ours, with leave to read the files below `source`; a bucket's objects are sent."""
+    if is_remote(source):
+        return {TARGET_URL: _NO_TARGET, **os.environ}
     # Colons separate the variable's entries: a folder with one in its path is reached through the nearest without.
     before, colon, _ = source.partition(":")
     return {TARGET_URL: _NO_TARGET, **os.environ, FILE_ROOTS: os.path.dirname(before) if colon else source}

@@ -83,16 +83,18 @@ class Plan:
         Raises:
             ConfigurationError: the folders don't fit each other, or an option is malformed.
         """
-        _check_prepend(prepend)
-        pairs = tuple(_parse_extension(text) for text in extensions)
-        if len({old for old, _ in pairs}) < len(pairs):
-            raise ConfigurationError(f"--ext {' --ext '.join(extensions)}: an extension is mapped twice")
+        check_prepend(prepend)
+        pairs = parse_extensions(extensions)
         return cls(*_check_folders(source, destination), prefix, pairs, prepend, overwrite)
 
     @property
     def bucket(self) -> str:
         """The bucket's name on the wire: the source folder's own."""
         return os.path.basename(self.source) or "root"
+
+    def order(self, etl_args: str, workers: int, continue_on_error: bool) -> "FolderOrder":
+        """How the objects are transformed; a `job.Order`."""
+        return FolderOrder(self.bucket, etl_args, workers, continue_on_error)
 
     def items(self) -> Iterator[Item]:
         """Everything in the source folder whose name starts with the prefix, folders excepted."""
@@ -179,20 +181,21 @@ class Plan:
     def _judge(self, name: str, path: str, size: int) -> Item:
         """The object `name`: to do, already there, or without a place for its result."""
         result = self.result_name(name)
+        return Item(name, *self.fate_of(result), result, path, size)
+
+    def fate_of(self, result: str) -> tuple[Fate, str]:
+        """What is to be made of an object whose result is called `result`, and why if it fails."""
+        if result.startswith(PARTIAL + "/"):
+            return Fate.FAILED, f"its result can't be called {printable(result)}: that folder is in use"
         try:
             there = os.stat(os.path.join(self.destination, result))
         except FileNotFoundError:
-            fate, reason = Fate.TODO, ""
+            return Fate.TODO, ""
         except OSError as error:
-            fate, reason = Fate.FAILED, f"its result can't be called {printable(result)}: {error.strerror}"
-        else:
-            if stat.S_ISDIR(there.st_mode):
-                fate, reason = Fate.FAILED, f"its result can't be called {printable(result)}: a folder has that name"
-            else:
-                fate, reason = Fate.TODO if self.overwrite else Fate.THERE, ""
-        if result.startswith(PARTIAL + "/"):
-            fate, reason = Fate.FAILED, f"its result can't be called {printable(result)}: that folder is in use"
-        return Item(name, fate, reason, result, path, size)
+            return Fate.FAILED, f"its result can't be called {printable(result)}: {error.strerror}"
+        if stat.S_ISDIR(there.st_mode):
+            return Fate.FAILED, f"its result can't be called {printable(result)}: a folder has that name"
+        return Fate.TODO if self.overwrite else Fate.THERE, ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,18 +260,36 @@ def _listing(folder: str, start: str) -> Iterator[str | Item]:
         yield start + name
 
 
+def source_folder(source: str) -> str:
+    """The real path of SRC.
+
+    Raises:
+        ConfigurationError: it is not a folder.
+    """
+    if not os.path.isdir(source):
+        reason = "is not a folder" if os.path.lexists(source) else "does not exist"
+        raise ConfigurationError(f"SRC {printable(source)} {reason}; name a folder with the files to transform")
+    return os.path.realpath(source)
+
+
+def destination_folder(destination: str) -> str:
+    """The real path of DST, which need not exist.
+
+    Raises:
+        ConfigurationError: it is a file.
+    """
+    if os.path.lexists(destination) and not os.path.isdir(destination):
+        raise ConfigurationError(f"DST {printable(destination)} is not a folder; name a folder for the results")
+    return os.path.realpath(destination)
+
+
 def _check_folders(source: str, destination: str) -> tuple[str, str]:
     """The real paths of both.
 
     Raises:
         ConfigurationError: the source is not a folder, the destination a file, or one lies in the other.
     """
-    if not os.path.isdir(source):
-        reason = "is not a folder" if os.path.lexists(source) else "does not exist"
-        raise ConfigurationError(f"SRC {printable(source)} {reason}; name a folder with the files to transform")
-    if os.path.lexists(destination) and not os.path.isdir(destination):
-        raise ConfigurationError(f"DST {printable(destination)} is not a folder; name a folder for the results")
-    real_source, real_destination = os.path.realpath(source), os.path.realpath(destination)
+    real_source, real_destination = source_folder(source), destination_folder(destination)
     if real_source == real_destination:
         raise ConfigurationError(f"SRC and DST are the same folder, {printable(real_source)}; name another DST")
     if is_inside(real_destination, real_source):
@@ -284,7 +305,12 @@ def _check_folders(source: str, destination: str) -> tuple[str, str]:
     return real_source, real_destination
 
 
-def _check_prepend(prepend: str) -> None:
+def check_prepend(prepend: str) -> None:
+    """Refuse what would lead out of the destination.
+
+    Raises:
+        ConfigurationError: it would, or into `PARTIAL`.
+    """
     parts = prepend.split("/")
     if prepend.startswith("/") or ".." in parts:
         raise ConfigurationError(
@@ -292,6 +318,18 @@ def _check_prepend(prepend: str) -> None:
         )
     if parts[0] == PARTIAL:
         raise ConfigurationError(f"--prepend {printable(prepend)}: {PARTIAL} is where unfinished results are kept")
+
+
+def parse_extensions(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The pairs that `OLD:NEW` texts stand for.
+
+    Raises:
+        ConfigurationError: one is malformed, or an extension is mapped twice.
+    """
+    pairs = tuple(_parse_extension(text) for text in texts)
+    if len({old for old, _ in pairs}) < len(pairs):
+        raise ConfigurationError(f"--ext {' --ext '.join(texts)}: an extension is mapped twice")
+    return pairs
 
 
 def _parse_extension(text: str) -> tuple[str, str]:

@@ -1,0 +1,283 @@
+"""A bucket of a store elsewhere, a node or a cluster, through AIStore's official client: list, read, write.
+
+The client is synchronous and an optional package. Its calls run in a few threads of our own; its errors become
+`RemoteStoreError`, in one sentence. Its own way of trying again takes minutes and prints tracebacks; ours is short.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError
+from instore.target.bucket import Bucket
+from instore.target.communicator import PIECE
+from instore.target.printable import printable
+
+SCHEME = "ais://"
+ENDPOINT = "AIS_ENDPOINT"
+
+Result = TypeVar("Result")
+
+_THREADS = 16
+_TRIES = 4
+_LONGEST_PAUSE = 2.0  # seconds between two tries
+_PASSING = (429, 502, 503, 504)  # statuses that may pass
+
+
+def is_remote(place: str) -> bool:
+    """Whether SRC or DST names a bucket."""
+    return place.startswith(SCHEME)
+
+
+class RemoteBucket:
+    """A bucket, and the names in it that start with a prefix.
+
+    Args:
+        url: `ais://bucket` or `ais://bucket/prefix`.
+
+    Attributes:
+        name: the bucket's.
+        prefix: what stands after the bucket's slash; may be empty.
+
+    Raises:
+        ConfigurationError: a malformed URL, no client installed, or no `AIS_ENDPOINT`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.name, _, self.prefix = url.removeprefix(SCHEME).partition("/")
+        try:
+            Bucket(self.name)
+        except InvalidRequestError as error:
+            raise ConfigurationError(f"{printable(url)} is no bucket's URL: {error}") from error
+        self._sdk = _Sdk(url)
+        self._bucket = self._sdk.client.bucket(self.name)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="bucket")
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.name}"
+
+    def exists(self) -> bool:
+        """Whether there is such a bucket; a blocking call.
+
+        Raises:
+            ConfigurationError: the store can't be asked.
+        """
+        try:
+            with self._sdk.errors(f"{self} can't be looked at"):
+                self._bucket.head()
+        except RemoteStoreError as error:
+            if _status(error.__cause__) == 404:
+                return False
+            raise ConfigurationError(str(error)) from error
+        return True
+
+    def make(self) -> None:
+        """Make the bucket unless it is there; a blocking call.
+
+        Raises:
+            ConfigurationError: it can't be made.
+        """
+        if self.exists():
+            return
+        try:
+            with self._sdk.errors(f"{self} can't be made"):
+                self._bucket.create(exist_ok=True)
+        except RemoteStoreError as error:
+            raise ConfigurationError(str(error)) from error
+
+    def names(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Names and sizes of the objects whose names start with `prefix`, a page at a time; blocks.
+
+        Raises:
+            RemoteStoreError: a page could not be had.
+        """
+        with self._sdk.errors(f"{self} can't be listed"):
+            for entry in self._bucket.list_objects_iter(prefix=prefix, props="name,size"):
+                yield entry.name, entry.size
+
+    def open(self, name: str) -> "RemoteObject":
+        """The object `name`, to be read from its start; asks for it with the first piece."""
+        return RemoteObject(self, name)
+
+    async def put(self, name: str, content: bytes | str) -> int:
+        """Store an object, whole or not at all, and ask the store how much it has.
+
+        Args:
+            name: the object's.
+            content: its bytes, or the path of a file that has them.
+
+        Returns:
+            Its bytes.
+
+        Raises:
+            RemoteStoreError: it is not there, or not whole.
+        """
+        return await self.hop(self._put, name, content)
+
+    async def hop(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Run `function` in a thread. A cancelled hop lasts until its thread is done, so that nothing is half known."""
+        work = asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            while not work.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait({work})
+            if not work.cancelled():
+                work.exception()  # given up with what it was for, so nobody is told
+            raise
+
+    def _put(self, name: str, content: bytes | str) -> int:
+        with self._sdk.errors(f"{self}/{name} could not be stored"):
+            there = self._bucket.object(name)
+            writer = there.get_writer()
+            if isinstance(content, str):
+                size = os.path.getsize(content)
+                writer.put_file(content)
+            else:
+                size = len(content)
+                writer.put_content(content)
+            stored = int(there.head().size)
+        if stored != size:
+            raise RemoteStoreError(f"{self}/{name} has {stored} bytes in the store, {size} were sent")
+        return size
+
+    def _get(self, name: str) -> Any:
+        """The body of the answer to a GET, as urllib3 has it."""
+        with self._sdk.errors(f"{self}/{name} could not be read"):
+            return self._bucket.object(name).get_reader().raw()
+
+    def _read(self, name: str, raw: Any) -> bytes:
+        with self._sdk.errors(f"{self}/{name} broke off"):
+            piece: bytes = raw.read(PIECE)
+            return piece
+
+
+class RemoteObject:
+    """An object's bytes, as a request's body. Its connection is given back with the stream's last reference."""
+
+    def __init__(self, bucket: RemoteBucket, name: str) -> None:
+        self.drained = False
+        self._bucket = bucket
+        self._name = name
+        self._raw: Any = None
+        self._announced = 0
+        self._came = 0
+
+    async def take(self) -> bytes:
+        """The next piece; empty at the end.
+
+        Raises:
+            RemoteStoreError: it could not be had, or ended before its announced length.
+        """
+        return b"" if self.drained else await self._bucket.hop(self._take)
+
+    def _take(self) -> bytes:
+        if self._raw is None:
+            self._raw = self._bucket._get(self._name)
+            weakref.finalize(self, self._raw.close)
+            self._announced = int(self._raw.headers.get("Content-Length", -1))
+        piece = self._bucket._read(self._name, self._raw)
+        self._came += len(piece)
+        self.drained = not piece or self._came == self._announced
+        if not piece and self._announced not in (-1, self._came):
+            raise RemoteStoreError(
+                f"{self._bucket}/{self._name} ended after {self._came} of its {self._announced} bytes"
+            )
+        return piece
+
+
+class _Sdk:
+    """The official client, imported when it is needed."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            import requests
+            import tenacity
+            import urllib3
+            from aistore.sdk import Client
+            from aistore.sdk.errors import APIRequestError, ErrGETConflict
+            from aistore.sdk.retry_config import RetryConfig
+        except ImportError as error:
+            raise ConfigurationError(
+                f"{printable(url)} needs AIStore's client ({error}); run: pip install 'instore[ais]'"
+            ) from error
+        self.endpoint = os.environ.get(ENDPOINT, "")
+        if not self.endpoint:
+            raise ConfigurationError(
+                f"{printable(url)} needs the store's address: set {ENDPOINT}, as in {ENDPOINT}=http://localhost:51080"
+            )
+        self._failures = (requests.RequestException, urllib3.exceptions.HTTPError, APIRequestError)
+        passing = (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+            ErrGETConflict,
+        )
+        again = RetryConfig(
+            http_retry=urllib3.Retry(
+                total=_TRIES - 1,
+                connect=0,
+                read=0,
+                backoff_factor=0.2,
+                status_forcelist=_PASSING,
+                raise_on_status=False,
+            ),
+            network_retry=tenacity.Retrying(
+                wait=tenacity.wait_random_exponential(multiplier=0.1, max=_LONGEST_PAUSE),
+                stop=tenacity.stop_after_attempt(_TRIES),
+                retry=tenacity.retry_if_exception_type(passing),
+                reraise=True,
+            ),
+        )
+        try:
+            self.client = Client(self.endpoint, retry_config=again, max_pool_size=_THREADS)
+        except ValueError as error:
+            raise ConfigurationError(f"{ENDPOINT}={printable(self.endpoint)} can't be used: {error}") from error
+
+    @contextlib.contextmanager
+    def errors(self, what: str) -> Iterator[None]:
+        """Turn the client's errors into `RemoteStoreError`, after `what` went wrong."""
+        try:
+            yield
+        except InstoreError:
+            raise
+        except self._failures as error:
+            raise RemoteStoreError(f"{what}: {self._reason(error)}") from error
+        except ValueError as error:  # what the client makes of an answer that is not the store's
+            raise RemoteStoreError(f"{what}: {self.endpoint} gives an answer that is no store's: {error}") from error
+
+    def _reason(self, error: Exception) -> str:
+        status = _status(error)
+        if status is None:
+            return f"{self.endpoint} ({ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
+        hint = "; set AIS_AUTHN_TOKEN" if status == 401 else ""
+        return f"the store answered {status}: {_said(getattr(error, 'message', '')) or 'no reason given'}{hint}"
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The status of an answer that is an error; None if there was no answer."""
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def _said(text: str) -> str:
+    """The sentence in a store's answer, which is JSON or a text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text.strip()
+    return str(value["message"]) if isinstance(value, dict) and "message" in value else text.strip()
+
+
+def _innermost(error: BaseException) -> str:
+    """What a library's bundled errors come down to, as the system says it."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text or type(error).__name__

@@ -1,0 +1,241 @@
+"""A bucket as a job's source or destination: the counterparts of `folder` and `results`.
+
+Names: a prefix in SRC selects objects, as `--prefix` does, and their names stay whole; a prefix in DST goes before
+each result's name, as `--prepend` does.
+"""
+
+import functools
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from instore.errors import ConfigurationError, InvalidRequestError
+from instore.target.bucket import check_object_name
+from instore.target.communicator import Ask
+from instore.target.folder import (
+    Fate,
+    FolderOrder,
+    Item,
+    Plan,
+    check_prepend,
+    destination_folder,
+    parse_extensions,
+    source_folder,
+)
+from instore.target.printable import printable
+from instore.target.remote import RemoteBucket, is_remote
+
+_AT_ONCE = 4 << 20
+"""Bytes up to which a result is held in memory; a larger one gathers in a temporary file before it is sent."""
+
+
+class There:
+    """The names that a destination bucket has already, listed once, when first asked for."""
+
+    def __init__(self, bucket: RemoteBucket, prefix: str) -> None:
+        self.bucket = bucket
+        self._prefix = prefix
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    @functools.cached_property
+    def _names(self) -> frozenset[str]:
+        if not self.bucket.exists():
+            return frozenset()  # it is made when there is something to write
+        return frozenset(name for name, _ in self.bucket.names(self._prefix))
+
+
+@dataclass(frozen=True)
+class RemotePlan(Plan):
+    """A plan of which at least one side is a bucket.
+
+    Attributes:
+        origin: the source; None if it is a folder.
+        there: the destination; None if it is a folder.
+    """
+
+    origin: RemoteBucket | None = None
+    there: There | None = None
+
+    @classmethod
+    def make(
+        cls, source: str, destination: str, prefix: str, extensions: Sequence[str], prepend: str, overwrite: bool
+    ) -> "RemotePlan":
+        """Check what a user has written, and that the source is there; see `Plan.make`.
+
+        Raises:
+            ConfigurationError: a side that is not there or can't be asked, or a malformed option.
+        """
+        check_prepend(prepend)
+        pairs = parse_extensions(extensions)
+        origin = RemoteBucket(source) if is_remote(source) else None
+        target = RemoteBucket(destination) if is_remote(destination) else None
+        source = source if origin else source_folder(source)
+        destination = destination if target else destination_folder(destination)
+        if origin is not None:
+            prefix = origin.prefix + prefix
+        if target is not None:
+            prepend = target.prefix + prepend
+            check_prepend(prepend)
+        if origin and target and origin.name == target.name and (prepend + prefix).startswith(prefix):
+            raise ConfigurationError(
+                f"the results in {target} would have names that start with {prefix!r}, as the objects of SRC have, "
+                "and become objects; name another bucket, or a prefix in SRC and another in DST"
+            )
+        if origin is not None and not origin.exists():
+            raise ConfigurationError(f"SRC {printable(source)}: there is no bucket {origin}; name one that is there")
+        if target is not None:
+            target.exists()  # which says what is wrong with the store
+        there = There(target, prepend) if target else None
+        return cls(source, destination, prefix, pairs, prepend, overwrite, origin, there)
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name on the wire: its own, or the source folder's."""
+        return self.origin.name if self.origin else super().bucket
+
+    def items(self) -> Iterator[Item]:
+        """Everything in the source whose name starts with the prefix."""
+        if self.origin is None:
+            yield from super().items()
+            return
+        for name, size in self.origin.names(self.prefix):
+            result = self.result_name(name)
+            yield Item(name, *self.fate_of(result), result, size=size)
+
+    def checked_items(self) -> Iterator[Item]:
+        """`items`, with a look at whether two of them want the same result.
+
+        Raises:
+            ConfigurationError: two do.
+        """
+        if self.origin is None:
+            yield from super().checked_items()
+            return
+        renamed = {extension for pair in self.extensions for extension in pair}
+        results: dict[str, str] = {}  # only those that a mapped extension can have two objects for
+        for item in self.items():
+            if item.name.rpartition(".")[2] in renamed:
+                rival = results.setdefault(item.result, item.name)
+                if rival != item.name:
+                    raise ConfigurationError(
+                        f"{printable(item.name)} and {printable(rival)} would both become {printable(item.result)}; "
+                        "change --ext, or transform them into different places"
+                    )
+            yield item
+
+    def fate_of(self, result: str) -> tuple[Fate, str]:
+        """What is to be made of an object whose result is called `result`, and why if it fails."""
+        try:
+            check_object_name(result)  # a bucket's names come from elsewhere: none may lead out of a folder
+        except InvalidRequestError as error:
+            return Fate.FAILED, f"its result can't be called {printable(result)}: {error}"
+        if self.there is None:
+            return super().fate_of(result)
+        return Fate.THERE if not self.overwrite and result in self.there else Fate.TODO, ""
+
+    def order(self, etl_args: str, workers: int, continue_on_error: bool) -> FolderOrder:
+        """How the objects are transformed; a `job.Order`."""
+        if self.origin is None:
+            return FolderOrder(self.bucket, etl_args, workers, continue_on_error)
+        return BucketOrder(self.bucket, etl_args, workers, continue_on_error, origin=self.origin)
+
+
+@dataclass(frozen=True)
+class BucketOrder(FolderOrder):
+    """How a bucket's objects are transformed: each goes to the worker as a request's body.
+
+    Attributes:
+        origin: the bucket.
+    """
+
+    origin: RemoteBucket | None = None
+
+    def ask(self, item: Item) -> Ask:
+        """With its bytes, fetched as they are sent; the result is the answer."""
+        assert self.origin is not None  # noqa: S101  # fields with defaults come before it
+        return Ask(self.path(item), etl_args=self.etl_args, body=functools.partial(self.origin.open, item.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What waits for its name, if anything did: results in a bucket have theirs at once."""
+
+    size: int
+
+
+class ResultBucket:
+    """A bucket as a job's `Sink`; an asynchronous context. The bucket is made if it is missing.
+
+    Args:
+        bucket: the destination.
+
+    Raises:
+        ConfigurationError: on entering, if it can't be made.
+    """
+
+    def __init__(self, bucket: RemoteBucket) -> None:
+        self._bucket = bucket
+
+    async def __aenter__(self) -> Self:
+        await self._bucket.hop(self._bucket.make)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """What is stored is stored; nothing is left half."""
+
+    async def write(self, item: Item, body: AsyncIterator[bytes]) -> Stored | int:
+        """Store the result of `item`: sent only when all of it is here, so that a part never gets a name.
+
+        Raises:
+            RemoteStoreError: the store did not take it.
+            OSError: the temporary file of a large one could not be written.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in body:
+            pieces.append(piece)
+            size += len(piece)
+            if size > _AT_ONCE:
+                return await self._write_large(item, pieces, body)
+        return await self._bucket.put(item.result, b"".join(pieces))
+
+    async def _write_large(self, item: Item, pieces: list[bytes], body: AsyncIterator[bytes]) -> int:
+        path = await self._bucket.hop(_temporary, tuple(pieces))
+        pieces.clear()
+        try:
+            async for piece in body:
+                await self._bucket.hop(_append, path, piece)
+            return await self._bucket.put(item.result, path)
+        finally:
+            os.unlink(path)
+
+    async def commit(self, batch: Sequence[tuple[Stored, str]]) -> list[str]:
+        """Results have their names already."""
+        return [""] * len(batch)
+
+    async def flush(self) -> None:
+        """The store keeps what it has acknowledged."""
+
+
+def _temporary(pieces: Sequence[bytes]) -> str:
+    """The path of a new file with `pieces`; none is left where they don't fit."""
+    with tempfile.NamedTemporaryFile(prefix="instore-", delete=False) as file:
+        try:
+            file.writelines(pieces)
+            file.flush()
+        except OSError:
+            os.unlink(file.name)
+            raise
+    return file.name
+
+
+def _append(path: str, piece: bytes) -> None:
+    with open(path, "ab") as file:
+        file.write(piece)
