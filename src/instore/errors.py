@@ -87,6 +87,10 @@ class ForbiddenOriginError(InstoreError):
     """A request that a web page of elsewhere may have caused."""
 
 
+class WrongSecretError(InstoreError):
+    """Someone who is not a server of this ETL wants to be let in as one."""
+
+
 class UnsatisfiableRangeError(InstoreError):
     """A byte range that begins behind the object's end.
 
@@ -234,6 +238,7 @@ STATUS: dict[type[InstoreError], int] = {
     ForbiddenFileError: 403,
     ForbiddenAddressError: 403,
     ForbiddenOriginError: 403,
+    WrongSecretError: 403,
     UnauthorizedError: 401,
     ObjectNotFoundError: 404,
     BucketNotFoundError: 404,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
@@ -19,7 +19,8 @@ Made = TypeVar("Made", covariant=True)
 PIECE = 1 << 20
 """Bytes that go to or come from the disk at once; an object up to this size is one hop to a thread."""
 
-_SMALL = 64 << 10  # bytes that are written without one
+SMALL = 64 << 10
+"""Bytes that are written without one, while the disk is quick."""
 
 
 class Sink(Protocol[Made]):
@@ -67,8 +68,8 @@ async def take_body(cluster: Cluster, begin: Callable[[], Sink[Made]], receive: 
     """
     pieces, more = await _batch(receive)
     if not more:
-        hop = cluster.quick if sum(map(len, pieces)) <= _SMALL else cluster.disk
-        return await hop(_take_whole, begin, pieces)
+        hop = cluster.quick if sum(map(len, pieces)) <= SMALL else cluster.disk
+        return await hop(take_whole, begin, pieces)
     sink = await cluster.disk(begin)
     try:
         await cluster.disk(_write, sink, pieces)
@@ -80,7 +81,8 @@ async def take_body(cluster: Cluster, begin: Callable[[], Sink[Made]], receive: 
         await cluster.disk(sink.abort)
 
 
-def _take_whole(begin: Callable[[], Sink[Made]], pieces: list[bytes]) -> Made:
+def take_whole(begin: Callable[[], Sink[Made]], pieces: Sequence[bytes]) -> Made:
+    """Hand a body that is at hand to a sink, and commit it. It blocks."""
     sink = begin()
     try:
         _write(sink, pieces)
@@ -89,7 +91,7 @@ def _take_whole(begin: Callable[[], Sink[Made]], pieces: list[bytes]) -> Made:
         sink.abort()
 
 
-def _write(sink: Sink[Any], pieces: list[bytes]) -> None:
+def _write(sink: Sink[Any], pieces: Sequence[bytes]) -> None:
     for piece in pieces:
         sink.write(piece)
 

@@ -15,6 +15,7 @@ from instore.node.jobs import Jobs
 from instore.node.listing import Listings
 from instore.protocol.names import unescape
 from instore.target.bucket import Bucket, check_object_name
+from instore.transport.http1 import Shortcut
 
 _LARGEST_MESSAGE = 64 << 20  # bytes; a list of a million names
 
@@ -137,6 +138,7 @@ class Node:
         actions: what a message to `/v1/buckets/<bucket>` may ask for, by method and action.
         raw: ASGI applications by the beginning of the path. They come before everything else, the token's check
             included.
+        shortcut: answers small requests before all of these; None: nothing does.
         resources: handlers by the path's first part after `/v1/`.
         transforms: the ETL subsystem; None: there is none.
         starting, stopping: are awaited when the node starts, before the first request, and when it stops.
@@ -147,6 +149,7 @@ class Node:
     listings: Listings
     actions: dict[tuple[str, str], Action] = field(default_factory=dict)
     raw: dict[bytes, ASGIApp] = field(default_factory=dict)
+    shortcut: Shortcut | None = None
     resources: dict[str, Handler] = field(default_factory=dict)
     transforms: Transforms | None = None
     starting: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

@@ -95,8 +95,15 @@ class Cluster:
         small objects: 900 to 1,100 a second against 1,300 to 2,200). A disk that takes long once is left to threads for
         a while.
         """
-        if time.monotonic() < self._slow_until:
-            return await self.disk(work, *given, **named)
+        return self.at_once(work, *given, **named) if self.is_quick else await self.disk(work, *given, **named)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the disk has kept nobody waiting lately."""
+        return time.monotonic() >= self._slow_until
+
+    def at_once(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
+        """Do something small with the disk here and now, and note how long it took; see `quick`."""
         began = time.perf_counter()
         try:
             return work(*given, **named)
@@ -110,7 +117,12 @@ class Cluster:
 
     def owner(self, bucket: Bucket, name: str) -> Target:
         """The target that has, or would have, an object."""
-        return self.targets[owner(self._digests, str(bucket.uname(name)))]
+        return self.placed(bucket, name)[1]
+
+    def placed(self, bucket: Bucket, name: str) -> tuple[str, Target]:
+        """An object's uname, and the target that has it, or would have it."""
+        uname = str(bucket.uname(name))
+        return uname, self.targets[owner(self._digests, uname)]
 
     def store(self, bucket: Bucket, name: str) -> Store:
         """The store of an object in a bucket that must be there.

@@ -65,7 +65,7 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     for extend in extensions:
         extend(node)
     announce(cluster)
-    return 0 if serve(App(node), sockets, _GRACE, ws="none") else 1
+    return 0 if serve(App(node), sockets, _GRACE, node.shortcut, ws="none") else 1
 
 
 def _listen(settings: Settings) -> list[socket.socket]:

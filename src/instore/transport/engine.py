@@ -5,13 +5,14 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
 from instore.errors import ConfigurationError
-from instore.transport.http1 import HTTP1
+from instore.transport.http1 import HTTP1, Shortcut
 
 _KEEP_ALIVE = 300  # seconds; longer than any client of ours or the target's keeps a connection idle
 BACKLOG = 2048
@@ -35,13 +36,20 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def serve(application: Any, listeners: Sequence[socket.socket], grace: int, **options: Any) -> bool:
+def serve(
+    application: Any,
+    listeners: Sequence[socket.socket],
+    grace: int,
+    shortcut: Shortcut | None = None,
+    **options: Any,
+) -> bool:
     """Serve an ASGI application until a signal says stop; then return, when the requests under way are over.
 
     Args:
         application: what answers.
         listeners: bound sockets.
         grace: seconds for the requests under way.
+        shortcut: answers small requests in the application's place. Default: none.
         options: uvicorn's, for WebSocket.
 
     Returns:
@@ -50,7 +58,7 @@ def serve(application: Any, listeners: Sequence[socket.socket], grace: int, **op
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=HTTP1,
+        http=partial(HTTP1, shortcut=shortcut),  # type: ignore[arg-type]  # it is only called
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -23,7 +23,7 @@ def add_etls(node: Node, images: Images, redirects: bool) -> None:
     deliveries = Deliveries(cluster)
     jobs = TransformJobs(node, etls, deliveries)
     calls = EtlCalls(etls, jobs)
-    node.raw[PREFIX] = Door(cluster, etls, deliveries)
+    node.raw[PREFIX] = node.shortcut = Door(cluster, etls, deliveries)
     node.resources["etl"] = calls.resource
     node.actions["POST", "etl-bck"] = calls.transform_bucket
     node.actions["POST", "etl-listrange"] = calls.transform_objects

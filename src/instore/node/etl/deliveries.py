@@ -6,6 +6,7 @@ was reported as failed does not turn up later, and one that was reported as done
 """
 
 import itertools
+import re
 import secrets
 import threading
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from instore.protocol.pipeline import destination_entry
 from instore.target.bucket import Bucket
 from instore.target.store import Upload
 
-NUMBER = "part"
+_NUMBER = "part"
+_NUMBERED = re.compile(rb"(?:^|&)part=([0-9a-f]+)(?:&|$)")
 _OWT_TRANSFORM = "4"  # what AIStore's targets tell each other of a put's origin; ours don't ask
 
 
@@ -26,6 +28,7 @@ class Expected:
 
     Attributes:
         bucket, name: what it is to be.
+        uname: these in one.
         owner: the target that is to keep it.
         number: what its destination carries.
         size: its bytes, once it is there; None before.
@@ -34,6 +37,7 @@ class Expected:
 
     bucket: Bucket
     name: str
+    uname: str
     owner: Target
     number: str
     size: int | None = None
@@ -63,8 +67,8 @@ class Expected:
 
     def entry(self, job_id: str) -> str:
         """The destination as the last entry of a pipeline."""
-        query = {"uuid": job_id, "owt": _OWT_TRANSFORM, NUMBER: self.number}
-        return destination_entry(self.owner.url, str(self.bucket.uname(self.name)), query)
+        query = {"uuid": job_id, "owt": _OWT_TRANSFORM, _NUMBER: self.number}
+        return destination_entry(self.owner.url, self.uname, query)
 
 
 class Deliveries:
@@ -82,14 +86,26 @@ class Deliveries:
 
     def expect(self, bucket: Bucket, name: str) -> Expected:
         """Expect an object, until `settle`."""
-        expected = Expected(bucket, name, self._cluster.owner(bucket, name), f"{self._start}{next(self._numbers):x}")
+        uname, owner = self._cluster.placed(bucket, name)
+        expected = Expected(bucket, name, uname, owner, f"{self._start}{next(self._numbers):x}")
         self._expected[expected.number] = expected
         return expected
 
-    def find(self, number: str, bucket: Bucket, name: str) -> Expected | None:
-        """What a put with this number is for; None if nobody waits for it."""
-        expected = self._expected.get(number)
-        return expected if expected is not None and (expected.bucket, expected.name) == (bucket, name) else None
+    def find(self, uname: str, query: bytes) -> Expected:
+        """What a put is for.
+
+        Args:
+            uname: the object's, unescaped.
+            query: of its URL, as it came.
+
+        Raises:
+            NobodyWaitsError: nobody waits for it.
+        """
+        number = _NUMBERED.search(query)
+        expected = self._expected.get(number[1].decode()) if number else None
+        if expected is None or expected.uname != uname:
+            raise NobodyWaitsError(f"nobody waits for {uname}, or not any more")
+        return expected
 
     def settle(self, expected: Expected) -> int | None:
         """Expect it no longer.

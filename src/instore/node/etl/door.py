@@ -1,23 +1,21 @@
 """The target's door for the servers of ETLs: `/v1/etl/_object/<etl-name>/<secret>/<uname>` (protocol sections 3 and 5).
 
 GET gives an object to a server that pulls, PUT takes a result that a server delivers. This is the hot path of jobs, so
-it is an ASGI application without anything between, and a small object is one hop to a thread.
+it is an ASGI application without anything between, and takes the shortcut for small results.
 """
 
 import logging
-from collections.abc import Iterable
-from urllib.parse import parse_qsl
+from collections.abc import Iterable, Sequence
 
 from starlette.types import Receive, Scope, Send
 
-from instore.errors import ClientGoneError, InstoreError, NobodyWaitsError, status_of
-from instore.node.bodies import ObjectAnswer, open_piece, take_body
+from instore.errors import ClientGoneError, InstoreError, WrongSecretError, status_of
+from instore.node.bodies import SMALL, ObjectAnswer, open_piece, take_body, take_whole
 from instore.node.cluster import Cluster
-from instore.node.etl.deliveries import NUMBER, Deliveries, Expected
+from instore.node.etl.deliveries import Deliveries, Expected
 from instore.node.etl.lifecycle import OBJECT_PATH, Etls
 from instore.protocol.names import unescape
 from instore.target.bucket import parse_uname
-from instore.target.store import Upload
 
 logger = logging.getLogger("instore")
 
@@ -25,7 +23,7 @@ PREFIX = OBJECT_PATH.encode()
 
 
 class Door:
-    """The ASGI application.
+    """The ASGI application, and the `Shortcut` for small results.
 
     Args:
         cluster: the node's targets.
@@ -42,23 +40,49 @@ class Door:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return
-        name, secret, uname = _parts(scope["raw_path"])
+        method, raw_path = scope["method"], scope["raw_path"]
         try:
-            if not self._etls.admitted(name, secret):
-                await _say(send, 403, "no etl of this name has this secret")
-            elif scope["method"] == "PUT":
-                await self._put(uname, scope["query_string"], receive, send)
-            elif scope["method"] in ("GET", "HEAD"):
+            uname = self._admit(raw_path)
+            if method == "PUT":
+                expected = self._deliveries.find(uname, scope["query_string"])
+                await take_body(self._cluster, lambda: _Arrival(expected), receive)
+                await _respond(send, 200, [(b"content-length", b"0")])
+            elif method in ("GET", "HEAD"):
                 await self._get(uname, scope, receive, send)
             else:
-                await _say(send, 405, f"{scope['method']} is neither GET nor PUT")
+                await _say(send, 405, f"{method} is neither GET nor PUT")
         except ClientGoneError:
             return
-        except InstoreError as error:
-            await _say(send, status_of(error), str(error))
         except Exception as error:
-            logger.exception("%s of %s failed", scope["method"], uname)
-            await _say(send, 500, f"internal error: {type(error).__name__}")
+            await _say(send, *_told(error, raw_path))
+
+    def takes(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Whether a request is a small result, and the disk is quick; see `Shortcut`."""
+        if method != b"PUT" or not target.startswith(PREFIX) or not self._cluster.is_quick:
+            return False
+        return any(name == b"content-length" and len(size) < 9 and int(size) <= SMALL for name, size in headers)
+
+    def answer(self, target: bytes, body: bytes) -> tuple[int, str]:
+        """Keep a small result; see `Shortcut`."""
+        raw_path, _, query = target.partition(b"?")
+        try:
+            expected = self._deliveries.find(self._admit(raw_path), query)
+            self._cluster.at_once(take_whole, lambda: _Arrival(expected), [body])
+        except Exception as error:
+            return _told(error, raw_path)
+        return 200, ""
+
+    def _admit(self, raw_path: bytes) -> str:
+        """The uname that a path names, unescaped, and whole even if its slashes are not escaped.
+
+        Raises:
+            WrongSecretError: not with this secret.
+        """
+        name, _, rest = raw_path.removeprefix(PREFIX).decode("ascii", "surrogateescape").partition("/")
+        secret, _, uname = rest.partition("/")
+        if not self._etls.admitted(name, secret):
+            raise WrongSecretError("no etl of this name has this secret")
+        return unescape(uname)
 
     async def _get(self, uname: str, scope: Scope, receive: Receive, send: Send) -> None:
         bucket, name = parse_uname(uname)
@@ -71,23 +95,13 @@ class Door:
             return
         await ObjectAnswer(self._cluster, opened, first, 0, opened.entry.size, 200, headers)(scope, receive, send)
 
-    async def _put(self, uname: str, query: bytes, receive: Receive, send: Send) -> None:
-        bucket, name = parse_uname(uname)
-        number = dict(parse_qsl(query.decode("latin-1"))).get(NUMBER, "")
-        expected = self._deliveries.find(number, bucket, name)
-        if expected is None:
-            raise NobodyWaitsError(f"nobody waits for {bucket.object(name)}, or not any more")
-        store = expected.owner.store
-        await take_body(self._cluster, lambda: _Arrival(expected, store.upload(bucket, name)), receive)
-        await _respond(send, 200, [(b"content-length", b"0")])
-
 
 class _Arrival:
     """A result as it arrives; a `bodies.Sink`."""
 
-    def __init__(self, expected: Expected, upload: Upload) -> None:
+    def __init__(self, expected: Expected) -> None:
         self._expected = expected
-        self._upload = upload
+        self._upload = expected.owner.store.upload(expected.bucket, expected.name)
 
     def write(self, data: bytes) -> None:
         """Append `data`."""
@@ -102,11 +116,12 @@ class _Arrival:
         self._upload.abort()
 
 
-def _parts(raw_path: bytes) -> tuple[str, str, str]:
-    """The ETL's name, the secret and the uname, which is unescaped, and whole even if its slashes are not escaped."""
-    name, _, rest = raw_path.removeprefix(PREFIX).decode("ascii", "surrogateescape").partition("/")
-    secret, _, uname = rest.partition("/")
-    return name, secret, unescape(uname)
+def _told(error: Exception, raw_path: bytes) -> tuple[int, str]:
+    """Status and sentence for an error; what is our own mistake is logged."""
+    if isinstance(error, InstoreError):
+        return status_of(error), str(error)
+    logger.error("a request for %r failed", raw_path.rpartition(b"/")[2], exc_info=error)  # without the secret
+    return 500, f"internal error: {type(error).__name__}"
 
 
 async def _say(send: Send, status: int, sentence: str) -> None:
