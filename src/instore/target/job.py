@@ -1,9 +1,9 @@
 """The job engine: objects through workers, each once, whatever dies on the way.
 
-Strategy: one queue, filled by a walk that is never far ahead. Each worker has as many lanes as it runs transforms, and
-a few more, so that it never waits for us: the ways in and out take longer than a small transform. A lane takes an
-object, has it transformed and written, and takes the next. What is written waits for the committer, which gives names
-to whole batches.
+Strategy: one queue, filled by a walk that is never far ahead. A lane takes an object, has it transformed and written,
+and takes the next. Each worker has as many lanes as it runs transforms at once, and more while objects are quick, so
+that it never waits for us: the ways in and out take longer than a small transform. What is written waits for the
+committer, which gives names to whole batches.
 
 When a worker dies, every object under way in it is a suspect. A new worker runs the suspects alone, one at a time,
 before it takes anything else: an object that kills a worker while alone in it has done it, and is reported; those
@@ -27,7 +27,8 @@ Kept = TypeVar("Kept", bound="Written")
 AnyWorker = TypeVar("AnyWorker", bound="Worker")
 
 _AHEAD = 512  # objects in the queue
-_SPARE = 7  # objects under way in a worker beyond those that it transforms: on their way in, or out
+_SPARE = 15  # objects under way in a worker beyond those that it transforms: on their way in, or out
+_QUICK = 0.1  # seconds under way that are mostly way, and not transform
 _UNCOMMITTED = 2048  # results that may wait for their names
 _LONGEST_PAUSE = 2.0
 _GATHER = 0.2  # seconds in which the results of one batch gather
@@ -146,10 +147,10 @@ class Order(Protocol):
 
     Attributes:
         workers: how many processes.
-        lanes: objects under way in each at once; 0: as many as it transforms at once, and a few more.
+        lanes: objects under way in each at once; 0: as many as it transforms at once, and more while they are quick.
         continue_on_error: a failed object doesn't stop the job.
         retries: how often an object whose answer broke off is tried again, though its worker lives.
-        timeout: seconds that one object may take; None: as long as it takes.
+        timeout: seconds that one object may take, once the worker has time for it; None: as long as it takes.
     """
 
     @property
@@ -179,6 +180,38 @@ class Order(Protocol):
         Raises:
             AnswerError: it has not.
         """
+
+
+class _Crew:
+    """The lanes of one worker, which come and go.
+
+    Args:
+        transforms: how many the worker runs at once.
+        fixed: how many lanes there are to be; 0: at least as many as it runs, and more while objects are quick.
+    """
+
+    def __init__(self, transforms: int, fixed: int) -> None:
+        self._transforms = transforms
+        self._least = fixed or transforms
+        self._most = fixed or transforms + _SPARE
+        self.lanes = self._least
+
+    @property
+    def turns(self) -> int:
+        """How many turns of the worker it may take until an object that is sent now has had its own."""
+        return -(-self.lanes // self._transforms)
+
+    def grows(self, seconds: float) -> bool:
+        """Whether there is to be one lane more, after an object took so long; it is counted."""
+        more = seconds < _QUICK and self.lanes < self._most
+        self.lanes += more
+        return more
+
+    def shrinks(self, seconds: float) -> bool:
+        """Whether there is to be one lane less; it is counted."""
+        less = seconds >= _QUICK and self.lanes > self._least
+        self.lanes -= less
+        return less
 
 
 class Job(Generic[AnyWorker, Kept]):
@@ -311,15 +344,22 @@ class Job(Generic[AnyWorker, Kept]):
             What was under way when it died.
         """
         suspects: list[Item] = []
+        crew = _Crew(pod.concurrency, self._order.lanes)
         async with asyncio.TaskGroup() as lanes:
-            for _ in range(self._order.lanes or pod.concurrency + _SPARE):
-                lanes.create_task(self._run_lane(pod, suspects))
+            for _ in range(crew.lanes):
+                lanes.create_task(self._run_lane(pod, suspects, crew, lanes))
         return suspects
 
-    async def _run_lane(self, pod: AnyWorker, suspects: list[Item]) -> None:
+    async def _run_lane(self, pod: AnyWorker, suspects: list[Item], crew: _Crew, lanes: asyncio.TaskGroup) -> None:
         while (item := await self._take(pod)) is not None:
-            if not await self._attempt(pod, item):
+            began = time.perf_counter()
+            if not await self._attempt(pod, item, crew.turns):
                 suspects.append(item)
+                return
+            seconds = time.perf_counter() - began
+            if crew.grows(seconds):
+                lanes.create_task(self._run_lane(pod, suspects, crew, lanes))
+            elif crew.shrinks(seconds):
                 return
 
     async def _take(self, pod: AnyWorker) -> Item | None:
@@ -340,17 +380,21 @@ class Job(Generic[AnyWorker, Kept]):
             self._queue.put_nowait(None)
         return item
 
-    async def _attempt(self, pod: AnyWorker, item: Item) -> bool:
+    async def _attempt(self, pod: AnyWorker, item: Item, turns: int = 1) -> bool:
         """Have one object transformed and written, in as many tries as the order allows.
+
+        Args:
+            turns: of the worker that it may have to wait, its own included.
 
         Returns:
             False if the worker died under it.
         """
         started = time.perf_counter()
+        limit = None if self._order.timeout is None else self._order.timeout * turns
         attempt = 0
         while True:
             try:
-                async with asyncio.timeout(self._order.timeout):
+                async with asyncio.timeout(limit):
                     written = await self._transfer(pod, item)
             except IncompleteAnswerError as error:
                 if await pod.is_dead():
@@ -363,7 +407,7 @@ class Job(Generic[AnyWorker, Kept]):
             except InstoreError as error:
                 self._fail(item, str(error), started)
             except TimeoutError:
-                self._fail(item, f"it took longer than {self._order.timeout or 0:g} s, and was given up", started)
+                self._fail(item, f"it took longer than {limit or 0:g} s, and was given up", started)
             except OSError as error:
                 self._fail(item, f"its result could not be written: {error.strerror}", started)
             else:
