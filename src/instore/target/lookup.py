@@ -8,6 +8,7 @@ folders stand among files, and neither goes back far.
 from collections.abc import Iterator
 from itertools import islice
 
+from instore.errors import RemoteStoreError
 from instore.target.remote import RemoteBucket
 
 _PAGE = 10_000  # names: as many as a store lists at once
@@ -36,7 +37,7 @@ class Lookup:
         """Whether there is an object `name`; it blocks.
 
         Raises:
-            ConfigurationError, RemoteStoreError: the store can't tell.
+            RemoteStoreError: the store can't tell.
         """
         names = self._names
         if names is None or name <= self._after:
@@ -46,8 +47,7 @@ class Lookup:
         return name in self._held
 
     def _begin(self, after: str) -> Iterator[str]:
-        listing = self.bucket.names(self._prefix, after) if self.bucket.exists() else iter(())
-        names = self._names = (name for name, _ in listing)
+        names = self._names = self._listed(after)
         self._after, self._first, self._second = after, [], []
         self._turn(names)
         return names
@@ -57,3 +57,11 @@ class Lookup:
             self._after = self._first[-1]
         self._first, self._second = self._second, list(islice(names, self._page))
         self._held = frozenset(self._first).union(self._second)
+
+    def _listed(self, after: str) -> Iterator[str]:
+        before = ""
+        for name, _ in self.bucket.names(self._prefix, after) if self.bucket.exists() else ():
+            if name < before:  # then a name that is missed here would be done again, and nobody would know
+                raise RemoteStoreError(f"{self.bucket} can't be listed: {name!r} comes after {before!r}, out of order")
+            yield name
+            before = name

@@ -73,7 +73,7 @@ class RemoteBucket:
         """Whether there is such a bucket; a blocking call.
 
         Raises:
-            ConfigurationError: the store can't be asked.
+            RemoteStoreError: the store can't be asked.
         """
         try:
             with self._sdk.errors(f"{self} can't be looked at"):
@@ -81,38 +81,29 @@ class RemoteBucket:
         except RemoteStoreError as error:
             if _status(error.__cause__) == 404:
                 return False
-            raise ConfigurationError(str(error)) from error
+            raise
         return True
 
     def make(self) -> None:
         """Make the bucket unless it is there; a blocking call.
 
         Raises:
-            ConfigurationError: it can't be made.
+            RemoteStoreError: it can't be made.
         """
-        if self.exists():
-            return
-        try:
+        if not self.exists():
             with self._sdk.errors(f"{self} can't be made"):
                 self._bucket.create(exist_ok=True)
-        except RemoteStoreError as error:
-            raise ConfigurationError(str(error)) from error
 
     def names(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
-        """Names and sizes of the objects whose names start with `prefix` and are greater than `after`, in order.
+        """Names and sizes of the objects whose names start with `prefix` and are greater than `after`.
 
         They come a page at a time; it blocks.
 
         Raises:
-            RemoteStoreError: a page could not be had, or is not in order.
+            RemoteStoreError: a page could not be had.
         """
         with self._sdk.errors(f"{self} can't be listed"):
             for entry in self._bucket.list_objects_iter(prefix=prefix, props="name,size", start_after=after):
-                if entry.name <= after:
-                    raise RemoteStoreError(
-                        f"{self} can't be listed: {entry.name!r} comes after {after!r}, out of order"
-                    )
-                after = entry.name
                 yield entry.name, entry.size
 
     def open(self, name: str) -> "RemoteObject":
@@ -120,7 +111,7 @@ class RemoteBucket:
         return RemoteObject(self, name)
 
     def put(self, name: str, content: bytes | IO[bytes]) -> int:
-        """Store an object, whole or not at all, and ask the store how much it has; a blocking call.
+        """Store an object, whole or not at all; a blocking call.
 
         Args:
             name: the object's.
@@ -130,21 +121,24 @@ class RemoteBucket:
             Its bytes.
 
         Raises:
-            RemoteStoreError: it is not there, or not whole.
+            RemoteStoreError: the store has not acknowledged all of it.
         """
-        with self._sdk.errors(f"{self}/{name} could not be stored"):
-            there = self._bucket.object(name)
-            writer = there.get_writer()
+        what = f"{self}/{name} could not be stored"
+        with self._sdk.errors(what):
+            writer = self._bucket.object(name).get_writer()
             if isinstance(content, bytes):
                 size = len(content)
-                writer.put_content(content)
+                answer = writer.put_content(content)
             else:
-                content.seek(0)  # what is written through, and where a system opens it with its position
+                content.seek(0)  # writes what is buffered; and where `/dev/fd` shares the position, it begins there
                 size = os.fstat(content.fileno()).st_size
-                writer.put_file(f"/dev/fd/{content.fileno()}")
-            stored = int(there.head().size)
-        if stored != size:
-            raise RemoteStoreError(f"{self}/{name} has {stored} bytes in the store, {size} were sent")
+                answer = writer.put_file(f"/dev/fd/{content.fileno()}")
+        asked = answer.request  # the last one: what stands before a store may redirect a PUT so that it becomes a GET
+        if asked.method != "PUT" or int(asked.headers.get("Content-Length", -1)) != size:
+            raise RemoteStoreError(
+                f"{what}: {asked.url} answered {answer.status_code} to a {asked.method}, not to a PUT of {size} bytes; "
+                f"set {ENDPOINT} to the store itself"
+            )
         return size
 
     async def hop(self, function: Callable[..., Result], *arguments: object) -> Result:
@@ -201,6 +195,8 @@ class _Sdk:
 
     def __init__(self, url: str) -> None:
         try:
+            import msgspec
+            import pydantic
             import requests
             import tenacity
             import urllib3
@@ -218,6 +214,7 @@ class _Sdk:
                 f"{printable(url)} needs the store's address: set {ENDPOINT}{is_now}, as in {ENDPOINT}={_EXAMPLE}"
             )
         self._failures = (requests.RequestException, urllib3.exceptions.HTTPError, APIRequestError)
+        self._riddles = (ValueError, msgspec.MsgspecError, pydantic.PydanticUserError)
         passing = (
             requests.ConnectionError,
             requests.Timeout,
@@ -255,8 +252,10 @@ class _Sdk:
             raise
         except self._failures as error:
             raise RemoteStoreError(f"{what}: {self._reason(error)}", _is_away(error)) from error
-        except ValueError as error:  # what the client makes of an answer that is not the store's
-            raise RemoteStoreError(f"{what}: {self.endpoint} gives an answer that is no store's: {error}") from error
+        except self._riddles as error:  # what the client makes of an answer that is not a store's
+            raise RemoteStoreError(
+                f"{what}: {self.endpoint} ({ENDPOINT}) gives an answer that is no store's"
+            ) from error
 
     def _reason(self, error: Exception) -> str:
         status = _status(error)

@@ -5,6 +5,7 @@ each result's name, as `--prepend` does.
 """
 
 import asyncio
+import contextlib
 import functools
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Self
 
-from instore.errors import ConfigurationError, InvalidRequestError
+from instore.errors import ConfigurationError, InvalidRequestError, RemoteStoreError
 from instore.target.bucket import check_object_name
 from instore.target.communicator import Ask
 from instore.target.folder import (
@@ -71,12 +72,13 @@ class RemotePlan(Plan):
                 f"the results in {target} would be objects of this job, as all that start with {prefix!r} are; "
                 "name another bucket, or a prefix in SRC and another in DST"
             )
-        if origin is not None and not origin.exists():
-            raise ConfigurationError(
-                f"SRC {printable(source)}: {origin.where} has no bucket {origin}; name one that is there"
-            )
-        if target is not None:
-            target.exists()  # which says what is wrong with the store
+        with _starting():
+            if origin is not None and not origin.exists():
+                raise ConfigurationError(
+                    f"SRC {printable(source)}: {origin.where} has no bucket {origin}; name one that is there"
+                )
+            if target is not None:
+                target.exists()  # which says what is wrong with the store
         sides = Lookup(origin, prefix) if origin else None, Lookup(target, prepend) if target else None
         return cls(source, destination, prefix, pairs, prepend, overwrite, *sides)
 
@@ -151,7 +153,8 @@ class ResultBucket:
         self._bucket = bucket
 
     async def __aenter__(self) -> Self:
-        await self._bucket.hop(self._bucket.make)
+        with _starting():
+            await self._bucket.hop(self._bucket.make)
         return self
 
     async def __aexit__(
@@ -200,3 +203,12 @@ class ResultBucket:
 
     async def flush(self) -> None:
         """The store keeps what it has acknowledged."""
+
+
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """What the store refuses before there is a job is a configuration's error."""
+    try:
+        yield
+    except RemoteStoreError as error:
+        raise ConfigurationError(str(error)) from error
