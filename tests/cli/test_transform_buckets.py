@@ -46,7 +46,7 @@ TRANSFORM = """
                 time.sleep(0.01)
             return super().transform(data, path, etl_args)
 """
-MANY = [f"x{number:04}" for number in range(400)]
+MANY = [f"x{number:04}" for number in range(200)]
 NAMES = ["a.txt", "d/b c%41#?.txt", "d/é日.txt", "d/empty", "z"]
 
 _NUMBERS = itertools.count()
@@ -260,8 +260,8 @@ def test_a_large_object_passes_in_bounded_memory(client: Client, inbox: str, out
 
 
 def kept_by(node: RunningNode) -> dict[str, bytes]:
-    """The results in a node, dead or alive, whose source was `MANY`."""
-    return {path.name: path.read_bytes() for path in node.folder.rglob("ais/out/**/x*") if path.is_file()}
+    """The results of `MANY` that a node has in `out`, dead or alive."""
+    return {path.name: path.read_bytes() for path in node.folder.rglob("@ais/out/**/x*") if path.is_file()}
 
 
 def verdicts(report: str = "report.json") -> dict[str, str]:
@@ -452,6 +452,15 @@ def test_a_source_bucket_that_is_not_there_is_one_line(client: Client, inbox: st
     assert code == 2
     assert f"has no bucket ais://{inbox}; name one that is there" in one_line(err)
     assert not Path("dst").exists()
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "AIS://bucket", "http://127.0.0.1:51080"])
+def test_another_url_is_no_folder(url: str) -> None:
+    for source, destination in [(url, "dst"), ("src", url)]:
+        code, _, err = transform(source, destination)
+        assert code == 2
+        assert f"{url} is neither a folder nor ais://BUCKET" in one_line(err)
+    assert sorted(os.listdir()) == ["src", "tmp", "upper.py"]
 
 
 @pytest.mark.parametrize("url", ["ais://", "ais://@#space/in", "ais:///in"])

@@ -1,5 +1,6 @@
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from instore.errors import RemoteStoreError
 from instore.target.lookup import Lookup
 from instore.target.remote import RemoteBucket
+from tests.support.node import running_node
 
 
 class Listed:
@@ -69,6 +71,23 @@ def test_a_name_far_back_begins_a_listing_near_it() -> None:
     given_before = bucket.given
     assert "01000" in lookup
     assert (bucket.listings, bucket.given - given_before) == (2, 100)
+
+
+@pytest.mark.parametrize("prefix", ["", "a", "é/"])
+def test_a_node_lists_as_it_counts_on(prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"a-b", "a/b", "a/b.c", "a0", "a0.jpg", "a0.json", "b", "é/日", "é/\uffff", "é/\U0001f600"}
+    asked = sorted(name for name in there | {"a", "a/", "a0.png", "c", "é/", "é/\U0001f601"} if name.startswith(prefix))
+    with running_node(tmp_path, targets=3) as node:
+        made = node.client().bucket("some").create()
+        for name in there:
+            made.object(name).get_writer().put_content(b"")
+        monkeypatch.setenv("AIS_ENDPOINT", node.endpoint)
+        bucket = RemoteBucket("ais://some")
+        for page in (1, 2, 3, 10):
+            lookup = Lookup(bucket, prefix, page)
+            for names in (asked, asked[::-1]):
+                assert [name in lookup for name in names] == [name in there for name in names]
+        assert "a" not in Lookup(RemoteBucket("ais://none"), prefix)
 
 
 def test_a_listing_out_of_order_is_an_error() -> None:

@@ -33,7 +33,16 @@ _OF_US = (401, 429)  # statuses that another object's request would get, too, as
 
 
 def is_remote(place: str) -> bool:
-    """Whether SRC or DST names a bucket."""
+    """Whether SRC or DST names a bucket, and not a folder.
+
+    Raises:
+        ConfigurationError: it is the URL of something else.
+    """
+    scheme, separator, _ = place.partition("://")
+    if separator and scheme.isalnum() and not place.startswith(SCHEME):
+        raise ConfigurationError(
+            f"{printable(place)} is neither a folder nor {SCHEME}BUCKET; a folder of that name is ./{printable(place)}"
+        )
     return place.startswith(SCHEME)
 
 
