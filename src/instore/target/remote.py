@@ -218,9 +218,9 @@ class _Sdk:
             ) from error
         self.endpoint = os.environ.get(ENDPOINT, "")
         if not self.endpoint.startswith(("http://", "https://")):
-            is_now = f", which is {printable(self.endpoint)}" if self.endpoint else ""
+            is_now = f" (now {printable(self.endpoint)})" if self.endpoint else ""
             raise ConfigurationError(
-                f"{printable(url)} needs the store's address: set {ENDPOINT}{is_now}, as in {ENDPOINT}={_EXAMPLE}"
+                f"{printable(url)} needs the store's address: set {ENDPOINT}{is_now} as in {ENDPOINT}={_EXAMPLE}"
             )
         self._failures = (requests.RequestException, urllib3.exceptions.HTTPError, APIRequestError)
         self._riddles = (ValueError, msgspec.MsgspecError, pydantic.PydanticUserError)
@@ -241,7 +241,7 @@ class _Sdk:
                 respect_retry_after_header=False,
             ),
             network_retry=tenacity.Retrying(
-                wait=tenacity.wait_exponential_jitter(initial=_FIRST_PAUSE, jitter=_FIRST_PAUSE),
+                wait=tenacity.wait_exponential(_FIRST_PAUSE) + tenacity.wait_random(0, _FIRST_PAUSE),
                 stop=tenacity.stop_after_attempt(_TRIES),
                 retry=tenacity.retry_if_exception_type(passing),
                 reraise=True,

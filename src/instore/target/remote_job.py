@@ -68,8 +68,9 @@ class RemotePlan(Plan):
             prepend = target.prefix + prepend
             check_prepend(prepend)
         if origin and target and origin.name == target.name and (prepend + prefix).startswith(prefix):
+            taken = f"every name that starts with {prefix!r}" if prefix else "every name"
             raise ConfigurationError(
-                f"the results in {target} would be objects of this job, as all that start with {prefix!r} are; "
+                f"the results in {target} would become objects of this job: SRC stands for {taken} there; "
                 "name another bucket, or a prefix in SRC and another in DST"
             )
         with _starting():
