@@ -429,11 +429,12 @@ def test_two_commands_at_once_into_one_bucket_damage_nothing(client: Client, inb
 def test_a_store_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # and nobody listens
-        monkeypatch.setenv("AIS_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
+        monkeypatch.setenv("AIS_ENDPOINT", f"http://me:secret@127.0.0.1:{free.getsockname()[1]}")
         for process in [start("ais://in", "dst"), start("src", "ais://out")]:
             out, err = process.communicate()
             assert (process.returncode, out) == (2, "")
             assert "can't be reached" in one_line(err)
+            assert "secret" not in err
 
 
 @pytest.mark.parametrize("endpoint", ["", "localhost:51080"])

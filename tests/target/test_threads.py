@@ -63,3 +63,22 @@ def test_what_waits_for_a_thread_when_it_is_cancelled_never_begins() -> None:
 
     asyncio.run(second_in_line())
     assert not begun
+
+
+def test_who_is_cancelled_may_hurry_the_thread() -> None:
+    began, may_end = Event(), Event()
+
+    def work() -> None:
+        began.set()
+        may_end.wait()
+
+    async def hurried() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            task = asyncio.ensure_future(in_thread(pool, work, hurry=may_end.set))
+            await asyncio.to_thread(began.wait)
+            assert not may_end.is_set()
+            task.cancel()
+            await asyncio.wait({task})
+            assert task.cancelled()
+
+    asyncio.run(hurried())

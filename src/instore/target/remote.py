@@ -8,9 +8,12 @@ seconds or so.
 import contextlib
 import json
 import os
+import re
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from threading import Event
 from typing import IO, Any, TypeVar
 
 from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError
@@ -30,6 +33,9 @@ _TRIES = 4
 _FIRST_PAUSE = 0.25  # seconds before the second try; each further pause is twice as long
 _PASSING = (429, 502, 503, 504)  # statuses that may pass
 _OF_US = (401, 429)  # statuses that another object's request would get, too, as well as all from 500
+
+_GIVEN_UP: ContextVar[Event] = ContextVar("_GIVEN_UP", default=Event())  # noqa: B039  # the default's is never set
+"""Set when nobody waits any more for what the thread does."""
 
 
 def is_remote(place: str) -> bool:
@@ -76,7 +82,7 @@ class RemoteBucket:
     @property
     def where(self) -> str:
         """The store, for a person."""
-        return self._sdk.endpoint
+        return _shown(self._sdk.endpoint)
 
     def exists(self) -> bool:
         """Whether there is such a bucket; a blocking call.
@@ -145,14 +151,17 @@ class RemoteBucket:
         asked = answer.request  # the last one: what stands before a store may redirect a PUT so that it becomes a GET
         if asked.method != "PUT" or int(asked.headers.get("Content-Length", -1)) != size:
             raise RemoteStoreError(
-                f"{what}: {asked.url} answered {answer.status_code} to a {asked.method}, not to a PUT of {size} bytes; "
-                f"set {ENDPOINT} to the store itself"
+                f"{what}: {_shown(asked.url)} answered {answer.status_code} to a {asked.method}, "
+                f"not to a PUT of {size} bytes; set {ENDPOINT} to the store itself"
             )
         return size
 
     async def hop(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Run a blocking call in one of the bucket's threads; see `in_thread`."""
-        return await in_thread(self._pool, function, *arguments)
+        """Run a blocking call in one of the bucket's threads; see `in_thread`. Who is cancelled ends its tries, too."""
+        given_up = Event()
+        context = copy_context()
+        context.run(_GIVEN_UP.set, given_up)
+        return await in_thread(self._pool, context.run, function, *arguments, hurry=given_up.set)
 
     def _get(self, name: str) -> Any:
         """The body of the answer to a GET, as urllib3 has it."""
@@ -218,7 +227,7 @@ class _Sdk:
             ) from error
         self.endpoint = os.environ.get(ENDPOINT, "")
         if not self.endpoint.startswith(("http://", "https://")):
-            is_now = f" (now {printable(self.endpoint)})" if self.endpoint else ""
+            is_now = f" (now {_shown(self.endpoint)})" if self.endpoint else ""
             raise ConfigurationError(
                 f"{printable(url)} needs the store's address: set {ENDPOINT}{is_now} as in {ENDPOINT}={_EXAMPLE}"
             )
@@ -243,6 +252,7 @@ class _Sdk:
             network_retry=tenacity.Retrying(
                 wait=tenacity.wait_exponential(_FIRST_PAUSE) + tenacity.wait_random(0, _FIRST_PAUSE),
                 stop=tenacity.stop_after_attempt(_TRIES),
+                sleep=_pause,
                 retry=tenacity.retry_if_exception_type(passing),
                 reraise=True,
             ),
@@ -250,7 +260,7 @@ class _Sdk:
         try:
             self.client = Client(self.endpoint, retry_config=again, max_pool_size=_THREADS)
         except ValueError as error:
-            raise ConfigurationError(f"{ENDPOINT}={printable(self.endpoint)} can't be used: {error}") from error
+            raise ConfigurationError(f"{ENDPOINT}={_shown(self.endpoint)} can't be used: {error}") from error
 
     @contextlib.contextmanager
     def errors(self, what: str) -> Iterator[None]:
@@ -263,21 +273,33 @@ class _Sdk:
             raise RemoteStoreError(f"{what}: {self._reason(error)}", _is_away(error)) from error
         except self._riddles as error:  # what the client makes of an answer that is not a store's
             raise RemoteStoreError(
-                f"{what}: {self.endpoint} ({ENDPOINT}) gives an answer that is no store's"
+                f"{what}: {_shown(self.endpoint)} ({ENDPOINT}) gives an answer that is no store's"
             ) from error
 
     def _reason(self, error: Exception) -> str:
         status = _status(error)
         if status is None:
-            return f"{self.endpoint} ({ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
+            return f"{_shown(self.endpoint)} ({ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
         hint = "; set AIS_AUTHN_TOKEN" if status == 401 else ""
-        return f"{self.endpoint} answered {status}: {_said(getattr(error, 'message', '')) or 'no reason given'}{hint}"
+        said = _said(getattr(error, "message", "")) or "no reason given"
+        return f"{_shown(self.endpoint)} answered {status}: {said}{hint}"
+
+
+def _pause(seconds: float) -> None:
+    """Sleep between two tries, unless they are given up."""
+    if _GIVEN_UP.get().wait(seconds):
+        raise RemoteStoreError("given up")
 
 
 def _status(error: BaseException | None) -> int | None:
     """The status of an answer that is an error; None if there was no answer."""
     status = getattr(error, "status_code", None)
     return status if isinstance(status, int) else None
+
+
+def _shown(url: str) -> str:
+    """A URL for a person, without what may be a password in it."""
+    return printable(re.sub(r"^(\w+://)?[^/]*@", r"\1", url))
 
 
 def _is_away(error: Exception) -> bool:

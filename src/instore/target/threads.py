@@ -9,11 +9,21 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-async def in_thread(pool: ThreadPoolExecutor, function: Callable[..., Result], *arguments: object) -> Result:
+async def in_thread(
+    pool: ThreadPoolExecutor,
+    function: Callable[..., Result],
+    *arguments: object,
+    hurry: Callable[[], object] = lambda: None,
+) -> Result:
     """Run `function` in a thread of `pool`.
 
     Who is cancelled waits until the thread is done: nothing is half known, and nobody closes a file under it. What
     still waits for a thread is never begun.
+
+    Args:
+        pool: its threads.
+        function, arguments: what is called.
+        hurry: called on cancellation, to make the function come to its end. Default: nothing does.
     """
     submitted = pool.submit(function, *arguments)
     work = asyncio.wrap_future(submitted)
@@ -21,6 +31,7 @@ async def in_thread(pool: ThreadPoolExecutor, function: Callable[..., Result], *
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         submitted.cancel()  # which does nothing once it has begun
+        hurry()
         while not work.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({work})
