@@ -187,7 +187,16 @@ class IncompleteAnswerError(InstoreError):
 
 
 class RemoteStoreError(InstoreError):
-    """A store that objects are read from or written to can't be reached, refused, or broke off."""
+    """A store that objects are read from or written to can't be reached, refused, or broke off.
+
+    Args:
+        message: what could not be done, where, and why.
+        is_away: the store serves nobody, or not us: another object would very likely fare the same.
+    """
+
+    def __init__(self, message: str, is_away: bool = False) -> None:
+        self.is_away = is_away
+        super().__init__(message)
 
 
 class WorkerError(InstoreError):

@@ -158,7 +158,7 @@ def test_nothing_outlives_whoever_started_it(tmp_path: Path) -> None:
 
 def test_a_command_ends_with_its_guardian(tmp_path: Path) -> None:
     async def check() -> int:
-        process, we_live = await started(tmp_path, "import os, time; print('I am', os.getpid()); time.sleep(1000)")
+        process, we_live = await started(tmp_path, "import os, time; print(f'I am {os.getpid()}'); time.sleep(1000)")
         (line,) = await printed(process, "I am")
         os.kill(process.pid, signal.SIGKILL)
         await process.exited

@@ -2,14 +2,17 @@ import asyncio
 import os
 import resource
 import signal
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from instore.errors import ConfigurationError, WorkerError
-from instore.target.folder import FolderOrder
+from instore.errors import ConfigurationError, RemoteStoreError, WorkerError
+from instore.target.folder import FolderOrder, Item, Plan
+from instore.target.job import MOST_AWAY, Job, NamedLate, Written
+from instore.target.pods import Pods
 from tests.target.fake_worker import PIECE, PIECES
-from tests.target.support import Seen, arun, fill, plan, run, tree
+from tests.target.support import FAKE, Seen, arun, fill, plan, run, tree
 
 HOSTILE = [
     "with space",
@@ -206,6 +209,79 @@ def test_a_full_disk_is_the_objects_error(source: Path, destination: Path) -> No
     asyncio.run(job())
     assert seen.errors() == {"big-1": "its result could not be written: File too large"}
     assert set(tree(destination)) == {"small"}
+
+
+class StoreSink:
+    """A sink whose every `served`-th result is taken, if any, and that says of the others that the store is away."""
+
+    def __init__(self, served: int = 0) -> None:
+        self.writes = 0
+        self._served = served
+
+    async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
+        self.writes += 1
+        size = sum([len(piece) async for piece in body])
+        if not self._served or self.writes % self._served:
+            raise RemoteStoreError("it is away", is_away=True)
+        return size
+
+    async def commit(self, batch: Sequence[tuple[Written, str]]) -> list[str]:
+        assert not batch
+        return []
+
+    async def flush(self) -> None:
+        """Nothing is held."""
+
+
+class LateSink(StoreSink):
+    """A sink whose results take for ever to get their names, and have them when that is given up."""
+
+    async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
+        self.writes += 1
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            raise NamedLate(3) from None
+        raise AssertionError
+
+
+async def into(sink: StoreSink, what: Plan, seen: Seen) -> bool:
+    async with Pods(FAKE, os.environ) as pods:
+        return await Job(FolderOrder("b", "", 1, True), what.items(), pods, sink, seen).run()
+
+
+def test_a_store_that_is_away_ends_the_job(source: Path, destination: Path) -> None:
+    fill(source, [f"x{i:03}" for i in range(200)])
+    seen = Seen()
+    with pytest.raises(RemoteStoreError, match=f"{MOST_AWAY} objects in a row failed .*; the last: it is away"):
+        asyncio.run(into(StoreSink(), plan(source, destination), seen))
+    assert MOST_AWAY <= len(seen.outcomes) < 3 * MOST_AWAY
+    assert set(seen.errors().values()) == {"it is away"}
+
+
+def test_a_store_that_serves_now_and_then_does_not_end_the_job(source: Path, destination: Path) -> None:
+    fill(source, [f"x{i:03}" for i in range(200)])
+    seen = Seen()
+    assert asyncio.run(into(StoreSink(served=2), plan(source, destination), seen))
+    assert len(seen.outcomes) == 200
+    assert len(seen.errors()) == 100
+
+
+def test_a_result_that_gets_its_name_while_the_job_is_cancelled_is_done(source: Path, destination: Path) -> None:
+    fill(source, ["a"])
+    seen, sink = Seen(), LateSink()
+
+    async def job() -> None:
+        task = asyncio.create_task(into(sink, plan(source, destination), seen))
+        while not sink.writes:  # noqa: ASYNC110  # another process takes part in it
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(job())
+    assert seen.verdicts() == {"a": "done"}
+    assert seen.outcomes["a"].result_bytes == 3
 
 
 def test_a_cancelled_job_leaves_whole_results_only(source: Path, destination: Path, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ async def _transform(command: _Command) -> int:
                 progress.noted(f"{ended}; with --continue-on-error the others would be done")
         except (WorkerError, RemoteStoreError) as error:
             complete, ended = False, str(error)
-            progress.noted(f"instore: {error}")
+            progress.noted(f"instore: {error}; what is done is kept, and the same command goes on from here")
         except asyncio.CancelledError:
             _sum_up(command, progress, "interrupted")
             raise
@@ -198,9 +198,12 @@ async def _run_job(command: _Command, progress: Progress) -> bool:
 async def _run_into(results: Sink[Kept], command: _Command, progress: Progress) -> bool:
     todo = await _count(command.plan)
     order = replace(command.order, workers=min(command.order.workers, todo))
+    items = command.plan.items()
+    if not todo:  # and so no worker: what has come since the count is the next command's
+        items = (item for item in items if item.fate is not Fate.TODO)
     with progress.shown(todo):
         async with Pods(worker_command(command.target), _worker_environment(command.plan.source)) as pods:
-            return await Job(order, command.plan.items(), pods, results, progress).run()
+            return await Job(order, items, pods, results, progress).run()
 
 
 async def _count(plan: Plan) -> int:

@@ -119,11 +119,11 @@ class Plan:
             ConfigurationError: two do.
         """
         for item in self.items():
-            rival = self._rival_of(item) if item.path else None
+            rival = self._rival_of(item) if item.result else None
             if rival is not None:
                 raise ConfigurationError(
                     f"{printable(item.name)} and {printable(rival)} would both become {printable(item.result)}; "
-                    "change --ext, or transform them into different folders"
+                    "change --ext, or transform them into different places"
                 )
             yield item
 
@@ -145,11 +145,14 @@ class Plan:
             return None
         for old in (new, *(old for old, mapped in self.extensions if mapped == new)):
             name = f"{stem}.{old}"
-            if name != item.name and name.startswith(self.prefix) and self.result_name(name) == item.result:
-                rival = self._look_at(name)
-                if rival is not None and rival.path:
-                    return name
+            is_rival = name != item.name and name.startswith(self.prefix) and self.result_name(name) == item.result
+            if is_rival and self._is_object(name):
+                return name
         return None
+
+    def _is_object(self, name: str) -> bool:
+        found = self._look_at(name)
+        return found is not None and bool(found.path)
 
     def _leads_to_prefix(self, name: str) -> bool:
         """Whether `name`, or something below it if it is a folder, can start with the prefix."""

@@ -8,6 +8,9 @@ committer, which gives names to whole batches.
 When a worker dies, every object under way in it is a suspect. A new worker runs the suspects alone, one at a time,
 before it takes anything else: an object that kills a worker while alone in it has done it, and is reported; those
 that merely were beside it are never blamed.
+
+When a store is away, each object fails, slowly, and none of them is to blame: after `MOST_AWAY` of them in a row, with
+none done between them, the job ends, whatever the order says of errors.
 """
 
 import asyncio
@@ -18,13 +21,16 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from instore.errors import ConfigurationError, IncompleteAnswerError, InstoreError, WorkerError
+from instore.errors import ConfigurationError, IncompleteAnswerError, InstoreError, RemoteStoreError, WorkerError
 from instore.target.communicator import Answer, Ask, Communicator
 from instore.target.folder import Fate, Item, in_batches
 from instore.target.printable import printable
 
 Kept = TypeVar("Kept", bound="Written")
 AnyWorker = TypeVar("AnyWorker", bound="Worker")
+
+MOST_AWAY = 10
+"""Objects in a row that may fail because a store is away; with the last of them the job ends."""
 
 _AHEAD = 512  # objects in the queue
 _SPARE = 15  # objects under way in a worker beyond those that it transforms: on their way in, or out
@@ -53,6 +59,9 @@ class Sink(Protocol[Kept]):
 
         Returns:
             What is to be committed; its size, if it has got its name already.
+
+        Raises:
+            NamedLate: cancelled, but too late: the result has got its name.
         """
 
     async def commit(self, batch: Sequence[tuple[Kept, str]]) -> list[str]:
@@ -60,6 +69,18 @@ class Sink(Protocol[Kept]):
 
     async def flush(self) -> None:
         """Make what was committed last."""
+
+
+class NamedLate(asyncio.CancelledError):  # it is a cancellation
+    """A sink was cancelled while a result was getting its name, and it got it: the object is done.
+
+    Args:
+        size: the result's bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__()
 
 
 class Worker(Protocol):
@@ -237,6 +258,7 @@ class Job(Generic[AnyWorker, Kept]):
         self._queue: asyncio.Queue[Item | None] = asyncio.Queue(_AHEAD)
         self._written: asyncio.Queue[tuple[Outcome, Kept] | None] = asyncio.Queue(_UNCOMMITTED)
         self._fed = False
+        self._away = 0  # objects in a row
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -251,6 +273,7 @@ class Job(Generic[AnyWorker, Kept]):
         Raises:
             ConfigurationError: a worker could not be started.
             WorkerError: a worker that died could not be replaced.
+            RemoteStoreError: a store is away.
             OSError: the results' disk failed at the end.
         """
         committer = asyncio.create_task(self._commit_all())
@@ -388,6 +411,9 @@ class Job(Generic[AnyWorker, Kept]):
 
         Returns:
             False if the worker died under it.
+
+        Raises:
+            RemoteStoreError: a store is away.
         """
         started = time.perf_counter()
         limit = None if self._order.timeout is None else self._order.timeout * turns
@@ -406,6 +432,10 @@ class Job(Generic[AnyWorker, Kept]):
                 self._fail(item, f"{error}{_tries(attempt)}{self._log_of(pod, item)}", started)
             except InstoreError as error:
                 self._fail(item, str(error), started)
+                self._end_if_away(error)
+            except NamedLate as late:
+                self._settle(Outcome(item, "", late.size, time.perf_counter() - started))
+                raise
             except TimeoutError:
                 self._fail(item, f"it took longer than {limit or 0:g} s, and was given up", started)
             except OSError as error:
@@ -428,7 +458,17 @@ class Job(Generic[AnyWorker, Kept]):
         finally:
             await answer.close()
 
+    def _end_if_away(self, error: InstoreError) -> None:
+        """Count an object that failed because a store is away, and raise if it is one too many."""
+        self._away = self._away + 1 if isinstance(error, RemoteStoreError) and error.is_away else 0
+        if self._away == MOST_AWAY and self._order.continue_on_error:
+            raise RemoteStoreError(
+                f"{MOST_AWAY} objects in a row failed because of the store, so no other is tried; the last: {error}",
+                is_away=True,
+            )
+
     async def _take_note(self, item: Item, written: Kept | int, seconds: float) -> None:
+        self._away = 0
         if isinstance(written, int):
             self._settle(Outcome(item, "", written, seconds))
         else:

@@ -4,15 +4,16 @@ Names: a prefix in SRC selects objects, as `--prefix` does, and their names stay
 each result's name, as `--prepend` does.
 """
 
+import asyncio
+import contextlib
 import functools
-import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
-from instore.errors import ConfigurationError, InvalidRequestError
+from instore.errors import ConfigurationError, InvalidRequestError, RemoteStoreError
 from instore.target.bucket import check_object_name
 from instore.target.communicator import Ask
 from instore.target.folder import (
@@ -25,28 +26,13 @@ from instore.target.folder import (
     parse_extensions,
     source_folder,
 )
+from instore.target.job import NamedLate
+from instore.target.lookup import Lookup
 from instore.target.printable import printable
 from instore.target.remote import RemoteBucket, is_remote
 
 _AT_ONCE = 4 << 20
 """Bytes up to which a result is held in memory; a larger one gathers in a temporary file before it is sent."""
-
-
-class There:
-    """The names that a destination bucket has already, listed once, when first asked for."""
-
-    def __init__(self, bucket: RemoteBucket, prefix: str) -> None:
-        self.bucket = bucket
-        self._prefix = prefix
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._names
-
-    @functools.cached_property
-    def _names(self) -> frozenset[str]:
-        if not self.bucket.exists():
-            return frozenset()  # it is made when there is something to write
-        return frozenset(name for name, _ in self.bucket.names(self._prefix))
 
 
 @dataclass(frozen=True)
@@ -58,8 +44,8 @@ class RemotePlan(Plan):
         there: the destination; None if it is a folder.
     """
 
-    origin: RemoteBucket | None = None
-    there: There | None = None
+    origin: Lookup | None = None
+    there: Lookup | None = None
 
     @classmethod
     def make(
@@ -82,51 +68,34 @@ class RemotePlan(Plan):
             prepend = target.prefix + prepend
             check_prepend(prepend)
         if origin and target and origin.name == target.name and (prepend + prefix).startswith(prefix):
+            taken = f"every name that starts with {prefix!r}" if prefix else "every name"
             raise ConfigurationError(
-                f"the results in {target} would have names that start with {prefix!r}, as the objects of SRC have, "
-                "and become objects; name another bucket, or a prefix in SRC and another in DST"
+                f"the results in {target} would become objects of this job: SRC stands for {taken} there; "
+                "name another bucket, or a prefix in SRC and another in DST"
             )
-        if origin is not None and not origin.exists():
-            raise ConfigurationError(f"SRC {printable(source)}: there is no bucket {origin}; name one that is there")
-        if target is not None:
-            target.exists()  # which says what is wrong with the store
-        there = There(target, prepend) if target else None
-        return cls(source, destination, prefix, pairs, prepend, overwrite, origin, there)
+        with _starting():
+            if origin is not None and not origin.exists():
+                raise ConfigurationError(
+                    f"SRC {printable(source)}: {origin.where} has no bucket {origin}; name one that is there"
+                )
+            if target is not None:
+                target.exists()  # which says what is wrong with the store
+        sides = Lookup(origin, prefix) if origin else None, Lookup(target, prepend) if target else None
+        return cls(source, destination, prefix, pairs, prepend, overwrite, *sides)
 
     @property
     def bucket(self) -> str:
         """The bucket's name on the wire: its own, or the source folder's."""
-        return self.origin.name if self.origin else super().bucket
+        return self.origin.bucket.name if self.origin else super().bucket
 
     def items(self) -> Iterator[Item]:
         """Everything in the source whose name starts with the prefix."""
         if self.origin is None:
             yield from super().items()
             return
-        for name, size in self.origin.names(self.prefix):
+        for name, size in self.origin.bucket.names(self.prefix):
             result = self.result_name(name)
             yield Item(name, *self.fate_of(result), result, size=size)
-
-    def checked_items(self) -> Iterator[Item]:
-        """`items`, with a look at whether two of them want the same result.
-
-        Raises:
-            ConfigurationError: two do.
-        """
-        if self.origin is None:
-            yield from super().checked_items()
-            return
-        renamed = {extension for pair in self.extensions for extension in pair}
-        results: dict[str, str] = {}  # only those that a mapped extension can have two objects for
-        for item in self.items():
-            if item.name.rpartition(".")[2] in renamed:
-                rival = results.setdefault(item.result, item.name)
-                if rival != item.name:
-                    raise ConfigurationError(
-                        f"{printable(item.name)} and {printable(rival)} would both become {printable(item.result)}; "
-                        "change --ext, or transform them into different places"
-                    )
-            yield item
 
     def fate_of(self, result: str) -> tuple[Fate, str]:
         """What is to be made of an object whose result is called `result`, and why if it fails."""
@@ -138,11 +107,14 @@ class RemotePlan(Plan):
             return super().fate_of(result)
         return Fate.THERE if not self.overwrite and result in self.there else Fate.TODO, ""
 
+    def _is_object(self, name: str) -> bool:
+        return super()._is_object(name) if self.origin is None else name in self.origin
+
     def order(self, etl_args: str, workers: int, continue_on_error: bool) -> FolderOrder:
         """How the objects are transformed; a `job.Order`."""
         if self.origin is None:
             return FolderOrder(self.bucket, etl_args, workers, continue_on_error)
-        return BucketOrder(self.bucket, etl_args, workers, continue_on_error, origin=self.origin)
+        return BucketOrder(self.bucket, etl_args, workers, continue_on_error, origin=self.origin.bucket)
 
 
 @dataclass(frozen=True)
@@ -182,7 +154,8 @@ class ResultBucket:
         self._bucket = bucket
 
     async def __aenter__(self) -> Self:
-        await self._bucket.hop(self._bucket.make)
+        with _starting():
+            await self._bucket.hop(self._bucket.make)
         return self
 
     async def __aexit__(
@@ -196,6 +169,7 @@ class ResultBucket:
         Raises:
             RemoteStoreError: the store did not take it.
             OSError: the temporary file of a large one could not be written.
+            NamedLate: cancelled, but the store has it.
         """
         pieces: list[bytes] = []
         size = 0
@@ -204,17 +178,25 @@ class ResultBucket:
             size += len(piece)
             if size > _AT_ONCE:
                 return await self._write_large(item, pieces, body)
-        return await self._bucket.put(item.result, b"".join(pieces))
+        return await self._put(item, b"".join(pieces))
 
     async def _write_large(self, item: Item, pieces: list[bytes], body: AsyncIterator[bytes]) -> int:
-        path = await self._bucket.hop(_temporary, tuple(pieces))
-        pieces.clear()
-        try:
+        with tempfile.TemporaryFile() as file:  # it has no name, so that nothing is left of it however we end
+            await self._bucket.hop(file.writelines, tuple(pieces))
+            pieces.clear()
             async for piece in body:
-                await self._bucket.hop(_append, path, piece)
-            return await self._bucket.put(item.result, path)
-        finally:
-            os.unlink(path)
+                await self._bucket.hop(file.write, piece)
+            return await self._put(item, file)
+
+    async def _put(self, item: Item, content: bytes | IO[bytes]) -> int:
+        stored: list[int] = []
+        try:
+            await self._bucket.hop(lambda: stored.append(self._bucket.put(item.result, content)))
+        except asyncio.CancelledError:
+            if stored:
+                raise NamedLate(stored[0]) from None
+            raise
+        return stored[0]
 
     async def commit(self, batch: Sequence[tuple[Stored, str]]) -> list[str]:
         """Results have their names already."""
@@ -224,18 +206,10 @@ class ResultBucket:
         """The store keeps what it has acknowledged."""
 
 
-def _temporary(pieces: Sequence[bytes]) -> str:
-    """The path of a new file with `pieces`; none is left where they don't fit."""
-    with tempfile.NamedTemporaryFile(prefix="instore-", delete=False) as file:
-        try:
-            file.writelines(pieces)
-            file.flush()
-        except OSError:
-            os.unlink(file.name)
-            raise
-    return file.name
-
-
-def _append(path: str, piece: bytes) -> None:
-    with open(path, "ab") as file:
-        file.write(piece)
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """What the store refuses before there is a job is a configuration's error."""
+    try:
+        yield
+    except RemoteStoreError as error:
+        raise ConfigurationError(str(error)) from error

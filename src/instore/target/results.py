@@ -9,7 +9,6 @@ final names, which the next run takes for done. Measured with 20,000 files of 16
     a whole job with two workers        no flush 1,500/s, `syncfs` for each batch, beside the next one, 1,500/s
 """
 
-import asyncio
 import contextlib
 import ctypes
 import fcntl
@@ -24,6 +23,7 @@ from typing import Self, TypeVar
 from instore.errors import ConfigurationError
 from instore.target.folder import PARTIAL, Item
 from instore.target.printable import printable
+from instore.target.threads import in_thread
 
 Result = TypeVar("Result")
 
@@ -151,17 +151,7 @@ class ResultFolder:
                 os.unlink(os.path.join(self._partial, name))
 
     async def _hop(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Run `function` in a thread. A cancelled hop lasts until its thread is done: nobody closes a file under it."""
-        work = asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            while not work.done():
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait({work})
-            if not work.cancelled():
-                work.exception()  # given up with what it was for, so nobody is told
-            raise
+        return await in_thread(self._pool, function, *arguments)
 
 
 def _lock(folder: str) -> int:
