@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from bench import health, offline, stream, websocket
+from bench import health, node, offline, stream, websocket
 from bench.load import Request, check, wrk
 from bench.peers import EVERY, FASTAPI, FLASK, INSTORE, Kind
 from bench.processes import BOTH_CORES, forget_peak, memory
@@ -195,6 +195,12 @@ def _offline(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
     return (offline.objects_per_second(site, pace.files),)
 
 
+def _node(site: Site, kind: Kind, pace: Pace) -> Sequence[float]:
+    alone = node.server_alone(site, site.server(kind, "echo"), pace.files // 2, pace.warm_up, pace.seconds)
+    in_job = node.job(site, pace.files // 2)
+    return in_job, alone, alone / in_job
+
+
 def _start_up(site: Site, kind: Kind, _pace: Pace) -> Sequence[float]:
     began = time.perf_counter()
     with site.start(kind, "echo") as server:
@@ -262,6 +268,16 @@ CASES = (
         "offline",
         (Row("instore transform, files of 16 KiB, all cores", "obj/s"),),
         _offline,
+        (INSTORE,),
+    ),
+    Case(
+        "node-16k",
+        (
+            Row("job of a node with two targets, files of 16 KiB, direct put", "obj/s"),
+            Row("the server alone, the same files from wrk", "obj/s"),
+            Row("the job's time against that", "times", higher=False, limit=1.5, limit_aim=1.2),
+        ),
+        _node,
         (INSTORE,),
     ),
     Case(

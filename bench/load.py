@@ -4,6 +4,7 @@ import http.client
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +13,32 @@ from bench.site import HOST, Server, Site, WrongAnswerError
 
 CONNECTIONS = 16
 
-_SCRIPT = """\
+_NODE_URL = "Ais-Node-Url"
+
+_ONE = """\
 wrk.method = {method}
 {headers}
 {body}
+"""
+
+_MANY = """\
+local requests, number = {{}}, 0
+function init()
+  for line in io.lines({file}) do
+    local method, path, node_url = line:match("^(%S+) (%S+) (%S*)$")
+    requests[#requests + 1] = wrk.format(method, path, {{[{header}] = node_url}})
+  end
+end
+function request()
+  number = number % #requests + 1
+  return requests[number]
+end
+"""
+
+_DONE = """\
 function done(summary)
   local e = summary.errors
-  io.write(string.format('\\nRESULT {{"requests": %d, "microseconds": %d, "errors": %d}}\\n', summary.requests,
+  io.write(string.format('\\nRESULT {"requests": %d, "microseconds": %d, "errors": %d}\\n', summary.requests,
     summary.duration, e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
@@ -77,10 +97,27 @@ def wrk(site: Site, server: Server, request: Request, seconds: float) -> float:
     Raises:
         WrongAnswerError: a request failed, or not all that was counted has reached the target right.
     """
-    script = site.folder / "wrk.lua"
-    script.write_text(_script(request))
+    headers = "\n".join(
+        f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in request.headers.items()
+    )
+    body = f'wrk.body = io.open({json.dumps(str(request.body))}, "rb"):read("*a")' if request.body else ""
+    script = _ONE.format(method=json.dumps(request.method), headers=headers, body=body)
+    return _wrk(site, server, request, script, seconds)
+
+
+def wrk_in_turn(site: Site, server: Server, requests: Sequence[Request], seconds: float) -> float:
+    """As `wrk`, with one request after the other; none has a body, nor a header but where its result goes."""
+    listed = site.folder / "wrk.requests"
+    listed.write_text("".join(f"{one.method} {one.path} {one.headers.get(_NODE_URL, '')}\n" for one in requests))
+    script = _MANY.format(file=json.dumps(str(listed)), header=json.dumps(_NODE_URL))
+    return _wrk(site, server, requests[0], script, seconds)
+
+
+def _wrk(site: Site, server: Server, request: Request, script: str, seconds: float) -> float:
+    path = site.folder / "wrk.lua"
+    path.write_text(script + _DONE)
     before = site.delivered()
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", str(script)]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", str(path)]
     run = subprocess.run(
         [*command, f"http://{HOST}:{server.port}{request.path}"],
         capture_output=True,
@@ -97,13 +134,3 @@ def wrk(site: Site, server: Server, request: Request, seconds: float) -> float:
     if request.delivers:
         site.require_delivered(before, figures["requests"])
     return float(figures["requests"] / figures["microseconds"] * 1e6)
-
-
-def _script(request: Request) -> str:
-    return _SCRIPT.format(
-        method=json.dumps(request.method),
-        headers="\n".join(
-            f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in request.headers.items()
-        ),
-        body=f'wrk.body = io.open({json.dumps(str(request.body))}, "rb"):read("*a")' if request.body else "",
-    )

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from bench.peers import TRANSFORMS
 from bench.processes import BOTH_CORES
-from bench.site import BLOCK, Site, WrongAnswerError
+from bench.site import Site, WrongAnswerError, slice_of_block
 
-_FILE = 16 << 10
 _TIMEOUT = 900.0
 
 
@@ -34,7 +33,7 @@ def objects_per_second(site: Site, count: int) -> float:
     if run.returncode:
         raise WrongAnswerError(f"instore transform ended with {run.returncode}: {run.stderr[-300:]}")
     for number in range(count):
-        if (results / _name(number)).read_bytes() != _content(number):
+        if (results / _name(number)).read_bytes() != slice_of_block(number):
             raise WrongAnswerError(f"instore transform: {_name(number)} is not the object")
     shutil.rmtree(results)
     return count / took
@@ -46,15 +45,10 @@ def _folder(site: Site, count: int) -> Path:
         for number in range(count):
             path = folder / _name(number)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_content(number))
+            path.write_bytes(slice_of_block(number))
         subprocess.run(["sync"], check=True)
     return folder
 
 
 def _name(number: int) -> str:
     return f"{number // 1000:03}/{number:06}.bin"
-
-
-def _content(number: int) -> bytes:
-    begin = number * 37 % (len(BLOCK) - _FILE)
-    return BLOCK[begin : begin + _FILE]

@@ -20,6 +20,7 @@ from bench.processes import LOAD_CORE, SERVER_CORE, BenchError, started, worker_
 
 HOST = "127.0.0.1"
 BLOCK = random.Random(6).randbytes(1 << 20)
+SMALL = 16 << 10
 TARGET_PATH = "/v1/etl/_object/bench/secret"
 
 _START_UP = 30.0
@@ -77,6 +78,14 @@ class Site(contextlib.ExitStack):
                 os.fsync(file.fileno())  # so that no later measurement pays for the writing back
         return path
 
+    def small_objects(self, count: int) -> list[Path]:
+        """The files of so many objects of `SMALL` bytes, each with bytes of its own."""
+        paths = [self.objects / f"{number:06}.bin" for number in range(count)]
+        for number, path in enumerate(paths):
+            if not path.exists():
+                path.write_bytes(slice_of_block(number))
+        return paths
+
     def server(
         self, kind: Kind, transform: str, *, workers: int = 1, cores: str = SERVER_CORE, copy: int = 0
     ) -> Server:
@@ -93,7 +102,7 @@ class Site(contextlib.ExitStack):
         module = kind.write_module(transform, self.folder, port)
         log = module.with_suffix(".log")
         command = kind.start_command(module, port, workers)
-        with started(command, cores, log, self._variables(), self.folder) as process:
+        with started(command, cores, log, self.variables(), self.folder) as process:
             _wait_until_ready(process, port, log)
             yield Server(kind, port, process.pid)
 
@@ -128,9 +137,16 @@ class Site(contextlib.ExitStack):
         process = self.enter_context(started(command, str(LOAD_CORE), log, os.environ, ROOT))
         _wait_until_ready(process, port, log, "/stats")
 
-    def _variables(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """A server's environment: ours without what concerns it, and the target's address."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_OWN_VARIABLES)}
         return kept | {"AIS_TARGET_URL": f"http://{HOST}:{self._target_port}{TARGET_PATH}", "DIRECT_PUT": "true"}
+
+
+def slice_of_block(number: int) -> bytes:
+    """The `SMALL` bytes of object `number`."""
+    begin = number * 37 % (len(BLOCK) - SMALL)
+    return BLOCK[begin : begin + SMALL]
 
 
 def free_port() -> int:
