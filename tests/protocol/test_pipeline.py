@@ -222,7 +222,8 @@ def test_the_last_entry_tells_whether_a_pipeline_ends_at_a_target(first: str, re
 
 @given(names, texts)
 def test_a_destination_reaches_its_target_with_the_servers_own_secret(uname: str, job: str) -> None:
-    entry = destination_entry("http://10.0.0.9:51082/v1/etl/_object/other/secret", uname, {"uuid": job, "owt": "4"})
+    query = f"uuid={escape_query(job)}&owt=4"
+    entry = destination_entry("http://10.0.0.9:51082/v1/etl/_object/other/secret", uname, query)
     assert hop_of(entry) is Hop.TARGET
     parts = urlsplit(direct_put_url(entry, TARGET, "not used"))
     assert (parts.netloc, unescape(parts.path)) == ("10.0.0.9:51082", f"/v1/etl/_object/my-etl/s3cr3t/{uname}")
@@ -230,7 +231,7 @@ def test_a_destination_reaches_its_target_with_the_servers_own_secret(uname: str
 
 
 def test_a_destination_needs_no_query() -> None:
-    assert destination_entry("http://h:1", "ais/@#/b/o", {}) == "http://h:1/ais%2F@%23%2Fb%2Fo"
+    assert destination_entry("http://h:1", "ais/@#/b/o") == "http://h:1/ais%2F@%23%2Fb%2Fo"
 
 
 def test_a_pipeline_is_joined_as_it_is_split() -> None:

@@ -13,7 +13,7 @@ from instore.node import bulk
 from instore.node.calls import Action, Call, as_json, empty, text
 from instore.node.cluster import Target
 from instore.node.folder import BucketRecord
-from instore.node.jobs import Counts, Job
+from instore.node.jobs import Job
 from instore.node.listing import Page, Query
 from instore.target.attributes import CHECKSUM_TYPE
 from instore.target.bucket import Bucket
@@ -198,7 +198,7 @@ def _start_summary(call: Call, bucket: Bucket, prefix: str) -> Job:
         for name in target.store.walk(bucket, prefix):
             if job.stopping.is_set():
                 return
-            job.count(target.id, Counts(1, target.store.stat(bucket, name).size))
+            job.count(target.id, target.store.stat(bucket, name).size)
 
     async def work(job: Job) -> None:
         await bulk.on_targets(cluster, job, lambda target: on(job, target))

@@ -10,7 +10,7 @@ from instore.errors import BucketNotFoundError, InstoreError, InvalidRequestErro
 from instore.node.calls import Node
 from instore.node.cluster import Cluster, Target
 from instore.node.folder import BucketRecord
-from instore.node.jobs import Counts, Job
+from instore.node.jobs import Job
 from instore.target.bucket import Bucket
 from instore.target.renaming import Renaming
 from instore.target.selection import Selection
@@ -45,10 +45,7 @@ def copy(
             size = target.store.head(source, name).size
         else:
             size = target.store.copy(source, name, other.store, destination, new).size
-        job.count(target.id, Counts(1, size))
-        if other is not target and not dry:
-            job.count(target.id, Counts(out_objects=1, out_bytes=size))
-            job.count(other.id, Counts(in_objects=1, in_bytes=size))
+        job.count(target.id, size, "" if dry else other.id)
 
     return start(node, kind, one, source, destination, selection, bool(message.get("coer")))
 
@@ -60,7 +57,7 @@ def delete(node: Node, bucket: Bucket, selection: Selection, message: Mapping[st
     def one(job: Job, target: Target, name: str) -> None:
         size = target.store.head(bucket, name).size
         target.store.delete(bucket, name)
-        job.count(target.id, Counts(1, size))
+        job.count(target.id, size)
 
     return start(node, "delete-listrange", one, bucket, None, selection, bool(message.get("coer")))
 
@@ -181,7 +178,7 @@ def finish_rename(node: Node, source: Bucket, destination: Bucket, job_id: str =
                 return
             size = target.store.stat(source, name).size
             target.store.move(source, name, cluster.owner(destination, name).store, destination)
-            job.count(target.id, Counts(1, size))
+            job.count(target.id, size)
 
     async def work(job: Job) -> None:
         await on_targets(cluster, job, lambda target: on(job, target))

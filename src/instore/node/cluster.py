@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 _THREADS = 16
 _SLOW = 0.02  # seconds for a few system calls that say that the disk keeps us waiting
-_WARY = 2.0  # seconds for which such a disk is left to threads
+_WARY = 0.25  # seconds for which such a disk is left to threads; a core that was given to others looks the same
 _BACKGROUND = 16  # threads of jobs; a job has one for each target
 
 

@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 import mmap
+import operator
 import os
 import secrets
 import string
@@ -19,8 +20,8 @@ import struct
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from instore.errors import InstoreError, JobNotFoundError
 from instore.node.folder import write_whole
@@ -34,8 +35,7 @@ _COUNTERS = ("objects", "bytes", "out_objects", "out_bytes", "in_objects", "in_b
 _ROW = struct.Struct(f"={len(_COUNTERS)}q")
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """What a job has done on one target, as AIStore counts it.
 
     Attributes:
@@ -71,16 +71,7 @@ class Counters:
         """Add `counts` to the row of `target`."""
         start = self._rows[target]
         with self._mutex:
-            row = _ROW.unpack_from(self._map, start)
-            more = (
-                counts.objects,
-                counts.bytes,
-                counts.out_objects,
-                counts.out_bytes,
-                counts.in_objects,
-                counts.in_bytes,
-            )
-            _ROW.pack_into(self._map, start, *map(sum, zip(row, more, strict=True)))
+            _ROW.pack_into(self._map, start, *map(operator.add, _ROW.unpack_from(self._map, start), counts))
 
     def of(self, target: str) -> Counts:
         """The row of `target`."""
@@ -123,9 +114,19 @@ class Job:
         self._counters = counters
         self._final: dict[str, Counts] = {}
 
-    def count(self, target: str, counts: Counts) -> None:
-        """Add to what was done on `target`. Call it after the deed."""
-        self._counters.add(target, counts)
+    def count(self, target: str, size: int, owner: str = "") -> None:
+        """Count an object that is done. Call it after the deed.
+
+        Args:
+            target: where the object lies.
+            size: bytes of the result, or of the object if there is none.
+            owner: the target that keeps the result. Default: there is none, or it stays where it is.
+        """
+        if owner in ("", target):
+            self._counters.add(target, Counts(1, size))
+        else:
+            self._counters.add(target, Counts(1, size, out_objects=1, out_bytes=size))
+            self._counters.add(owner, Counts(in_objects=1, in_bytes=size))
 
     def counts(self) -> dict[str, Counts]:
         """What was done so far, by target."""
@@ -138,8 +139,7 @@ class Job:
 
     def done(self) -> Counts:
         """The sum over all targets."""
-        rows = zip(*(asdict(counts).values() for counts in self.counts().values()), strict=True)
-        return Counts(*map(sum, rows))
+        return Counts(*map(sum, zip(*self.counts().values(), strict=True)))
 
     def finish(self, error: str, aborted: bool) -> None:
         """Note the end; only the registry calls this."""

@@ -6,7 +6,7 @@ Bytes that are not UTF-8 travel through `str` as surrogates (`surrogateescape`) 
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 _ERRORS = "surrogateescape"
 _UNRESERVED = string.ascii_letters + string.digits + "-._~"
@@ -32,7 +32,7 @@ def escape_path(path: str) -> str:
 
 def unescape(text: str) -> str:
     """Undo one level of path escaping. A `+` stays a `+`; a `%` that starts no escape stays."""
-    return unquote(text, errors=_ERRORS)
+    return unquote_to_bytes(text.encode(errors=_ERRORS)).decode(errors=_ERRORS)
 
 
 def escape_query(value: str) -> str:

@@ -5,7 +5,7 @@ path is the destination at a target. The two differ in the URL that is built and
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum
 from urllib.parse import urlsplit
 
@@ -67,17 +67,16 @@ def join_pipeline(servers: Iterable[str], destination: str = "") -> str:
     return ",".join([*servers, destination] if destination else servers)
 
 
-def destination_entry(target_url: str, uname: str, query: Mapping[str, str]) -> str:
+def destination_entry(target_url: str, uname: str, query: str = "") -> str:
     """The last entry of a pipeline that ends at a target: `http://HOST:PORT/<uname, escaped>?uuid=<job>&...`.
 
     Args:
         target_url: base URL of the target that keeps the object; only its scheme and host count.
         uname: the object's, unescaped.
-        query: what the target is to know again when the object comes.
+        query: what the target is to know again when the object comes, escaped. Default: nothing.
     """
     parts = urlsplit(target_url)
-    pairs = "&".join(f"{name}={escape_query(value)}" for name, value in query.items())
-    return f"{parts.scheme}://{parts.netloc}/{escape_segment(uname)}" + (f"?{pairs}" if pairs else "")
+    return f"{parts.scheme}://{parts.netloc}/{escape_segment(uname)}" + (f"?{query}" if query else "")
 
 
 def direct_put_url(url: str, host_target: str, obj_path: str, etl_args: str = "") -> str:

@@ -6,8 +6,7 @@ came, or asked for the object again.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from instore.errors import AnswerError, IncompleteAnswerError
 from instore.protocol.answers import Reading, read_answer
@@ -24,8 +23,7 @@ _MOST_CONNECTIONS = 1024
 _IDLE = 2.0  # seconds; servers drop idle connections after 5 s (as is usual), and none is used as it is being closed
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """One object that is to be transformed.
 
     Attributes:

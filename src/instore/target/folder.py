@@ -11,6 +11,7 @@ import stat
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from instore.errors import AnswerError, ConfigurationError
 from instore.target.communicator import Ask
@@ -31,8 +32,7 @@ class Fate(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One thing found in the source folder.
 
     Attributes:

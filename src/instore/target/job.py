@@ -18,8 +18,7 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from instore.errors import ConfigurationError, IncompleteAnswerError, InstoreError, RemoteStoreError, WorkerError
 from instore.target.communicator import Answer, Ask, Communicator
@@ -125,8 +124,7 @@ class Workers(Protocol[AnyWorker]):
         """Forget one that died."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of an item.
 
     Attributes:

@@ -67,7 +67,7 @@ class Expected:
 
     def entry(self, job_id: str) -> str:
         """The destination as the last entry of a pipeline."""
-        query = {"uuid": job_id, "owt": _OWT_TRANSFORM, _NUMBER: self.number}
+        query = f"uuid={job_id}&owt={_OWT_TRANSFORM}&{_NUMBER}={self.number}"
         return destination_entry(self.owner.url, self.uname, query)
 
 

@@ -20,6 +20,7 @@ from instore.target.bucket import parse_uname
 logger = logging.getLogger("instore")
 
 PREFIX = OBJECT_PATH.encode()
+_DIGITS = 8  # that the length of something small has at most
 
 
 class Door:
@@ -60,7 +61,10 @@ class Door:
         """Whether a request is a small result, and the disk is quick; see `Shortcut`."""
         if method != b"PUT" or not target.startswith(PREFIX) or not self._cluster.is_quick:
             return False
-        return any(name == b"content-length" and len(size) < 9 and int(size) <= SMALL for name, size in headers)
+        for name, value in headers:
+            if name == b"content-length":
+                return len(value) <= _DIGITS and int(value) <= SMALL
+        return False
 
     def answer(self, target: bytes, body: bytes) -> tuple[int, str]:
         """Keep a small result; see `Shortcut`."""

@@ -11,7 +11,7 @@ from instore.node.etl.deliveries import Deliveries
 from instore.node.etl.lifecycle import Etl, Etls
 from instore.node.etl.records import ObjectError
 from instore.node.etl.transform import Beside, Observer, Transformation, failed_job, run_all
-from instore.node.jobs import Counts, Job
+from instore.node.jobs import Job
 from instore.target.bucket import Bucket
 from instore.target.folder import Fate, Item
 from instore.target.job import Outcome
@@ -89,10 +89,7 @@ class JobObserver(Observer):
     def done(self, target: Target, owner: Target, outcome: Outcome) -> None:
         """Count the object where it lay, and its result where it went."""
         size = outcome.result_bytes or 0
-        self._job.count(target.id, Counts(objects=1, bytes=size))
-        if owner is not target:
-            self._job.count(target.id, Counts(out_objects=1, out_bytes=size))
-            self._job.count(owner.id, Counts(in_objects=1, in_bytes=size))
+        self._job.count(target.id, size, owner.id)
         for etl in self._used:
             etl.tally.objects += 1
         self._used[0].tally.in_bytes += outcome.item.size

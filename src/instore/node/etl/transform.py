@@ -8,7 +8,7 @@ target that its name belongs to.
 import asyncio
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from instore.errors import JobFailedError, SourceError
@@ -189,7 +189,7 @@ class Beside:
         kept = self._kept.pop(item.name, None)
         there = kept if expected is None else self.deliveries.settle(expected)
         if outcome.error and there is not None:
-            outcome = replace(outcome, error="", result_bytes=there)  # it is there, whatever came after
+            outcome = outcome._replace(error="", result_bytes=there)  # it is there, whatever came after
         if outcome.error:
             self.failures += 1
             name, error = self.what.source.object(item.name), self._explained(outcome.error)
