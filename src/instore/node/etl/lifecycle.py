@@ -115,12 +115,11 @@ class Etls:
 
     async def open(self) -> None:
         """Load the ETLs that were there, and begin to start those that were running."""
-        for name, record in self.records.load().items():
-            if record.stage == Stage.INITIALIZING.value:
-                self.records.remove(name)  # the node died before it could tell anyone that there is such an ETL
+        for record, spec, stage in self.records.load():
+            if stage is Stage.INITIALIZING:
+                self.records.remove(spec.name)  # the node died before it could tell anyone that there is such an ETL
                 continue
-            etl = Etl(EtlSpec.parse(record.message), record.id, Stage(record.stage), record.reason)
-            self._etls[name] = etl
+            etl = self._etls[spec.name] = Etl(spec, record.id, stage, record.reason)
             if etl.stage is Stage.ABORTED:
                 etl.settled.set()
             else:
