@@ -420,6 +420,18 @@ def test_a_pipeline_needs_direct_put_of_all_but_the_last(client: Client, source:
     last.delete()
 
 
+@pytest.mark.parametrize("comm_type", ["hpush", "hpull", "ws"])
+def test_a_range_of_a_result_is_refused_and_not_asked_for_again(client: Client, source: Bucket, comm_type: str) -> None:
+    etl = client.etl("range-etl")
+    etl.init_class(comm_type=comm_type)(_twice())
+    for byte_range in ("bytes=0-3", "bytes=-2", "bytes=2-"):
+        reader = source.object("a.txt").get_reader(etl=ETLConfig("range-etl"), byte_range=byte_range)
+        with pytest.raises(AISError, match="a range of a transformed object can't be read: its length is not known"):
+            reader.read_all()
+    etl.stop()
+    etl.delete()
+
+
 def test_the_latest_version_is_sent_as_a_body(client: Client, source: Bucket) -> None:
     class Kind(HTTPMultiThreadedServer):  # type: ignore[misc]
         def transform(self, data: bytes | str, path: str, etl_args: str) -> bytes:
