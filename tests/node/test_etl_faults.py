@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,95 @@ def test_one_that_never_ends(client: Client, source: Bucket, comm_type: str) -> 
     assert "it took longer than 2 s" in waited.error
     assert source.object("o1").get_reader(etl=ETLConfig("faulty-etl")).read_all() == b"object 1"
     assert serves(client, source)
+
+
+@pytest.mark.parametrize("comm_type", ["hpush", "hpull", "ws"])
+def test_more_that_never_end_than_a_server_has_threads(
+    client: Client, source: Bucket, node: RunningNode, comm_type: str
+) -> None:
+    class Hangs(HTTPMultiThreadedServer):  # type: ignore[misc]
+        concurrency = 2
+
+        def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
+            while data != b"object 1":
+                time.sleep(1)
+            return data
+
+    etl = make(client, Hangs, comm_type=comm_type, obj_timeout="1s", NUM_WORKERS=1)
+    before = descendants(node.process.pid)
+    job = client.job(source.transform("faulty-etl", client.bucket("into"), cont_on_err=True, num_workers=1))
+    waited = job.wait(timeout=60, verbose=False)
+    assert "it took longer than 1 s" in waited.error
+    assert "(and 6 more failed)" in waited.error
+    assert [entry.name for entry in client.bucket("into").list_all_objects()] == ["o1"]
+    assert source.object("o1").get_reader(etl=ETLConfig("faulty-etl")).read_all() == b"object 1"
+    assert stages(client) == {"faulty-etl": "Running"}
+    assert descendants(node.process.pid) == before
+    assert "all 2 threads of this process: held by transforms that were given up" in etl.logs()[0].logs
+    assert serves(client, source)
+
+
+def test_more_that_never_end_than_several_processes_have_threads(client: Client, source: Bucket) -> None:
+    class Hangs(HTTPMultiThreadedServer):  # type: ignore[misc]
+        concurrency = 1
+
+        def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
+            while data != b"object 1":
+                time.sleep(1)
+            return data
+
+    etl = make(client, Hangs, obj_timeout="1s", NUM_WORKERS=2)
+    for number in (2, 3, 4, 5, 6, 7):
+        with pytest.raises(AISError, match="it took longer than 1 s"):
+            source.object(f"o{number}").get_reader(etl=ETLConfig("faulty-etl")).read_all()
+    wait_until(lambda: "exited with code 75; starting another" in "".join(log.logs for log in etl.logs()))
+    reads = [reads_in_the_end(source, "o1") for _ in range(4)]
+    assert reads == [b"object 1"] * 4
+    assert stages(client) == {"faulty-etl": "Running"}
+
+
+def reads_in_the_end(source: Bucket, name: str) -> bytes:
+    """Read through the ETL, again where the process that is asked has not been given up yet."""
+    for _ in range(5):
+        try:
+            return bytes(source.object(name).get_reader(etl=ETLConfig("faulty-etl")).read_all())
+        except AISError as error:
+            assert "it took longer than" in str(error)  # noqa: PT017
+    raise AssertionError("it is never served")
+
+
+def test_a_foreign_server_that_is_stuck_is_an_aborted_etl(tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(FOREIGN)
+    with running_node(tmp_path, options=["--image", f"me/hangs={tmp_path}"]) as node:
+        client = node.client()
+        bucket = client.bucket("source").create()
+        for number in range(3):
+            bucket.object(f"o{number}").get_writer().put_content(b"object %d" % number)
+        etl = client.etl("faulty-etl")
+        etl.init("me/hangs", [sys.executable, "server.py"], obj_timeout="1s")
+        with pytest.raises(AISError, match="it took longer than 1 s"):
+            bucket.object("o0").get_reader(etl=ETLConfig("faulty-etl")).read_all()
+        wait_until(lambda: stages(client) == {"faulty-etl": "Aborted"})
+        with pytest.raises(
+            AISError, match=r"exited with code 75; its last log line: .*the thread of this process: held"
+        ):
+            bucket.object("o1").get_reader(etl=ETLConfig("faulty-etl")).read_all()
+        etl.start()
+        assert bucket.object("o1").get_reader(etl=ETLConfig("faulty-etl")).read_all() == b"object 1"
+
+
+FOREIGN = """
+import time
+from aistore.sdk.etl.webserver.fastapi_server import FastAPIServer
+
+class Hangs(FastAPIServer):
+    def transform(self, data, path, etl_args):
+        while data == b"object 0":
+            time.sleep(1)
+        return data
+
+Hangs().start()
+"""
 
 
 def test_one_that_kills_its_process(client: Client, source: Bucket, node: RunningNode) -> None:

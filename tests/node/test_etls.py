@@ -7,6 +7,7 @@ import sys
 import textwrap
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -285,6 +286,67 @@ def test_a_server_that_is_never_ready_is_given_up_and_its_log_shown(tmp_path: Pa
         assert descendants(node.process.pid) == []
 
 
+@pytest.mark.parametrize(("verb", "reason"), [("stop", "it was stopped"), ("delete", "it was deleted")])
+def test_one_that_is_being_initialised_is_called_off_at_once(tmp_path: Path, verb: str, reason: str) -> None:
+    with running_node(tmp_path, 2, options=["--image", f"me/deaf={tmp_path}"]) as node:
+        client = node.client()
+        etl = client.etl("deaf-etl")
+        with ThreadPoolExecutor(2) as threads:
+            init = threads.submit(etl.init, "me/deaf", ["sh", "-c", "echo begun; sleep 1000"], init_timeout="500s")
+            wait_until(lambda: len([log for log in node.folder.rglob("deaf-etl.*.log") if log.read_text()]) == 2)
+            bucket = client.bucket("b").create()
+            bucket.object("o").get_writer().put_content(b"x")
+            read = threads.submit(bucket.object("o").get_reader(etl=ETLConfig("deaf-etl")).read_all)
+            getattr(etl, verb)()
+            with pytest.raises(AISError, match=f"etl deaf-etl can't be initialised: {reason}"):
+                init.result(60)
+            with pytest.raises(AISError, match=f"{reason}|does not exist"):
+                read.result(60)
+        assert descendants(node.process.pid) == []
+        if verb == "stop":
+            assert {info.id: info.stage for info in client.cluster().list_etls(["Aborted"])} == {"deaf-etl": "Aborted"}
+            assert client.etl("deaf-etl").view().init_msg.name == "deaf-etl"
+            etl.delete()
+        assert client.cluster().list_etls(["Running", "Aborted", "Initializing"]) == []
+        assert list((node.folder / "etl").iterdir()) == []
+        assert "Traceback" not in node.log.read_text()
+
+
+def test_a_start_is_called_off_as_an_init_is(tmp_path: Path) -> None:
+    with running_node(tmp_path, options=["--image", f"me/late={tmp_path}"]) as node:
+        client = node.client()
+        (tmp_path / "server.py").write_text(textwrap.dedent(LATE))
+        etl = client.etl("late-etl")
+        etl.init("me/late", [sys.executable, "server.py"])
+        etl.stop()
+        (tmp_path / "late").touch()
+        with ThreadPoolExecutor(1) as threads:
+            start = threads.submit(etl.start)
+            wait_until(lambda: "waiting" in "".join(log.logs for log in etl.logs()))
+            etl.stop()
+            with pytest.raises(AISError, match="etl late-etl can't be started: it was stopped"):
+                start.result(60)
+        assert descendants(node.process.pid) == []
+        (tmp_path / "late").unlink()
+        etl.start()
+        assert [info.id for info in client.cluster().list_etls()] == ["late-etl"]
+
+
+LATE = """
+    import os, time
+    from instore.webserver.fastapi_server import FastAPIServer
+
+    class Late(FastAPIServer):
+        def transform(self, data, path, etl_args):
+            return data
+
+    while os.path.exists("late"):
+        print("waiting", flush=True)
+        time.sleep(1)
+    Late().start()
+"""
+
+
 def test_a_folder_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "instore", "node", "--dir", str(tmp_path / "n"), "--image", f"x={tmp_path}/none"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -356,6 +418,18 @@ def test_a_pipeline_needs_direct_put_of_all_but_the_last(client: Client, source:
     assert into.object("a.txt").get_reader().read_all() == b"<A.TXT><A.TXT>"
     last.stop()
     last.delete()
+
+
+@pytest.mark.parametrize("comm_type", ["hpush", "hpull", "ws"])
+def test_a_range_of_a_result_is_refused_and_not_asked_for_again(client: Client, source: Bucket, comm_type: str) -> None:
+    etl = client.etl("range-etl")
+    etl.init_class(comm_type=comm_type)(_twice())
+    for byte_range in ("bytes=0-3", "bytes=-2", "bytes=2-"):
+        reader = source.object("a.txt").get_reader(etl=ETLConfig("range-etl"), byte_range=byte_range)
+        with pytest.raises(AISError, match="a range of a transformed object can't be read: its length is not known"):
+            reader.read_all()
+    etl.stop()
+    etl.delete()
 
 
 def test_the_latest_version_is_sent_as_a_body(client: Client, source: Bucket) -> None:

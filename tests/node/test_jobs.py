@@ -52,6 +52,32 @@ def test_a_bucket_is_copied(client: Client, full: Bucket) -> None:
     assert contents(to) == {"copy/" + name.replace(".tar", ".tgz"): name.encode() for name in NAMES[:-1]}
 
 
+def test_synchronising_deletes_what_is_gone_from_the_source_and_nothing_else(client: Client, full: Bucket) -> None:
+    to = other(client, full)
+    assert done(client, full.copy(to, prepend="copy/", ext={"tar": "tgz"}))[0] == len(NAMES)
+    to.object("own.txt").get_writer().put_content(b"own")
+    for name in (NAMES[0], NAMES[-1]):
+        full.object(name).delete()
+    assert done(client, full.copy(to, prepend="copy/", ext={"tar": "tgz"}))[0] == len(NAMES) - 2
+    assert len(contents(to)) == len(NAMES) + 1
+    assert done(client, full.copy(to, prepend="copy/", ext={"tar": "tgz"}, dry_run=True, sync=True))[0] > 0
+    assert done(client, full.copy(to, "shard", prepend="copy/", ext={"tar": "tgz"}, sync=True))[0] == len(NAMES) - 2
+    kept = {"copy/" + name.replace(".tar", ".tgz"): name.encode() for name in NAMES[1:]}
+    assert contents(to) == {**kept, "own.txt": b"own"}
+    with pytest.raises(AISError, match="would delete objects that no job has made"):
+        full.copy(full, prepend="copy/", sync=True)
+
+
+def test_synchronising_a_template_deletes_within_it(client: Client, full: Bucket) -> None:
+    to = other(client, full)
+    assert done(client, full.copy(to))[0] == len(NAMES)
+    for number in (3, 20):
+        full.object(f"shard-{number:03}.tar").delete()
+    (job_id,) = full.objects(obj_template="shard-{000..009}.tar").copy(to, sync=True)
+    assert done(client, job_id)[0] == 9
+    assert set(contents(to)) == set(NAMES) - {"shard-003.tar"}
+
+
 def test_a_dry_run_copies_nothing(client: Client, full: Bucket) -> None:
     to = other(client, full).create()
     assert done(client, full.copy(to, dry_run=True))[0] == len(NAMES)

@@ -8,7 +8,7 @@ import functools
 import hmac
 import ipaddress
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -62,11 +62,18 @@ class App:
 
     Args:
         node: what it serves.
+        ready: is called when the node can be asked.
+
+    Attributes:
+        failure: why the node could not start; None if it could, or an error of ours is to blame, which is logged.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, ready: Callable[[], None]) -> None:
+        self.failure: InstoreError | OSError | None = None
         self._node = node
+        self._ready = ready
         self._token = node.cluster.token.encode()
+        self._started = False
         self._background: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,9 +140,16 @@ class App:
         await receive()
         try:
             await self._start()
-        except Exception as error:
+            self._ready()
+        except (InstoreError, OSError) as error:
+            self.failure = error
+        except Exception:
             logger.exception("the node can't start")
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+        else:
+            self._started = True
+        if not self._started:
+            logging.getLogger("uvicorn.error").setLevel("CRITICAL")  # it would add that it has failed
+            await send({"type": "lifespan.startup.failed"})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()

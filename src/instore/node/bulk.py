@@ -11,6 +11,7 @@ from instore.node.calls import Node
 from instore.node.cluster import Cluster, Target
 from instore.node.folder import BucketRecord
 from instore.node.jobs import Job
+from instore.node.stale import check_synchronize, remove_stale
 from instore.target.bucket import Bucket
 from instore.target.renaming import Renaming
 from instore.target.selection import Selection
@@ -28,15 +29,16 @@ def copy(
         kind: the job's kind.
         source, destination: buckets, both there.
         selection: which objects.
-        message: the request's: `prepend`, `ext`, `dry_run`, `coer`.
+        message: the request's: `prepend`, `ext`, `dry_run`, `coer`, `synchronize`.
 
     Raises:
-        InvalidRequestError: each object would be copied onto itself.
+        InvalidRequestError: each object would be copied onto itself, or the job can't synchronize.
     """
     renaming = Renaming.parse(message)
     dry = bool(message.get("dry_run"))
     if source == destination and not dry and not renaming.prepend and not renaming.extensions:
         raise InvalidRequestError(f"{source} can't be copied onto itself; name another bucket, or give a prepend")
+    check_synchronize(source, destination, message)
 
     def one(job: Job, target: Target, name: str) -> None:
         new = renaming(name)
@@ -47,7 +49,12 @@ def copy(
             size = target.store.copy(source, name, other.store, destination, new).size
         job.count(target.id, size, "" if dry else other.id)
 
-    return start(node, kind, one, source, destination, selection, bool(message.get("coer")))
+    def tidy() -> None:
+        remove_stale(node.cluster, source, destination, selection, renaming)
+
+    synchronizes = bool(message.get("synchronize")) and not dry
+    last = tidy if synchronizes else None
+    return start(node, kind, one, source, destination, selection, bool(message.get("coer")), last)
 
 
 def delete(node: Node, bucket: Bucket, selection: Selection, message: Mapping[str, Any]) -> Job:
@@ -70,6 +77,7 @@ def start(
     destination: Bucket | None,
     selection: Selection,
     go_on: bool,
+    last: Callable[[], None] | None = None,
 ) -> Job:
     """Begin a job that does `one` for each object.
 
@@ -80,6 +88,7 @@ def start(
         source, destination: buckets.
         selection: which objects of `source`.
         go_on: with the other objects after one has failed; if not, the job is aborted.
+        last: is called in a thread when all of them have been gone over.
     """
     cluster = node.cluster
 
@@ -89,6 +98,8 @@ def start(
             await on_targets(cluster, job, lambda target: each.over(_found(source, target, selection.prefix)))
         else:
             await cluster.background(each.over, ((name, cluster.owner(source, name)) for name in selection.given()))
+        if last is not None and not job.stopping.is_set():
+            await cluster.background(last)
 
     return node.jobs.start(kind, work, source, destination)
 

@@ -13,14 +13,17 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from instore.errors import BucketExistsError, BucketNotFoundError, ConfigurationError
 from instore.protocol.files import is_object_file
 from instore.target.bucket import Bucket
 
+Kind = TypeVar("Kind")
+
 _STATE = "node.json"
 _LOCK = "node.lock"
+_PARTIAL = ".partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +69,10 @@ class NodeFolder:
             raise ConfigurationError(
                 f"can't use {self.path}: {error.strerror}; name another folder with --dir"
             ) from error
-        self.uuid: str = state["uuid"]
-        self.created: int = state["created"]
-        self.targets: list[str] = state["targets"]
-        self._buckets = {
-            Bucket(one["name"], one["namespace"]): BucketRecord(one["created"], one["renamed_from"])
-            for one in state["buckets"]
-        }
+        self.uuid = state.uuid
+        self.created = state.created
+        self.targets = state.targets
+        self._buckets = state.buckets
         self._save()
 
     def close(self) -> None:
@@ -122,32 +122,28 @@ class NodeFolder:
                     f"bucket {bucket} already exists: it is being renamed to {new}; wait for that job"
                 )
 
-    def _load(self, targets: int) -> dict[str, Any]:
+    def _load(self, targets: int) -> "_State":
         path = os.path.join(self.path, _STATE)
         try:
             with open(path, encoding="utf-8") as file:
-                state: dict[str, Any] = json.load(file)
+                state = _State.parse(json.load(file))
         except FileNotFoundError:
-            strange = sorted(name for name in os.listdir(self.path) if name != _LOCK)
+            strange = sorted(name for name in os.listdir(self.path) if name not in (_LOCK, _STATE + _PARTIAL))
             if strange:
                 raise ConfigurationError(
                     f"{self.path} is not empty and holds no {_STATE}, so it is not a node's folder; "
                     "name an empty or a new one with --dir"
                 ) from None
-            return {
-                "uuid": secrets.token_hex(5),
-                "created": time.time_ns(),
-                "targets": [f"t{number}" for number in range(1, targets + 1)],
-                "buckets": [],
-            }
-        except ValueError as error:
+            return _State(secrets.token_hex(5), time.time_ns(), [f"t{number + 1}" for number in range(targets)], {})
+        except (ValueError, TypeError, KeyError) as error:
             raise ConfigurationError(
-                f"{path} is damaged: {error}; mend it, or name another folder with --dir"
+                f"{path} is damaged: {why_damaged(error)}; the objects are untouched; put a copy of the file in its "
+                "place or write it anew (docs/node.md says how), or name another folder with --dir"
             ) from error
-        if len(state["targets"]) != targets:
+        if len(state.targets) != targets:
             raise ConfigurationError(
-                f"{self.path} was made with --targets {len(state['targets'])}, and objects lie where that number has "
-                f"put them; give --targets {len(state['targets'])}, or name another folder with --dir"
+                f"{self.path} was made with --targets {len(state.targets)}, and objects lie where that number has "
+                f"put them; give --targets {len(state.targets)}, or name another folder with --dir"
             )
         return state
 
@@ -164,6 +160,46 @@ class NodeFolder:
         write_whole(os.path.join(self.path, _STATE), json.dumps(state, indent=1).encode())
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What the file holds."""
+
+    uuid: str
+    created: int
+    targets: list[str]
+    buckets: dict[Bucket, BucketRecord]
+
+    @classmethod
+    def parse(cls, state: Any) -> "_State":
+        """Check what was read.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is not what was written.
+        """
+        targets = [str(one) for one in state["targets"]]
+        if not targets or targets != [f"t{number + 1}" for number in range(len(targets))]:
+            raise ValueError(f"its targets are {targets!r}")
+        buckets = {}
+        for one in state["buckets"]:
+            bucket = Bucket(**{key: _checked(one[key], str) for key in ("name", "namespace")})
+            renamed_from = _checked(one["renamed_from"], dict)
+            if renamed_from:
+                Bucket(**renamed_from)
+            buckets[bucket] = BucketRecord(_checked(one["created"], int), renamed_from)
+        return cls(_checked(state["uuid"], str), _checked(state["created"], int), targets, buckets)
+
+
+def _checked(value: Any, kind: type[Kind]) -> Kind:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} stands where a {kind.__name__} is due")
+    return value
+
+
+def why_damaged(error: Exception) -> str:
+    """What is wrong with a file of ours that could not be read, as part of a sentence."""
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
 def write_whole(path: str, data: bytes, flush: bool = True) -> None:
     """Replace the file at `path` by one that holds `data`: readers see the old one or the new.
 
@@ -172,7 +208,7 @@ def write_whole(path: str, data: bytes, flush: bool = True) -> None:
         data: its content.
         flush: so that this holds after a power cut too. Default True.
     """
-    partial = path + ".partial"
+    partial = path + _PARTIAL
     with open(partial, "wb") as file:
         file.write(data)
         if flush:

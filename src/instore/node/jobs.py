@@ -23,8 +23,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from instore.errors import InstoreError, JobNotFoundError
-from instore.node.folder import write_whole
+from instore.errors import ConfigurationError, InstoreError, JobNotFoundError
+from instore.node.folder import why_damaged, write_whole
 from instore.target.bucket import Bucket
 
 logger = logging.getLogger("instore")
@@ -182,8 +182,11 @@ class Jobs:
         self._targets = list(targets)
         self._jobs: dict[str, Job] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        os.makedirs(self._folder, exist_ok=True)
-        self._load()
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+            self._load()
+        except OSError as error:
+            raise ConfigurationError(f"can't use {self._folder}: {error.strerror}") from error
 
     def start(
         self,
@@ -295,16 +298,15 @@ class Jobs:
             logger.error("can't write down job %s: %s", job.id, error.strerror)  # noqa: TRY400 - a sentence, no trace
 
     def _load(self) -> None:
-        described = []
+        found = []
         for name in os.listdir(self._folder):
             job_id, _, suffix = name.partition(".")
             if suffix == "json":
-                with open(os.path.join(self._folder, name), encoding="utf-8") as file:
-                    described.append(json.load(file))
+                if (job := self._read(job_id)) is not None:
+                    found.append(job)
             elif not os.path.exists(self._path(job_id, "json")):
                 os.unlink(os.path.join(self._folder, name))
-        for fields in sorted(described, key=lambda one: int(one["started"])):
-            job = self._make(fields)
+        for job in sorted(found, key=lambda one: one.started):
             self._jobs[job.id] = job
             if job.running:
                 job.finish(f"the node was stopped before the job was done; {_extent(job)}", aborted=True)
@@ -312,6 +314,19 @@ class Jobs:
             else:
                 job.freeze()
         self._forget()
+
+    def _read(self, job_id: str) -> Job | None:
+        """A job from its file; None, and a line in the log, if that is damaged."""
+        path = self._path(job_id, "json")
+        try:
+            with open(path, encoding="utf-8") as file:
+                fields = json.load(file)
+            if fields["id"] != job_id or not isinstance(fields["started"], int):
+                raise TypeError(f"it holds {fields!r}"[:200])  # noqa: TRY301
+            return self._make(fields)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            logger.warning("%s is damaged: %s; its job is not remembered; delete the file", path, why_damaged(error))
+            return None
 
     def _forget(self) -> None:
         finished = self.find(running=False)

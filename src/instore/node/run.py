@@ -64,8 +64,14 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     node = make_node(cluster)
     for extend in extensions:
         extend(node)
-    announce(cluster)
-    return 0 if serve(App(node), sockets, _GRACE, node.shortcut, ws="none") else 1
+    app = App(node, lambda: announce(cluster))
+    try:
+        started = serve(app, sockets, _GRACE, node.shortcut, ws="none")
+    except SystemExit:  # how the engine ends where an application can't start
+        started = False
+    if app.failure is not None:
+        raise ConfigurationError(f"the node can't start: {app.failure}") from app.failure
+    return 0 if started else 1
 
 
 def _listen(settings: Settings) -> list[socket.socket]:

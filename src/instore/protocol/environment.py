@@ -12,6 +12,7 @@ from instore.protocol.names import unescape
 
 TARGET_URL = "AIS_TARGET_URL"
 FILE_ROOTS = "INSTORE_FILE_ROOTS"
+TRANSFORM_TIMEOUT = "INSTORE_TRANSFORM_TIMEOUT"
 PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
 
@@ -31,6 +32,7 @@ class Environment:
         direct_put_retries: how often a transient failure of a direct put is retried.
         direct_put_chunk_size: bytes of one chunk of a streamed upload.
         timeout: seconds without progress after which an outbound request counts as failed.
+        transform_timeout: seconds after which a transform that nobody waits for is taken for one that never ends.
         max_conn: outbound connections at once.
         keepalive_expiry: seconds after which an idle outbound connection is closed.
         skip_verify: don't verify the target's certificate.
@@ -48,6 +50,7 @@ class Environment:
     direct_put_retries: int = 3
     direct_put_chunk_size: int = 1 << 20
     timeout: float = 300.0
+    transform_timeout: float = float("inf")
     max_conn: int = 256
     keepalive_expiry: float = 30.0
     skip_verify: bool = False
@@ -157,6 +160,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "AIS_DIRECT_PUT_RETRIES": ("direct_put_retries", _number(int, 0)),
     "AIS_DIRECT_PUT_CHUNK_SIZE": ("direct_put_chunk_size", _number(int, 1)),
     "INSTORE_TIMEOUT": ("timeout", _number(float, 0.001)),
+    TRANSFORM_TIMEOUT: ("transform_timeout", _number(float, 0.001)),
     "MAX_CONN": ("max_conn", _number(int, 1)),
     "KEEPALIVE_EXPIRY": ("keepalive_expiry", _number(float, 0)),
     "AIS_SKIP_VERIFY": ("skip_verify", _flag),

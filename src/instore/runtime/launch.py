@@ -1,5 +1,6 @@
 """From a class to a running server: a socket, and one worker in this process or several under a supervisor."""
 
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -44,11 +45,11 @@ def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: 
         ConfigurationError: the address can't be had, the environment is unfit, or the class's `__init__` failed.
     """
     if place.fd is not None:
-        serve(cls, socket.socket(fileno=place.fd), log_level)
+        serve(cls, socket.socket(fileno=place.fd), log_level, replaced=PARENT_FD in os.environ)
     elif workers == 1 or place.uds is not None:
         listener = bind_unix(place.uds) if place.uds is not None else bind(place.host, place.port)
         _announce(cls.__name__, listener, 1)
-        serve(cls, listener, log_level)
+        serve(cls, listener, log_level, replaced=place.uds is not None)
     else:
         listeners = bind_for(workers, place.host, place.port)
         _announce(cls.__name__, listeners[0], workers)

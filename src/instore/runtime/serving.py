@@ -1,5 +1,6 @@
 """One worker process: the user's object behind uvicorn, on a socket that is bound already."""
 
+import functools
 import gc
 import logging
 import os
@@ -61,13 +62,15 @@ def bind_unix(path: str) -> socket.socket:
     return bound
 
 
-def serve(cls: type[ETLServer], listener: socket.socket, log_level: str) -> None:
+def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replaced: bool = False) -> None:
     """Make the user's object and serve it until a signal says stop.
 
     Args:
         cls: the user's class; its `__init__` runs here.
         listener: bound socket.
         log_level: `debug`, `info`, `warning` or `error`.
+        replaced: another process takes the place of this one when it ends. Default False: if transforms that never
+            end hold all its threads, this one starts itself anew.
 
     Raises:
         ConfigurationError: the environment is unfit, or `__init__` failed.
@@ -76,6 +79,8 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str) -> None
     set_up_process()
     exit_with_parent()
     server = _create(cls)
+    if not replaced:
+        server.asgi_app.stuck.end = functools.partial(_start_anew, listener)
     gc.collect()
     gc.freeze()  # modules and models stay for good: no collection looks at them again
     run(server, listener)
@@ -83,6 +88,16 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str) -> None
     # A transform that never ends would keep the interpreter from ending; its request has been given up by now.
     sys.stdout.flush()
     os._exit(0)
+
+
+def _start_anew(listener: socket.socket) -> None:
+    """Run the same command again in this process's place, on the same socket, so that who connects waits for it."""
+    logging.getLogger("instore").warning("starting it anew")
+    sys.stdout.flush()
+    logging.shutdown()
+    listener.set_inheritable(True)
+    command = [sys.executable, "-m", "instore", *sys.argv[1:], "--fd", str(listener.fileno())]
+    os.execv(sys.executable, command)  # noqa: S606
 
 
 def set_up_logging(level: str) -> None:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
+from instore.webserver.stuck import EXIT_CODE
+
 logger = logging.getLogger("instore")
 
 _POLL = 0.1
@@ -67,7 +69,8 @@ class Supervisor:
         for process in [process for process in self._started if process.poll() is not None]:
             number, started = self._started.pop(process)
             lived = time.monotonic() - started
-            self._quick_deaths = self._quick_deaths + 1 if lived < _QUICK else 0
+            quick = lived < _QUICK and process.returncode != EXIT_CODE  # which another can help
+            self._quick_deaths = self._quick_deaths + 1 if quick else 0
             if process.returncode == _CONFIGURATION:
                 return _CONFIGURATION
             if self._quick_deaths >= _QUICK_DEATHS:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from instore.errors import ConfigurationError
-from instore.protocol.environment import TARGET_URL
+from instore.protocol.environment import TARGET_URL, TRANSFORM_TIMEOUT
 from instore.protocol.etl import Communication, EtlSpec
 from instore.protocol.headers import CONCURRENCY
 from instore.target.communicator import Communicator, HttpCommunicator
@@ -165,6 +165,7 @@ def _environment(spec: EtlSpec, site: Site, more: Mapping[str, str], port: int) 
         **dict(spec.env),
         **more,
         TARGET_URL: site.target_url,
+        TRANSFORM_TIMEOUT: str(spec.obj_timeout),
         "DIRECT_PUT": "true" if spec.direct_put else "false",
         PORT: str(port),
         OUR_PORT: str(port),

@@ -101,9 +101,11 @@ def _check(store: Store, bucket: Bucket, name: str, upload: str) -> str:
     folder = _folder(store, bucket, upload)
     try:
         with open(os.path.join(folder, _ABOUT), encoding="utf-8") as file:
-            about = json.load(file)
-    except (FileNotFoundError, ValueError) as error:
+            about = json.load(file)["name"]
+    except FileNotFoundError as error:
         raise InvalidRequestError(f"upload {upload!r} is not known; it has been completed or aborted") from error
-    if about["name"] != name:
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidRequestError(f"upload {upload!r} is damaged ({folder}/{_ABOUT}); begin another") from error
+    if about != name:
         raise InvalidRequestError(f"upload {upload!r} belongs to another object")
     return folder

@@ -23,6 +23,7 @@ class ETLApplication:
 
     Attributes:
         state: whatever users keep with the application; `state.etl_server` is their object.
+        stuck: says what is done when transforms that never end hold all threads.
 
     Raises:
         ConfigurationError: the environment is unfit (protocol section 1).
@@ -32,6 +33,7 @@ class ETLApplication:
         set_up_process()  # here, since a server that users start themselves runs no other code of ours
         self.state = SimpleNamespace(etl_server=server)
         self._service = Service(server)
+        self.stuck = self._service.stuck
         self._http = HTTPDoor(self._service)
         self._websocket = WebSocketDoor(self._service)
 

@@ -6,6 +6,7 @@ the loop is busy and come over together, so that under load a change of threads 
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -13,6 +14,10 @@ from typing import Any
 
 THREAD_PER_REQUEST = 128
 """The size of a pool whose users count on a thread for each request; beyond it they wait their turn."""
+
+
+Call = tuple["asyncio.Future[Any]", float]
+"""What a thread is at: its future, and when it began (`time.monotonic`)."""
 
 
 class Pool:
@@ -30,6 +35,7 @@ class Pool:
         self._jobs: SimpleQueue[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
         self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
         self._announced = False
+        self._running: list[Call | None] = []  # by thread
         self._threads = 0
         self._busy = 0
 
@@ -49,22 +55,30 @@ class Pool:
         self._jobs.put((future, function, args))
         return future
 
+    def given_up(self) -> tuple[Call, ...]:
+        """What the threads are at, if there are as many as may be and nobody waits for any of it; else nothing."""
+        calls = tuple(call for call in self._running if call is not None and call[0].cancelled())
+        return calls if len(calls) == self._size else ()
+
     def close(self) -> None:
         """Let the threads end after what is submitted."""
         for _ in range(self._threads):
             self._jobs.put(None)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        threading.Thread(target=self._work, args=(loop,), name=f"{self._name}-{self._threads}", daemon=True).start()
-        self._threads += 1
+        number, self._threads = self._threads, self._threads + 1
+        self._running.append(None)
+        threading.Thread(target=self._work, args=(loop, number), name=f"{self._name}-{number}", daemon=True).start()
 
-    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _work(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
         while (job := self._jobs.get()) is not None:
             future, function, args = job
+            self._running[number] = (future, time.monotonic())
             try:
                 self._done.append((future, None if future.cancelled() else function(*args), None))
             except BaseException as error:
                 self._done.append((future, None, error))
+            self._running[number] = None
             del job, future, function, args  # an idle thread keeps no object alive
             # The loop lowers the flag before it takes results: one that comes later raises it again.
             if not self._announced and not loop.is_closed():

@@ -53,7 +53,9 @@ class Buffered:
             raise
 
     async def end(self) -> None:
-        """Nothing goes on."""
+        """Nothing goes on, but perhaps a transform that was given up."""
+        if self._job is not None and self._job.cancelled():
+            self._transforms.stuck.look()
 
     def abandon(self) -> None:
         """A transform that waits for its turn is not begun; one that runs can't be stopped, its result is dropped."""
@@ -81,8 +83,8 @@ class Streamed:
 
     async def end(self) -> None:
         self.abandon()
-        if self._job is not None:
-            self._job.cancel()
+        if self._job is not None and self._job.cancel():
+            self._transforms.stuck.look()
         await self._source.close()
 
     def abandon(self) -> None:

@@ -50,6 +50,7 @@ class Service:
         self._downloads = Downloads(self.environment)
         self._rules = FileRules(self.environment.file_roots)
         self._transforms = Transforms(server)
+        self.stuck = self._transforms.stuck
         self._delivery = Delivery(self.environment, self._outbound)
 
     async def close(self) -> None:

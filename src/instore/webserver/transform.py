@@ -21,6 +21,7 @@ from instore.webserver.base_etl_server import ETLServer
 from instore.webserver.handoff import Spool
 from instore.webserver.pool import Pool
 from instore.webserver.reader import ObjectReader, ThreadedReader
+from instore.webserver.stuck import Stuck
 
 _BATCH_BYTES = 1 << 18
 _BATCH_SECONDS = 0.05
@@ -31,11 +32,15 @@ class Transforms:
 
     Args:
         server: the user's object.
+
+    Attributes:
+        stuck: is told of each transform that was given up.
     """
 
     def __init__(self, server: ETLServer) -> None:
         self._server = server
         self._pool = Pool(server.concurrency, "transform")
+        self.stuck = Stuck(self._pool, server.environment.transform_timeout)
         self._path = _raw_path if server.wants_raw_path else _decoded_path
         self._asynchronous = inspect.isasyncgenfunction(server.transform_stream)
         self._user_loop: _UserLoop | None = None

@@ -12,6 +12,7 @@ from instore.node.etl.lifecycle import Etl, Etls
 from instore.node.etl.records import ObjectError
 from instore.node.etl.transform import Beside, Observer, Transformation, failed_job, run_all
 from instore.node.jobs import Job
+from instore.node.stale import check_synchronize, remove_stale
 from instore.target.bucket import Bucket
 from instore.target.folder import Fate, Item
 from instore.target.job import Outcome
@@ -58,6 +59,7 @@ class Request:
         """
         dry = bool(message.get("dry_run"))
         renaming = Renaming.parse(message)
+        check_synchronize(source, destination, message)
         if source == destination and not dry and not renaming.prepend and not renaming.extensions:
             raise InvalidRequestError(
                 f"the results would replace the objects of {source} that they are made from; name another bucket, or "
@@ -156,7 +158,9 @@ class TransformJobs:
         finally:
             job.error = failed_job([one for one, _ in beside])
         if request.synchronize and not request.dry:
-            await cluster.background(_remove_stale, cluster, request)
+            await cluster.background(
+                remove_stale, cluster, request.source, request.destination, request.selection, request.renaming
+            )
 
 
 def items(cluster: Cluster, target: Target, request: Request) -> Iterator[Item]:
@@ -176,36 +180,6 @@ def items(cluster: Cluster, target: Target, request: Request) -> Iterator[Item]:
                 yield Item(name, Fate.FAILED, str(error))
         else:
             yield Item(name, Fate.TODO, result=request.renaming(name), size=size)
-
-
-def _remove_stale(cluster: Cluster, request: Request) -> None:
-    """Delete results in the destination whose objects are gone from the source.
-
-    Only names that the request itself could have given are looked at, and only where a name tells its object: an
-    extension that was mapped is looked for under all that lead to it.
-    """
-    start = request.renaming.prepend + (request.selection.prefix if request.selection.by_prefix else "")
-    given = None if request.selection.by_prefix else set(request.selection.given())
-    for result, target in list(cluster.walk(request.destination, start)):
-        origins = [name for name in _origins(request.renaming, result) if given is None or name in given]
-        if origins and not any(_is_there(cluster, request.source, name) for name in origins):
-            target.store.delete(request.destination, result)
-
-
-def _origins(renaming: Renaming, result: str) -> list[str]:
-    """The names whose results are called `result`."""
-    name = result.removeprefix(renaming.prepend)
-    stem, dot, extension = name.rpartition(".")
-    candidates = [name, *(f"{stem}.{old}" for old, new in renaming.extensions.items() if dot and new == extension)]
-    return [candidate for candidate in candidates if candidate and renaming(candidate) == result]
-
-
-def _is_there(cluster: Cluster, bucket: Bucket, name: str) -> bool:
-    try:
-        cluster.owner(bucket, name).store.stat(bucket, name)
-    except InstoreError:
-        return False
-    return True
 
 
 def _names(message: Mapping[str, Any]) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from instore.target.printable import printable
 logger = logging.getLogger("instore")
 
 STOPPED = "it was stopped"
+DELETED = "it was deleted"
 OBJECT_PATH = "/v1/etl/_object/"
 """Where pods get objects and put them: followed by `<etl-name>/<secret>/<uname>`."""
 
@@ -57,6 +58,8 @@ class Etl:
         tally: what has gone through it.
         lock: is held while it changes.
         settled: set while it is not starting.
+        called_off: why its start is to be given up; else empty.
+        starting: the start of its servers, while that goes on.
     """
 
     def __init__(self, spec: EtlSpec, etl_id: str, stage: Stage = Stage.INITIALIZING, reason: str = "") -> None:
@@ -69,6 +72,8 @@ class Etl:
         self.tally = Tally()
         self.lock = asyncio.Lock()
         self.settled = asyncio.Event()
+        self.called_off = ""
+        self.starting: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -78,6 +83,13 @@ class Etl:
     def aborted(self) -> EtlStageError:
         """The error for who wants it to work while it doesn't."""
         return EtlStageError(f"etl {self.name} is {self.stage.value}: {self.reason or 'it is being started'}")
+
+    def call_off(self, reason: str) -> None:
+        """Have its start given up, if it is starting: whoever waits for that is told the reason."""
+        if self.stage is Stage.INITIALIZING:
+            self.called_off = reason
+            if self.starting is not None:
+                self.starting.cancel()
 
 
 @dataclass
@@ -103,12 +115,11 @@ class Etls:
 
     async def open(self) -> None:
         """Load the ETLs that were there, and begin to start those that were running."""
-        for name, record in self.records.load().items():
-            if record.stage == Stage.INITIALIZING.value:
-                self.records.remove(name)  # the node died before it could tell anyone that there is such an ETL
+        for record, spec, stage in self.records.load():
+            if stage is Stage.INITIALIZING:
+                self.records.remove(spec.name)  # the node died before it could tell anyone that there is such an ETL
                 continue
-            etl = Etl(EtlSpec.parse(record.message), record.id, Stage(record.stage), record.reason)
-            self._etls[name] = etl
+            etl = self._etls[spec.name] = Etl(spec, record.id, stage, record.reason)
             if etl.stage is Stage.ABORTED:
                 etl.settled.set()
             else:
@@ -132,7 +143,7 @@ class Etls:
         Raises:
             EtlExistsError: there is one of that name.
             InvalidRequestError: it can't run here.
-            EtlStageError: its servers could not be started; there is no such ETL then.
+            EtlStageError: its servers could not be started, and there is no such ETL then; or it was stopped meanwhile.
         """
         self.images.check(spec)
         if spec.name in self._etls:
@@ -143,14 +154,17 @@ class Etls:
         async with etl.lock:
             try:
                 await self.cluster.disk(self._save, etl)
-                await self._start_pods(etl)
+                await self._bring_up(etl)
                 await self._become(etl, Stage.RUNNING)
             except BaseException as error:
                 await self._stop_pods(etl)
-                etl.stage, etl.reason = Stage.ABORTED, "it could not be initialised"
-                etl.settled.set()
-                self._etls.pop(spec.name, None)
-                self.records.remove(spec.name)
+                if etl.called_off:
+                    await self._become(etl, Stage.ABORTED, etl.called_off)
+                else:
+                    etl.stage, etl.reason = Stage.ABORTED, "it could not be initialised"
+                    etl.settled.set()
+                    self._etls.pop(spec.name, None)
+                    self.records.remove(spec.name)
                 if isinstance(error, InstoreError | OSError) and not isinstance(error, InvalidRequestError):
                     raise EtlStageError(f"etl {spec.name} can't be initialised: {error}") from error
                 raise
@@ -168,17 +182,18 @@ class Etls:
             self._check_there(etl)
             if etl.stage is not Stage.ABORTED:
                 raise EtlStageError(f"etl {name} is {etl.stage.value} already")
-            etl.stage, etl.reason = Stage.INITIALIZING, ""
+            etl.stage, etl.reason, etl.called_off = Stage.INITIALIZING, "", ""
             etl.settled.clear()
             await self._start(etl)
 
     async def stop(self, name: str) -> None:
-        """Stop an ETL; one that is aborted already stays as it is.
+        """Stop an ETL, also one that is just starting; one that is aborted already stays as it is.
 
         Raises:
             EtlNotFoundError: there is none.
         """
         etl = self.get(name)
+        etl.call_off(STOPPED)
         async with etl.lock:
             self._check_there(etl)
             if etl.stage is not Stage.ABORTED:
@@ -186,13 +201,14 @@ class Etls:
                 await self._stop_pods(etl)
 
     async def delete(self, name: str) -> None:
-        """Delete an ETL that is aborted.
+        """Delete an ETL that is aborted, or starting: that is given up then.
 
         Raises:
             EtlNotFoundError: there is none.
             EtlStageError: it is running.
         """
         etl = self.get(name)
+        etl.call_off(DELETED)
         async with etl.lock:
             self._check_there(etl)
             if etl.stage is not Stage.ABORTED:
@@ -275,14 +291,32 @@ class Etls:
         """Start the servers of an ETL that is initializing; if that fails it is aborted."""
         etl.secret = secrets.token_hex(16)
         try:
-            await self._start_pods(etl)
+            await self._bring_up(etl)
             await self._become(etl, Stage.RUNNING)
         except BaseException as error:
             await self._stop_pods(etl)
             if isinstance(error, asyncio.CancelledError):
                 raise
-            await self._become(etl, Stage.ABORTED, f"it could not be started: {error}")
+            await self._become(etl, Stage.ABORTED, etl.called_off or f"it could not be started: {error}")
             raise EtlStageError(f"etl {etl.name} can't be started: {error}") from error
+
+    async def _bring_up(self, etl: Etl) -> None:
+        """Start the servers of an ETL, unless that is called off.
+
+        Raises:
+            EtlStageError: it was.
+        """
+        etl.starting = asyncio.create_task(self._start_pods(etl))
+        if etl.called_off:
+            etl.starting.cancel()
+        try:
+            await etl.starting
+        except asyncio.CancelledError:
+            if etl.called_off:
+                raise EtlStageError(etl.called_off) from None
+            raise
+        finally:
+            etl.starting = None
 
     async def _start_pods(self, etl: Etl) -> None:
         sites = {target.id: self._site(etl, target) for target in self.cluster.targets}

@@ -2,14 +2,19 @@
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from instore.errors import ConfigurationError
 from instore.node.folder import write_whole
+from instore.protocol.etl import EtlSpec, Stage
+
+logger = logging.getLogger("instore")
 
 INLINE = "inline"
 """What stands for a job where there is none: reads through an ETL, and copies of single objects."""
@@ -46,16 +51,31 @@ class Records:
 
     def __init__(self, folder: str) -> None:
         self.folder = os.path.join(folder, _FOLDER)
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"can't use {self.folder}: {error.strerror}") from error
 
-    def load(self) -> dict[str, Record]:
-        """All records, by the ETL's name."""
-        records = {}
+    def load(self) -> Iterator[tuple[Record, EtlSpec, Stage]]:
+        """All records with what they say. One that is damaged is left out and left alone, and a line in the log."""
         for file in sorted(os.listdir(self.folder)):
             if file.endswith(_RECORD):
-                with open(os.path.join(self.folder, file), encoding="utf-8") as opened:
-                    records[file.removesuffix(_RECORD)] = Record(**json.load(opened))
-        return records
+                path = os.path.join(self.folder, file)
+                try:
+                    with open(path, encoding="utf-8") as opened:
+                        record = Record(**json.load(opened))
+                    loaded = record, EtlSpec.parse(record.message), Stage(record.stage)
+                    if loaded[1].name + _RECORD != file:
+                        raise ValueError(f"it is about {loaded[1].name}")  # noqa: TRY301
+                except (OSError, ValueError, TypeError) as error:
+                    logger.warning(
+                        "%s is damaged: %s; there is no such etl now; put a copy of the file in its place and start "
+                        "the node again, or initialise the etl again",
+                        path,
+                        error,
+                    )
+                else:
+                    yield loaded
 
     def save(self, name: str, record: Record) -> None:
         """Keep a record, in the place of any that the ETL had."""
@@ -68,8 +88,11 @@ class Records:
         shutil.rmtree(self.packages(name), ignore_errors=True)
         shutil.rmtree(self._errors(name), ignore_errors=True)
         for file in os.listdir(self.folder):
-            if file.startswith(f"{name}.") and file.endswith((".log", ".log.1")):
-                os.unlink(os.path.join(self.folder, file))
+            path = os.path.join(self.folder, file)
+            if file.startswith(f"{name}.") and file.endswith((".log", ".log.1", ".packages.lock")):
+                os.unlink(path)
+            elif file.startswith(f".{name}.packages-"):  # an environment in the making, which was called off
+                shutil.rmtree(path, ignore_errors=True)
 
     def packages(self, name: str) -> str:
         """Folder of the environment for an ETL's packages."""
@@ -94,10 +117,19 @@ class Records:
                 lines = deque(file, maxlen=_MOST_ERRORS)
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+        return [error for line in lines if (error := _error(line)) is not None]
 
     def _errors(self, name: str) -> str:
         return os.path.join(self.folder, f"{name}.errors")
+
+
+def _error(line: bytes) -> dict[str, Any] | None:
+    """An object's error; None if the line was cut off or damaged."""
+    try:
+        error = json.loads(line)
+    except ValueError:
+        return None
+    return error if isinstance(error, dict) and error.keys() >= {"obj_name", "msg", "ecode"} else None
 
 
 @dataclass(frozen=True, slots=True)
