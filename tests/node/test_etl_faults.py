@@ -14,6 +14,7 @@ from aistore.sdk.errors import AISError
 from aistore.sdk.etl import ETLConfig
 from aistore.sdk.etl.webserver.http_multi_threaded_server import HTTPMultiThreadedServer
 
+from instore import ETLServer
 from tests.node.processes import descendants
 from tests.support.node import RunningNode, running_node, wait_until
 
@@ -62,6 +63,28 @@ def serves(client: Client, source: Bucket) -> bool:
     echo.stop()
     echo.delete()
     return bool(whole == source.object("o1").get_reader().read_all() == b"object 1")
+
+
+@pytest.mark.parametrize("comm_type", ["hpush", "ws"])
+def test_objects_that_wait_for_their_turn_do_not_time_out(client: Client, comm_type: str) -> None:
+    class Slows(ETLServer):
+        """Quick at first, so that many objects are under way, and then slow: one at a time, 0.5 s each."""
+
+        def transform(self, data: bytes | str, path: str, etl_args: str) -> bytes:
+            import time
+
+            time.sleep(float(data))
+            return b"done"
+
+    bucket, into = client.bucket("waiting").create(), client.bucket("waited")
+    for number in range(100):
+        bucket.object(f"a/{number:02}").get_writer().put_content(b"0")
+    for number in range(16):
+        bucket.object(f"b/{number:02}").get_writer().put_content(b"0.5")
+    etl = make(client, Slows, comm_type=comm_type, obj_timeout="2s", NUM_WORKERS=1)
+    job = client.job(bucket.transform(etl.name, into))
+    assert job.wait(verbose=False, timeout=60).success, job.status()
+    assert {entry.name for entry in into.list_all_objects()} == {entry.name for entry in bucket.list_all_objects()}
 
 
 @pytest.mark.parametrize("comm_type", ["hpush", "hpull", "ws"])

@@ -236,6 +236,7 @@ class Cluster:
 
 
 async def _in(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
+    """Run `work` to its end, also what has not begun when the caller is cancelled: it may be what cleans up."""
     future = asyncio.get_running_loop().run_in_executor(pool, work)
     try:
         return await asyncio.shield(future)
