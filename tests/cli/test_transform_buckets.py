@@ -12,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -386,11 +386,8 @@ def test_a_result_that_something_else_than_the_store_took_is_not_done(strange: S
 
 
 def test_an_interrupted_command_counts_what_it_has_stored(client: Client, outbox: str) -> None:
-    for name, data in originals(MANY).items():
-        Path("src", name).write_bytes(data)
     command = ("src", f"ais://{outbox}", "--args", "gate", "--report", "report.json")
-    process = start(*command, target="upper.py:Gated")
-    wait_until(lambda: len(stored(client, outbox)) >= 50)
+    process = start_gated(client, outbox, command)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130, err
@@ -398,6 +395,15 @@ def test_an_interrupted_command_counts_what_it_has_stored(client: Client, outbox
     Path("gate").touch()
     assert transform(*command, target="upper.py:Gated")[0] == 0
     assert content(client, outbox) == shouted(MANY)
+
+
+def start_gated(client: Client, outbox: str, command: Sequence[str]) -> "subprocess.Popen[str]":
+    """A command that waits at the gate, with many objects in `src`, some of which it has stored."""
+    for name, data in originals(MANY).items():
+        Path("src", name).write_bytes(data)
+    process = start(*command, target="upper.py:Gated")
+    wait_until(lambda: len(stored(client, outbox)) >= 50)
+    return process
 
 
 def stored(client: Client, bucket: str) -> set[str]:
@@ -408,11 +414,8 @@ def stored(client: Client, bucket: str) -> set[str]:
 
 
 def test_after_a_killed_command_a_second_one_does_the_rest(client: Client, outbox: str) -> None:
-    for name, data in originals(MANY).items():
-        Path("src", name).write_bytes(data)
     command = ("src", f"ais://{outbox}", "--args", "gate", "--report", "report.json")
-    process = start(*command, target="upper.py:Gated")
-    wait_until(lambda: len(stored(client, outbox)) >= 50)
+    process = start_gated(client, outbox, command)
     process.kill()
     process.communicate()  # until its workers have ended, too
     before = content(client, outbox)

@@ -113,7 +113,7 @@ class RemotePlan(Plan):
     def order(self, etl_args: str, workers: int, continue_on_error: bool) -> FolderOrder:
         """How the objects are transformed; a `job.Order`."""
         if self.origin is None:
-            return FolderOrder(self.bucket, etl_args, workers, continue_on_error)
+            return super().order(etl_args, workers, continue_on_error)
         return BucketOrder(self.bucket, etl_args, workers, continue_on_error, origin=self.origin.bucket)
 
 

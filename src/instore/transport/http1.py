@@ -54,7 +54,6 @@ class HTTP1(HttpToolsProtocol):
         """A request has begun. Its task is made here, and runs later."""
         self._taker = self._find_taker()
         if self._taker is not None:
-            self._body = b""
             return
         super().on_headers_complete()
         # There is none before the first one, which may be the upgrade to WebSocket; and HEAD has no second write.

@@ -18,7 +18,7 @@ from instore.target.bucket import Bucket
 from instore.target.store import Upload
 
 _NUMBER = "part"
-_NUMBERED = re.compile(rb"(?:^|&)part=([0-9a-f]+)(?:&|$)")
+_NUMBERED = re.compile(rf"(?:^|&){_NUMBER}=([0-9a-f]+)(?:&|$)".encode())
 _OWT_TRANSFORM = "4"  # what AIStore's targets tell each other of a put's origin; ours don't ask
 
 
