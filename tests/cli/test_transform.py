@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from instore.target.folder import PARTIAL
-from tests.target.support import fill, tree
+from instore.offline.folder_source import PARTIAL
+from tests.offline.support import fill, tree
 
 TRANSFORM = """
     import os, signal, time

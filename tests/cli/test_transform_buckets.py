@@ -19,11 +19,11 @@ import pytest
 from aistore import Client
 from aistore.sdk.errors import ErrBckNotFound
 
-from instore.target.job import MOST_AWAY
+from instore.offline.engine import MOST_AWAY
+from tests.offline.support import fill, tree
 from tests.support.environments import OWN, need
 from tests.support.node import RunningNode, running_node, wait_until
 from tests.support.strange_store import StrangeStore, strange_store
-from tests.target.support import fill, tree
 
 TRANSFORM = """
     import os, time

@@ -9,12 +9,12 @@ import pytest
 import requests
 
 from instore.errors import ConfigurationError
+from instore.server.thread_pool import THREAD_PER_REQUEST
 from instore.webserver.base_etl_server import ETLServer
 from instore.webserver.fastapi_server import FastAPIServer
 from instore.webserver.flask_server import FlaskServer
 from instore.webserver.http_multi_threaded_server import HTTPMultiThreadedServer
 from instore.webserver.named_server import NamedServer
-from instore.webserver.pool import THREAD_PER_REQUEST
 from tests.support.servers import TARGET_PATH
 
 _URL = f"http://127.0.0.1:9{TARGET_PATH}"

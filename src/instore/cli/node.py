@@ -5,11 +5,11 @@ import sys
 
 import click
 
+from instore.etl.images import Images
 from instore.node.cluster import Cluster
-from instore.node.etl import add_etls
+from instore.node.etls.subsystem import add_etls
 from instore.node.run import Settings, is_loopback, run
-from instore.runtime.serving import set_up_logging
-from instore.target.images import Images
+from instore.runtime.worker import set_up_logging
 
 _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's own runtime starts
 _TOKEN = "AIS_AUTHN_TOKEN"  # noqa: S105 - the variable's name

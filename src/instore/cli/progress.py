@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from instore.target.folder import Fate
-from instore.target.job import Outcome
-from instore.target.printable import printable
-from instore.target.report import Report
+from instore.offline.engine import Outcome
+from instore.offline.folder_source import Fate
+from instore.offline.report import Report
+from instore.system.printable import printable
 
 _BLINK = 0.1  # seconds between two changes of the bar
 _INTERVAL = 5.0  # seconds between two lines where there is no terminal

@@ -13,11 +13,11 @@ from instore.compat.aistore import install
 from instore.errors import ConfigurationError
 from instore.protocol.environment import Environment
 from instore.runtime.launch import Place, launch
-from instore.runtime.package_environment import PackageEnvironment
-from instore.runtime.packages import install_packages, our_path
-from instore.runtime.serving import set_up_logging
-from instore.runtime.shipment import Shipment
-from instore.runtime.system_packages import install_system_packages
+from instore.runtime.worker import set_up_logging
+from instore.shipping.packages.class_settings import Shipment
+from instore.shipping.packages.environment import PackageEnvironment
+from instore.shipping.packages.pip import install_packages, our_path
+from instore.shipping.packages.system import install_system_packages
 from instore.webserver.base_etl_server import check_class
 from instore.webserver.utils import deserialize_class
 

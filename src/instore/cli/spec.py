@@ -13,13 +13,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from instore.errors import ConfigurationError
-from instore.protocol.etl_spec import COMMUNICATIONS, faults
-from instore.runtime.container import Container, write_files
-from instore.runtime.imports import find_imports, packages_of
+from instore.protocol.etl_spec_fields import COMMUNICATIONS, faults
 from instore.runtime.load import load_class
-from instore.runtime.spec_file import check_file, to_yaml
-from instore.runtime.system_packages import check_names
-from instore.runtime.wheel import build_wheel
+from instore.shipping.image.dockerfile import Container, write_files
+from instore.shipping.image.imports import find_imports, packages_of
+from instore.shipping.image.spec_file import check_file, to_yaml
+from instore.shipping.image.wheel import build_wheel
+from instore.shipping.packages.system import check_names
 
 _SPEC = "etl_spec.yaml"
 _DOCKERFILE = "Dockerfile"

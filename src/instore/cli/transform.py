@@ -20,15 +20,15 @@ from rich.filesize import decimal
 
 from instore.cli.progress import Progress
 from instore.errors import ConfigurationError, RemoteStoreError, WorkerError
+from instore.offline.bucket_source import RemotePlan, ResultBucket
+from instore.offline.engine import Job, Kept, Sink
+from instore.offline.folder_destination import ResultFolder
+from instore.offline.folder_source import Fate, FolderOrder, Item, Plan, in_batches, is_inside
+from instore.offline.remote_bucket import is_remote
+from instore.offline.report import Report
+from instore.offline.workers import Pods
 from instore.protocol.environment import FILE_ROOTS, TARGET_URL
-from instore.target.folder import Fate, FolderOrder, Item, Plan, in_batches, is_inside
-from instore.target.job import Job, Kept, Sink
-from instore.target.pods import Pods
-from instore.target.printable import printable
-from instore.target.remote import is_remote
-from instore.target.remote_job import RemotePlan, ResultBucket
-from instore.target.report import Report
-from instore.target.results import ResultFolder
+from instore.system.printable import printable
 
 _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""

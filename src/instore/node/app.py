@@ -14,12 +14,16 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from instore.errors import ClientGoneError, ForbiddenOriginError, InstoreError, NotSupportedError, UnauthorizedError
-from instore.node import bucket_calls, bulk, cluster_calls, errors, object_calls
-from instore.node.calls import Call, Handler, Node
+from instore.node.api import buckets as bucket_calls
+from instore.node.api import cluster as cluster_calls
+from instore.node.api import errors
+from instore.node.api import objects as object_calls
 from instore.node.cluster import Cluster
-from instore.node.jobs import Jobs
+from instore.node.jobs import copy as bulk
+from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
-from instore.target.bucket import Bucket
+from instore.node.request import Call, Handler, Node
+from instore.store.names import Bucket
 
 logger = logging.getLogger("instore")
 

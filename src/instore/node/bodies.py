@@ -9,8 +9,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from instore.errors import ClientGoneError, InstoreError
 from instore.node.cluster import Cluster
-from instore.target.bucket import Bucket
-from instore.target.store import Entry, OpenObject, Store
+from instore.store.names import Bucket
+from instore.store.store import Entry, OpenObject, Store
 
 logger = logging.getLogger("instore")
 

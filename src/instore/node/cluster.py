@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import ParamSpec, TypeVar
 
 from instore.errors import BucketExistsError, InvalidRequestError
-from instore.node.folder import BucketRecord, NodeFolder
-from instore.target.bucket import Bucket
-from instore.target.placement import digest, owner
-from instore.target.store import Store
+from instore.node.metadata import BucketRecord, NodeFolder
+from instore.store.names import Bucket
+from instore.store.placement import digest, owner
+from instore.store.store import Store
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")

@@ -14,8 +14,8 @@ from itertools import islice
 
 from instore.errors import ObjectNotFoundError
 from instore.node.cluster import Cluster, Target
-from instore.target.bucket import Bucket
-from instore.target.store import Entry
+from instore.store.names import Bucket
+from instore.store.store import Entry
 
 _KEPT = 64  # walks; each may hold a few open files
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from instore.errors import ConfigurationError
+from instore.http.server import BACKLOG, bind, serve
 from instore.node.app import App, make_node
-from instore.node.calls import Node
 from instore.node.cluster import Cluster
-from instore.node.folder import NodeFolder
-from instore.transport.engine import BACKLOG, bind, serve
-from instore.transport.process import prepare_process
+from instore.node.metadata import NodeFolder
+from instore.node.request import Node
+from instore.system.limits import prepare_process
 
 _GRACE = 10  # seconds for requests under way
 

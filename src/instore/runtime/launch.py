@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import click
 
+from instore.http.server import bind
 from instore.protocol.environment import PARENT_FD
-from instore.runtime.serving import bind_for, bind_unix, serve, set_up_logging
 from instore.runtime.supervisor import Supervisor, worker_command
-from instore.transport.engine import bind
+from instore.runtime.worker import bind_for, bind_unix, serve, set_up_logging
 from instore.webserver.base_etl_server import ETLServer
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from instore.webserver.stuck import EXIT_CODE
+from instore.server.watchdog import EXIT_CODE
 
 logger = logging.getLogger("instore")
 

@@ -14,7 +14,7 @@ from instore.protocol.headers import DEFAULT_MIME_TYPE
 if TYPE_CHECKING:
     import requests
 
-    from instore.webserver.app import ETLApplication
+    from instore.server.app import ETLApplication
 
 
 DEFAULT_HOST = "0.0.0.0"  # noqa: S104
@@ -154,7 +154,7 @@ class ETLServer:
         Raises:
             ConfigurationError: `requests` is not installed.
         """
-        from instore.webserver.session import make_session
+        from instore.server.session import make_session
 
         return make_session(self.environment)
 
@@ -190,7 +190,7 @@ class ETLServer:
     @functools.cached_property
     def asgi_app(self) -> "ETLApplication":
         """The ASGI application; the same as `app` but where a subclass makes `app` something else."""
-        from instore.webserver.app import ETLApplication
+        from instore.server.app import ETLApplication
 
         return ETLApplication(self)
 
@@ -200,8 +200,8 @@ class ETLServer:
         Raises:
             ConfigurationError: the port is in use, or the environment is unfit.
         """
-        from instore.transport.engine import bind
-        from instore.webserver.engine import run
+        from instore.http.server import bind
+        from instore.server.run import run
 
         host, port = getattr(self, "host", DEFAULT_HOST), getattr(self, "port", DEFAULT_PORT)
         listener = bind(host, port)

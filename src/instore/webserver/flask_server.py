@@ -3,8 +3,8 @@
 import functools
 from typing import ClassVar
 
+from instore.server.wsgi import WSGIApplication
 from instore.webserver.named_server import NamedServer
-from instore.webserver.wsgi import WSGIApplication
 
 
 class FlaskServer(NamedServer):

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
+from instore.server.thread_pool import THREAD_PER_REQUEST
 from instore.webserver.named_server import NamedServer
-from instore.webserver.pool import THREAD_PER_REQUEST
 
 _OFFERED = 8  # whoever may choose sends no more: what is beyond keeps no core busy, and its results fill memory
 

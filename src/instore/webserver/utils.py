@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from instore.protocol.pipeline import direct_put_url as _direct_put_url
 from instore.protocol.pipeline import parse_pipeline
+from instore.shipping.payload import dump, load
 from instore.webserver.base_etl_server import ETLServer
-from instore.webserver.payload import dump, load
 
 if TYPE_CHECKING:
     import requests

@@ -1,0 +1,195 @@
+"""Asking an ETL server for one object, over HTTP: the target's side of protocol sections 3 to 5.
+
+What is asked is an `Ask`; what comes back is an `Answer`, the object, or None where the object is delivered already.
+Everything else is an error: `AnswerError` if the server said so, `IncompleteAnswerError` if its answer broke off, never
+came, or asked for the object again.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from instore.errors import AnswerError, IncompleteAnswerError
+from instore.http.bodies import Output, Stream
+from instore.http.client import Client, Response, UnaskableError, describe
+from instore.protocol.headers import DEFAULT_MIME_TYPE, NODE_URL, RETRY_REASON
+from instore.protocol.requests import object_target, pull_target
+from instore.protocol.responses import Reading, read_answer
+
+PIECE = 1 << 20
+"""Bytes at which a piece of a body is handed on."""
+
+_LONGEST_ERROR = 64 << 10
+_MOST_CONNECTIONS = 1024
+_IDLE = 2.0  # seconds; servers drop idle connections after 5 s (as is usual), and none is used as it is being closed
+
+
+class Ask(NamedTuple):
+    """One object that is to be transformed.
+
+    Attributes:
+        path: `<bucket>/<object>`, decoded.
+        fqn: path of its file; empty if its bytes go along, or are fetched.
+        etl_args: the request's arguments.
+        uname: its cluster-wide name, for a server that fetches it.
+        pipeline: where the result goes; empty: it is the answer.
+        delivers: the pipeline ends at a target, so that there is no object in the answer.
+        body: opens the object's bytes, again for each try, where no file is named.
+    """
+
+    path: str
+    fqn: str = ""
+    etl_args: str = ""
+    uname: str = ""
+    pipeline: str = ""
+    delivers: bool = False
+    body: Callable[[], Stream] | None = None
+
+
+class Answer(Protocol):
+    """An object on its way from an ETL server.
+
+    Attributes:
+        content_type: what the server says it is.
+        length: its bytes, where they are announced.
+    """
+
+    content_type: str
+    length: int | None
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The object, in pieces of about `PIECE` bytes: a small one is one piece, an empty one none.
+
+        Raises:
+            IncompleteAnswerError: the answer broke off; what came is not the object.
+        """
+
+    async def close(self) -> None:
+        """Be done with it, read to the end or not."""
+
+
+class Communicator(Protocol):
+    """A way to talk to one ETL server."""
+
+    async def send(self, ask: Ask) -> Answer | None:
+        """Have one object transformed.
+
+        Returns:
+            The result on its way; None if the server says that it is delivered.
+
+        Raises:
+            AnswerError: the server said why there is no result.
+            IncompleteAnswerError: no answer came, or not all of one: asking again may help.
+        """
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class HttpCommunicator:
+    """Talks HTTP: `hpush://`, or `hpull://` with `pull`.
+
+    Args:
+        base: the server's URL, `http://HOST:PORT`; only a name where `socket` is given.
+        timeout: seconds without progress after which an object is given up. Default: who asks knows how long to wait.
+        pull: the server fetches the object itself.
+        socket: path of the server's Unix socket.
+    """
+
+    def __init__(self, base: str, timeout: float = float("inf"), pull: bool = False, socket: str = "") -> None:
+        self._base = base
+        self._pull = pull
+        self._client = Client(timeout, _MOST_CONNECTIONS, _IDLE, PIECE, socket=socket)
+
+    async def send(self, ask: Ask) -> Answer | None:
+        """Have one object transformed; see `Communicator`."""
+        response = await self._request(ask)
+        try:
+            reading = read_answer(response.status, response.headers.get(RETRY_REASON.lower(), ""))
+            if reading is Reading.OBJECT and not ask.delivers:
+                return HttpAnswer(response)
+            if reading is Reading.DELIVERED and ask.delivers:
+                await _read_to_end(response)
+                return None
+            if reading is Reading.REPLAY:
+                raise IncompleteAnswerError(f"a direct put failed: {await _text(response)}")
+            raise AnswerError(await _explain(response, reading, ask.delivers), response.status)
+        finally:
+            if reading is not Reading.OBJECT or ask.delivers:
+                await response.close()
+
+    async def health(self) -> Mapping[str, str] | None:
+        """The headers of the answer to `/health`; None if it isn't well."""
+        try:
+            response = await self._client.request("GET", f"{self._base}/health", {})
+        except OSError:
+            return None
+        await response.close()
+        return response.headers if response.status == 200 else None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+    async def _request(self, ask: Ask) -> Response:
+        headers = {NODE_URL: ask.pipeline} if ask.pipeline else {}
+        body = None
+        try:
+            if self._pull:
+                return await self._client.request("GET", self._base + pull_target(ask.uname, ask.etl_args), headers)
+            if ask.body is not None:
+                body = await Output.begin(ask.body())
+            target = object_target(ask.path, ask.fqn if body is None else "", ask.etl_args)
+            return await self._client.request("PUT", self._base + target, headers, body)
+        except UnaskableError as error:
+            raise AnswerError(f"its name can't stand in a request: {error}") from error
+        except OSError as error:
+            raise IncompleteAnswerError("the answer broke off after 0 bytes", describe(error)) from error
+
+
+class HttpAnswer:
+    """The body of an HTTP answer as the object; see `Answer`."""
+
+    def __init__(self, response: Response) -> None:
+        length = response.headers.get("content-length", "")
+        self.content_type = response.headers.get("content-type") or DEFAULT_MIME_TYPE
+        self.length = int(length) if length.isdigit() else None
+        self._response = response
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The object; see `Answer`."""
+        try:
+            while piece := await self._response.take():
+                yield piece
+        except OSError as error:
+            came = f"the answer broke off after {self._response.received} bytes"
+            raise IncompleteAnswerError(came, describe(error)) from error
+
+    async def close(self) -> None:
+        """Be done with it."""
+        await self._response.close()
+
+
+async def _explain(response: Response, reading: Reading, delivers: bool) -> str:
+    """Why an answer is not what was asked for: its text, if it is an error."""
+    if reading is not Reading.ERROR:
+        due = "that it is delivered was" if delivers else "the object was"
+        return f"the server answered {response.status} where {due} expected"
+    return await _text(response) or f"the server answered {response.status} without saying why"
+
+
+async def _text(response: Response) -> str:
+    text = b""
+    try:
+        while len(text) < _LONGEST_ERROR and (data := await response.take()):
+            text += data
+    except OSError:
+        text += b" (the text broke off)"
+    return text[:_LONGEST_ERROR].decode(errors="replace").strip()
+
+
+async def _read_to_end(response: Response) -> None:
+    try:
+        while await response.take():
+            pass
+    except OSError as error:
+        raise IncompleteAnswerError("the answer broke off", describe(error)) from error

@@ -1,0 +1,179 @@
+"""An ETL's server beside one target: a process group on a loopback port, from its start to its death."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from instore.errors import ConfigurationError
+from instore.etl.http_communicator import Communicator, HttpCommunicator
+from instore.etl.images import LOOPBACK, OUR_PORT, PORT, Images
+from instore.etl.process import Process, ServerProcess
+from instore.etl.websocket_communicator import WebSocketCommunicator
+from instore.offline.workers import why_not_ready
+from instore.protocol.environment import TARGET_URL, TRANSFORM_TIMEOUT
+from instore.protocol.etl_spec import Communication, EtlSpec
+from instore.protocol.headers import CONCURRENCY
+from instore.system.printable import printable
+
+LOG_LIMIT = 16 << 20
+"""Bytes of a log that are kept."""
+
+_POLL = 0.05
+_HEALTH_TIMEOUT = 10.0
+_MARGIN = 2.0
+_GRACE = 5.0  # seconds for a server to end by itself
+_PRIVATE = ("AIS_AUTHN_TOKEN", "AIS_ENDPOINT", "INSTORE_PARENT_FD")  # ours, and no transform's
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a pod is.
+
+    Attributes:
+        target: id of the target.
+        target_url: what its server finds in `AIS_TARGET_URL`.
+        folder: of its log.
+        packages: folder of the environment with an ETL's packages.
+        parent: descriptor of a pipe whose end means that the node is gone.
+    """
+
+    target: str
+    target_url: str
+    folder: str
+    packages: str
+    parent: int
+
+    def log(self, name: str) -> str:
+        """Path of the log of the ETL `name`."""
+        return os.path.join(self.folder, f"{name}.{self.target}.log")
+
+
+class EtlPod(ServerProcess):
+    """A server that is ready; a `job.Worker`. Made by `start`.
+
+    Attributes:
+        url: `http://HOST:PORT`.
+        communicator: how to ask it, as the ETL's specification says.
+        concurrency: how many transforms it runs at once.
+    """
+
+    def __init__(self, process: Process, spec: EtlSpec, reserved: socket.socket, workers: int) -> None:
+        super().__init__(process)
+        self.url = f"http://{LOOPBACK}:{reserved.getsockname()[1]}"
+        self.concurrency = workers
+        self._workers = workers
+        self._reserved = reserved
+        self._http = HttpCommunicator(self.url, _HEALTH_TIMEOUT)
+        self.communicator = _communicator(spec, self.url)
+
+    @classmethod
+    async def start(cls, spec: EtlSpec, site: Site, images: Images) -> Self:
+        """Start the server of an ETL and wait until it is ready.
+
+        Raises:
+            InvalidRequestError: its image is not known here.
+            ConfigurationError: it died, or was not ready within `init_timeout`.
+        """
+        reserved = reserve_port()
+        pod = None
+        try:
+            launch = images.launch(spec, reserved.getsockname()[1], site.packages)
+            environment = _environment(spec, site, launch.env, reserved.getsockname()[1])
+            process = await Process.start_guarded(
+                launch.command, environment, site.log(spec.name), LOG_LIMIT, site.parent, launch.folder, grace=_GRACE
+            )
+            pod = cls(process, spec, reserved, launch.workers)
+            await pod._wait_until_ready(spec)
+        except OSError as error:
+            reserved.close()
+            raise ConfigurationError(
+                f"its server can't be started: {error.strerror} (a class and each variable may have up to 128 KiB)"
+            ) from error
+        except BaseException:
+            if pod is not None:
+                pod.process.kill()
+                await pod.stop()
+            reserved.close()
+            raise
+        return pod
+
+    async def is_dead(self) -> bool:
+        """Whether the process is gone, asked when an exchange with it broke."""
+        probe = asyncio.ensure_future(self.is_healthy())
+        either: list[asyncio.Future[bool] | asyncio.Future[int]] = [probe, self.exited]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if self.exited.done():
+            probe.cancel()
+            return True
+        if await probe:
+            return False
+        await asyncio.wait({self.exited}, timeout=_POLL)  # its guardian ends a moment after it
+        return self.exited.done()
+
+    async def is_healthy(self) -> bool:
+        """Whether it answers."""
+        headers = await self._http.health()
+        if headers is not None:
+            self.concurrency = self._workers * int(headers.get(CONCURRENCY.lower(), "1"))
+        return headers is not None
+
+    async def stop(self) -> None:
+        """End the process, whatever it is doing, and close the connections."""
+        await self.communicator.close()
+        await self._http.close()
+        self.process.terminate()
+        await self.process.end()
+        self._reserved.close()
+
+    async def _wait_until_ready(self, spec: EtlSpec) -> None:
+        try:
+            # A client waits just as long, and is to hear of it.
+            async with asyncio.timeout(spec.init_timeout - min(_MARGIN, spec.init_timeout / 5)):
+                while not await self.is_healthy():
+                    await asyncio.wait({self.exited}, timeout=_POLL)
+                    if self.exited.done():
+                        raise why_not_ready(self.process, "its server")
+        except TimeoutError:
+            lines = [printable(line) for line in self.last_lines()]
+            log = "\n  ".join(["its log ends:", *lines]) if lines else "its log is empty"
+            raise ConfigurationError(
+                f"its server did not answer {self.url}/health within init_timeout, {spec.init_timeout:g} s; it is to "
+                f"listen on the port in the variable {PORT} where its command does not name 8000; {log}"
+            ) from None
+
+
+def reserve_port() -> socket.socket:
+    """A socket that is bound to a free port and never listens, so that nobody else is given the port.
+
+    On Linux a server that sets SO_REUSEADDR, as they all do, may bind to it beside us, and listen.
+    """
+    reserved = socket.socket()
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        reserved.setsockopt(socket.SOL_SOCKET, option, 1)
+    reserved.bind((LOOPBACK, 0))
+    return reserved
+
+
+def _environment(spec: EtlSpec, site: Site, more: Mapping[str, str], port: int) -> dict[str, str]:
+    """What the server finds in its environment (protocol section 1)."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
+    return {
+        **inherited,
+        **dict(spec.env),
+        **more,
+        TARGET_URL: site.target_url,
+        TRANSFORM_TIMEOUT: str(spec.obj_timeout),
+        "DIRECT_PUT": "true" if spec.direct_put else "false",
+        PORT: str(port),
+        OUR_PORT: str(port),
+        "PYTHONUNBUFFERED": "1",  # what it prints is in the log when it is looked for
+    }
+
+
+def _communicator(spec: EtlSpec, url: str) -> Communicator:
+    if spec.communication is Communication.WS:
+        return WebSocketCommunicator(url)
+    return HttpCommunicator(url, pull=spec.communication is Communication.HPULL)

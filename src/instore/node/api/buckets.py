@@ -1,0 +1,291 @@
+"""Buckets over REST: `/v1/buckets`, and what a message to a bucket can ask for."""
+
+import json
+import time
+from typing import Any
+
+import msgpack
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from instore.errors import InvalidRequestError, NotSupportedError
+from instore.node.cluster import Target
+from instore.node.jobs import copy as bulk
+from instore.node.jobs.registry import Job
+from instore.node.listing import Page, Query
+from instore.node.metadata import BucketRecord
+from instore.node.request import Action, Call, as_json, empty, text
+from instore.offline.selection import Selection
+from instore.store.attributes import CHECKSUM_TYPE
+from instore.store.names import Bucket
+from instore.store.store import Entry
+
+_PAGE = 10_000  # names; AIStore's own limit
+_MSGPACK = "application/msgpack"
+_NAME_ONLY, _NAME_SIZE, _NO_RECURSION, _NO_DIRS = 1 << 4, 1 << 5, 1 << 11, 1 << 13
+_ARCHIVES = 1 << 3
+_INVENTORY = 1 << 15
+_IS_CACHED, _IS_FOLDER = 1 << 6, 1 << 8
+_DEFAULT_PROPERTIES = "name,size,checksum,atime"
+_IN_ATTRIBUTES = {"checksum", "version"}
+
+
+async def resource(call: Call) -> ASGIApp:
+    """Everything below `/v1/buckets`."""
+    if call.method == "HEAD":
+        return await _head(call)
+    action, value = await call.action()
+    if call.segments[1:] in ([], [""]):
+        return _list_buckets(call, action)
+    bucket = call.bucket()
+    if any(call.segments[2:]):
+        raise InvalidRequestError(f"{'/'.join(call.segments[1:])!r} can't be a bucket's name: it has a slash")
+    handler = call.node.actions.get((call.method, action))
+    if handler is None:
+        raise NotSupportedError(f"the action {action!r} ({call.method}) on a bucket is not supported")
+    return await handler(call, bucket, value)
+
+
+def _list_buckets(call: Call, action: str) -> ASGIApp:
+    if call.method != "GET" or action not in ("list", ""):
+        raise NotSupportedError(f"the action {action!r} ({call.method}) on all buckets is not supported")
+    if call.query("provider") not in ("", "ais"):
+        return as_json([])
+    return as_json([model(bucket) for bucket in call.node.cluster.folder.buckets()])
+
+
+def model(bucket: Bucket) -> dict[str, Any]:
+    """A bucket as AIStore writes it in JSON."""
+    return {"name": bucket.name, "provider": "ais", "namespace": {"uuid": "", "name": bucket.namespace}}
+
+
+async def _create(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+    if value:
+        raise NotSupportedError("properties of a new bucket are not supported: all buckets are alike here")
+    await call.node.cluster.disk(call.node.cluster.create_bucket, bucket, BucketRecord(time.time_ns()))
+    return empty()
+
+
+async def _destroy(call: Call, bucket: Bucket, _value: dict[str, Any]) -> ASGIApp:
+    await call.node.cluster.disk(call.node.cluster.destroy_bucket, bucket)
+    return empty()
+
+
+async def _head(call: Call) -> ASGIApp:
+    bucket = call.bucket()
+    record = call.node.cluster.folder.bucket(bucket)
+    headers = {"Ais-Bucket-Props": json.dumps(_properties(bucket, record))}
+    if not call.query("bsumm_remote"):
+        return empty(headers=headers)
+    if not call.query("uuid"):
+        job = _start_summary(call, bucket, "/".join(call.segments[2:]))
+        return empty(202, {**headers, "Ais-Xaction-Id": job.id})
+    job = call.node.jobs.get(call.query("uuid"))
+    if job.running:
+        return empty(202, headers)
+    return empty(headers={**headers, "Ais-Bucket-Summ": json.dumps(_summary_of(job))})
+
+
+def _properties(bucket: Bucket, record: BucketRecord) -> dict[str, Any]:
+    return {
+        "provider": "ais",
+        "name": bucket.name,
+        "namespace": {"uuid": "", "name": bucket.namespace},
+        "created": str(record.created),
+        "versioning": {"enabled": True},
+        "checksum": {"type": CHECKSUM_TYPE},
+        "mirror": {"enabled": False, "copies": 1},
+        "ec": {"enabled": False},
+    }
+
+
+# Listing
+
+
+async def _list_objects(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+    flags = _number(value, "flags")
+    if flags & _ARCHIVES:
+        raise NotSupportedError("listing what is in archives is not supported")
+    if flags & _INVENTORY:
+        raise NotSupportedError("bucket inventories are not supported")
+    properties = _asked(str(value.get("props") or ""), flags)
+    size = _number(value, "pagesize")
+    query = Query(bucket, str(value.get("prefix") or ""), not flags & _NO_RECURSION, str(value.get("target") or ""))
+    after = str(value.get("continuation_token") or value.get("start_after") or "")
+    uuid = str(value.get("uuid") or "")
+    limit = min(size, _PAGE) if size > 0 else _PAGE
+    body = await call.node.cluster.disk(_page, call, query, after, limit, uuid, properties, bool(flags & _NO_DIRS))
+    if _MSGPACK in call.request.headers.get("accept", ""):
+        return Response(await call.node.cluster.disk(msgpack.packb, body), media_type=_MSGPACK)
+    return as_json(body)
+
+
+def _number(value: dict[str, Any], key: str) -> int:
+    try:
+        number = int(value.get(key) or 0)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"{key}={value[key]!r} is not a number") from error
+    if number < 0:
+        raise InvalidRequestError(f"{key}={number} is negative")
+    return number
+
+
+def _asked(properties: str, flags: int) -> frozenset[str]:
+    if flags & _NAME_ONLY:
+        properties = "name"
+    elif flags & _NAME_SIZE:
+        properties = "name,size"
+    return frozenset((properties or _DEFAULT_PROPERTIES).replace(" ", "").split(","))
+
+
+def _page(
+    call: Call, query: Query, after: str, limit: int, uuid: str, properties: frozenset[str], no_folders: bool
+) -> dict[str, Any]:
+    listings = call.node.listings
+    page: Page = listings.page(query, after, limit, uuid)
+    names = [one for one in page.names if not (no_folders and one[0].endswith("/"))]
+    columns = [column for name, column in _COLUMNS.items() if name in properties]
+    entries = (
+        [
+            _described(entry, target, columns)
+            for entry, target in listings.entries(query, names, bool(properties & _IN_ATTRIBUTES))
+        ]
+        if properties != {"name"}
+        else [{"n": name, "f": _IS_FOLDER if name.endswith("/") else _IS_CACHED} for name, _ in names]
+    )
+    return {"UUID": page.uuid, "ContinuationToken": page.token, "Flags": 0, "Entries": entries}
+
+
+def _described(entry: Entry | str, target: Target, columns: list[tuple[str, Any]]) -> dict[str, Any]:
+    if isinstance(entry, str):
+        return {"n": entry, "f": _IS_FOLDER}
+    described: dict[str, Any] = {"n": entry.name, "f": _IS_CACHED}
+    for key, of in columns:
+        described[key] = of(entry, target)
+    return described
+
+
+_COLUMNS: dict[str, tuple[str, Any]] = {
+    "size": ("s", lambda entry, _target: entry.size),
+    "checksum": ("cs", lambda entry, _target: entry.attributes.checksum),
+    "atime": ("a", lambda entry, _target: str(entry.atime)),
+    "version": ("v", lambda entry, _target: str(entry.attributes.version)),
+    "location": ("t", lambda _entry, target: f"{target.id}[{target.store.folder}]"),
+    "target_url": ("t", lambda _entry, target: target.url),
+    "copies": ("c", lambda _entry, _target: 1),
+}
+
+
+# Summary
+
+
+async def _summary(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+    call.node.cluster.folder.bucket(bucket)
+    uuid = str(value.get("uuid") or "")
+    if not uuid:
+        return as_json(_start_summary(call, bucket, str(value.get("prefix") or "")).id, 202)
+    job = call.node.jobs.get(uuid)
+    if job.running:
+        return as_json(uuid, 202)
+    return as_json([_summary_of(job)])
+
+
+def _start_summary(call: Call, bucket: Bucket, prefix: str) -> Job:
+    cluster = call.node.cluster
+    cluster.folder.bucket(bucket)
+
+    def on(job: Job, target: Target) -> None:
+        for name in target.store.walk(bucket, prefix):
+            if job.stopping.is_set():
+                return
+            job.count(target.id, target.store.stat(bucket, name).size)
+
+    async def work(job: Job) -> None:
+        await bulk.on_targets(cluster, job, lambda target: on(job, target))
+
+    return call.node.jobs.start("summary-bck", work, bucket)
+
+
+def _summary_of(job: Job) -> dict[str, Any]:
+    if job.aborted:
+        raise InvalidRequestError(f"the summary failed: {job.error}")
+    done = job.done()
+    return {
+        **(model(job.source) if job.source else {}),
+        "ObjCount": {"obj_count_present": str(done.objects), "obj_count_remote": "0"},
+        "ObjSize": {"obj_avg_size": done.bytes // done.objects if done.objects else 0},
+        "TotalSize": {"size_all_present_objs": str(done.bytes), "size_all_remote_objs": "0"},
+    }
+
+
+# Jobs over buckets
+
+
+async def _copy(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+    to = other_bucket(call)
+    await make_if_missing(call, bucket, to)
+    return text(
+        bulk.copy(call.node, "copy-bck", bucket, to, Selection(prefix=str(value.get("prefix") or "")), value).id
+    )
+
+
+async def _rename(call: Call, bucket: Bucket, _value: dict[str, Any]) -> ASGIApp:
+    return text((await bulk.rename(call.node, bucket, other_bucket(call))).id)
+
+
+async def _copy_objects(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+    destination = named_bucket(value.get("tobck"))
+    await make_if_missing(call, bucket, destination)
+    return text(bulk.copy(call.node, "copy-listrange", bucket, destination, Selection.parse(value), value).id)
+
+
+async def _delete_objects(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+    return text(bulk.delete(call.node, bucket, Selection.parse(value), value).id)
+
+
+def other_bucket(call: Call) -> Bucket:
+    """The bucket that `bck_to` names.
+
+    Raises:
+        InvalidRequestError, NotSupportedError: it can't be.
+    """
+    provider, _, rest = call.query("bck_to").partition("/")
+    namespace, _, name = rest.partition("/")
+    return Bucket.parse(provider, namespace, name.rstrip("/"))
+
+
+def named_bucket(value: object) -> Bucket:
+    """The bucket that a message describes, as `model` writes it.
+
+    Raises:
+        InvalidRequestError, NotSupportedError: it can't be.
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("namespace") or {}, dict):
+        raise InvalidRequestError("the message describes no bucket: expected an object with name and provider")
+    namespace = value.get("namespace") or {}
+    path = f"@{namespace.get('uuid') or ''}#{namespace.get('name') or ''}"
+    return Bucket.parse(str(value.get("provider") or ""), path, str(value.get("name") or ""))
+
+
+async def make_if_missing(call: Call, source: Bucket, destination: Bucket) -> None:
+    """Make the destination of a job if it isn't there, as AIStore does; the source must be there.
+
+    Raises:
+        BucketNotFoundError: the source is not.
+    """
+    cluster = call.node.cluster
+    cluster.folder.bucket(source)
+    await cluster.disk(cluster.create_if_missing, destination, BucketRecord(time.time_ns()))
+
+
+ACTIONS: dict[tuple[str, str], Action] = {
+    ("POST", "create-bck"): _create,
+    ("DELETE", "destroy-bck"): _destroy,
+    ("GET", "list"): _list_objects,
+    ("GET", ""): _list_objects,
+    ("GET", "summary-bck"): _summary,
+    ("POST", "copy-bck"): _copy,
+    ("POST", "move-bck"): _rename,
+    ("POST", "copy-listrange"): _copy_objects,
+    ("DELETE", "delete-listrange"): _delete_objects,
+}

@@ -1,0 +1,263 @@
+"""Objects over REST: `/v1/objects/<bucket>/<object>`.
+
+Every port serves every object: the client is not redirected to the target that has it, since all targets are in this
+    process. (A client
+that is redirected to another port drops its token, and sends its body twice.) Which target has an object decides
+where it lies.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from instore.errors import InvalidRequestError, NotSupportedError, UnsatisfiableRangeError
+from instore.node.bodies import PIECE, ObjectAnswer, open_piece, store_body, take_body
+from instore.node.cluster import Target
+from instore.node.request import Call, empty, text
+from instore.store import multipart
+from instore.store.appends import Appending, flush
+from instore.store.attributes import CHECKSUM_TYPE
+from instore.store.names import Bucket, parse_uname
+from instore.store.store import Entry, OpenObject
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_ARCHIVE_QUERIES = ("archpath", "archregx", "archmode")
+_PROPERTY = re.compile(r"[^=,\x00-\x1f\x7f]*")
+
+
+async def resource(call: Call) -> ASGIApp:
+    """Everything below `/v1/objects`."""
+    for name in _ARCHIVE_QUERIES:
+        if call.query(name):
+            raise NotSupportedError(f"reading and writing what is in archives ({name}) is not supported")
+    if call.request.headers.get("ais-blob-download"):
+        raise NotSupportedError("blob downloads are not supported: there is no remote store to download from")
+    if len(call.segments) < 3 or call.segments[2:] == [""]:
+        raise await _unknown_action(call)
+    bucket, name = call.object()
+    handler = _METHODS.get(call.method)
+    if handler is None:
+        raise NotSupportedError(f"the method {call.method} on an object is not supported")
+    return await handler(call, bucket, name)
+
+
+async def _unknown_action(call: Call) -> Exception:
+    action, _ = await call.action()
+    return NotSupportedError(f"the action {action!r} ({call.method}) on a bucket's objects is not supported")
+
+
+async def _head(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = call.node.cluster
+    cluster.folder.bucket(bucket)
+    target = cluster.owner(bucket, name)
+    entry = await cluster.disk(target.store.head, bucket, name)
+    return _Headers({**_described(entry, target, bucket), "Content-Length": str(entry.size)})
+
+
+class _Headers:
+    """An answer to HEAD; an ASGI application. Its length is that of the object."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(key.lower().encode("latin-1"), value.encode()) for key, value in self._headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _get(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = call.node.cluster
+    cluster.folder.bucket(bucket)
+    if call.query("etl_name"):
+        if call.node.transforms is None:
+            raise NotSupportedError("this node has no ETL subsystem")
+        return await call.node.transforms.read(call, bucket, name)
+    target = cluster.owner(bucket, name)
+    opened, first = await cluster.disk(open_piece, target.store, bucket, name)
+    try:
+        return await _object_answer(call, bucket, target, opened, first)
+    except BaseException:
+        opened.close()
+        raise
+
+
+async def _object_answer(call: Call, bucket: Bucket, target: Target, opened: OpenObject, first: bytes) -> ASGIApp:
+    entry = opened.entry
+    headers = {**_described(entry, target, bucket), "Content-Type": "application/octet-stream"}
+    wanted = call.request.headers.get("range")
+    if not wanted:
+        return ObjectAnswer(call.node.cluster, opened, first, 0, entry.size, 200, headers)
+    start, end = parse_range(wanted, entry.size)
+    if start >= len(first) and start < end:
+        first = await call.node.cluster.disk(opened.read, start, min(PIECE, end - start))
+    else:
+        first = first[start:end]
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{entry.size}"
+    return ObjectAnswer(call.node.cluster, opened, first, start, end, 206, headers)
+
+
+def parse_range(wanted: str, size: int) -> tuple[int, int]:
+    """The first byte that a `Range` header wants, and the one behind the last.
+
+    Raises:
+        InvalidRequestError: it is not one range of bytes.
+        UnsatisfiableRangeError: there are no such bytes.
+    """
+    match = _RANGE.fullmatch(wanted.strip())
+    if match is None or match[0] == "bytes=-":
+        raise InvalidRequestError(f"the range {wanted!r} is malformed; expected one range, as in bytes=0-99")
+    if match[1]:
+        start = int(match[1])
+        end = min(int(match[2]) + 1, size) if match[2] else size
+    else:
+        start, end = max(0, size - int(match[2])), size
+    if start >= end:
+        raise UnsatisfiableRangeError(size, f"the range {wanted!r} has no bytes of an object of {size}")
+    return start, end
+
+
+async def _put(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    for query, handler in _SPECIAL_PUTS.items():
+        if query in call.request.query_params:
+            return await handler(call, bucket, name)
+    cluster = call.node.cluster
+    store = cluster.store(bucket, name)
+    entry = await store_body(cluster, store, bucket, name, call.request.receive)
+    return empty(headers=_stored(entry))
+
+
+async def _copy(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    to_bucket, to_name = parse_uname(call.query("object_to"))
+    cluster = call.node.cluster
+    store, to = cluster.store(bucket, name), cluster.store(to_bucket, to_name)
+    if call.query("etl_name"):
+        if call.node.transforms is None:
+            raise NotSupportedError("this node has no ETL subsystem")
+        return await call.node.transforms.copy(call, bucket, name, to_bucket, to_name)
+    return empty(headers=_stored(await cluster.disk(store.copy, bucket, name, to, to_bucket, to_name)))
+
+
+async def _append(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = call.node.cluster
+    store = cluster.store(bucket, name)
+    kind, handle = call.query("append_type"), call.query("append_handle")
+    if kind not in ("append", "flush"):
+        raise InvalidRequestError(f"append_type={kind!r} is neither append nor flush")
+    receive = call.request.receive
+    handle = await take_body(cluster, lambda: Appending(store, bucket, name, handle), receive)
+    if kind == "append":
+        return empty(headers={"Ais-Append-Handle": handle})
+    return empty(headers=_stored(await cluster.disk(flush, store, bucket, name, handle)))
+
+
+async def _put_part(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = call.node.cluster
+    store = cluster.store(bucket, name)
+    upload, number = call.query("uploadId"), _part_number(call.query("partNumber"))
+    checksum = await take_body(
+        cluster, lambda: multipart.part(store, bucket, name, upload, number), call.request.receive
+    )
+    return empty(headers={"ETag": f'"{checksum}"'})
+
+
+def _part_number(number: object) -> int:
+    try:
+        return int(str(number))
+    except ValueError as error:
+        raise InvalidRequestError(f"part number {number!r} is not a number") from error
+
+
+async def _post(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = call.node.cluster
+    store = cluster.store(bucket, name)
+    message = await call.json()
+    action = message.get("action")
+    if action == "mpt-upload":
+        return text(await cluster.disk(multipart.begin, store, bucket, name))
+    if action == "mpt-complete":
+        parts = message.get("value")
+        if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+            raise InvalidRequestError("the value is not a list of parts")
+        numbers = [_part_number(part.get("part-number")) for part in parts]
+        entry = await cluster.disk(multipart.complete, store, bucket, name, call.query("uploadId"), numbers)
+        return empty(headers=_stored(entry))
+    raise NotSupportedError(f"the action {action!r} on an object is not supported")
+
+
+async def _delete(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = call.node.cluster
+    store = cluster.store(bucket, name)
+    if call.query("uploadId"):
+        await cluster.disk(multipart.abort, store, bucket, name, call.query("uploadId"))
+        return empty(204)
+    await cluster.disk(store.delete, bucket, name)
+    return empty(204)
+
+
+async def _patch(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    _, value = await call.action()
+    for key, content in value.items():
+        if (
+            not isinstance(content, str)
+            or not key
+            or not _PROPERTY.fullmatch(key)
+            or not _PROPERTY.fullmatch(content.replace("=", ""))
+        ):
+            raise InvalidRequestError(
+                f"the custom property {key!r} is malformed: names have no '=' and ',', values no ',', "
+                "and neither has control characters"
+            )
+    cluster = call.node.cluster
+    store = cluster.store(bucket, name)
+    await cluster.disk(store.set_custom, bucket, name, value, call.flag("set-new-custom"))
+    return empty()
+
+
+def _described(entry: Entry, target: Target, bucket: Bucket) -> dict[str, str]:
+    """An object's properties as headers."""
+    headers = {
+        "Ais-Name": _header_safe(entry.name),
+        "Ais-Bucket-Name": bucket.name,
+        "Ais-Bucket-Provider": "ais",
+        "Ais-Present": "true",
+        "Ais-Atime": str(entry.atime),
+        "Ais-Version": str(entry.attributes.version),
+        "Ais-Location": f"{target.id}[{target.store.folder}]",
+        "Ais-Mirror-Copies": "1",
+        "Last-Modified": formatdate(entry.mtime / 1e9, usegmt=True),
+        "Accept-Ranges": "bytes",
+        **_stored(entry),
+    }
+    if entry.attributes.custom:
+        headers["Ais-Custom-Md"] = ", ".join(f"{key}={value}" for key, value in entry.attributes.custom.items())
+    return headers
+
+
+def _stored(entry: Entry) -> dict[str, str]:
+    if not entry.attributes.checksum:
+        return {}
+    return {"Ais-Checksum-Type": CHECKSUM_TYPE, "Ais-Checksum-Value": entry.attributes.checksum}
+
+
+def _header_safe(name: str) -> str:
+    """A name with what no header may hold left out."""
+    return "".join(sign for sign in name if sign.isprintable())
+
+
+_SPECIAL_PUTS: dict[str, Callable[[Call, Bucket, str], Awaitable[ASGIApp]]] = {
+    "object_to": _copy,
+    "append_type": _append,
+    "uploadId": _put_part,
+}
+_METHODS: dict[str, Callable[[Call, Bucket, str], Awaitable[ASGIApp]]] = {
+    "HEAD": _head,
+    "GET": _get,
+    "PUT": _put,
+    "POST": _post,
+    "DELETE": _delete,
+    "PATCH": _patch,
+}

@@ -1,0 +1,1 @@
+"""The ETLs of a node: their servers, their single objects, their errors."""

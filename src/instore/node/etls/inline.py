@@ -1,0 +1,241 @@
+"""Single objects through ETLs: reads, whose result is the answer, and copies, whose result is another object."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from instore.errors import (
+    AnswerError,
+    IncompleteAnswerError,
+    InstoreError,
+    InvalidRequestError,
+    JobFailedError,
+    TransformFailedError,
+    status_of,
+)
+from instore.etl.http_communicator import Answer
+from instore.node.bodies import until_gone
+from instore.node.cluster import Cluster, Target
+from instore.node.etls.expected_puts import Deliveries
+from instore.node.etls.manager import Etl, Etls
+from instore.node.etls.records import INLINE, ObjectError
+from instore.node.jobs.target_transform import RETRIES, Beside, Observer, Transformation, ask_for, time_limit
+from instore.node.request import Call, empty
+from instore.offline.engine import Outcome, backoff
+from instore.offline.folder_source import Fate, Item
+from instore.protocol.etl_spec import Communication
+from instore.protocol.requests import pull_target
+from instore.store.names import Bucket
+
+logger = logging.getLogger("instore")
+
+
+class Inline:
+    """Reads and copies through ETLs; the node's `Transforms`.
+
+    Args:
+        cluster: the node's targets.
+        etls: its ETLs.
+        deliveries: the results that it expects.
+        redirects: whether clients can reach the ETLs' servers themselves.
+    """
+
+    def __init__(self, cluster: Cluster, etls: Etls, deliveries: Deliveries, redirects: bool) -> None:
+        self._cluster = cluster
+        self._etls = etls
+        self._deliveries = deliveries
+        self._redirects = redirects
+
+    async def read(self, call: Call, bucket: Bucket, name: str) -> ASGIApp:
+        """Answer a GET with the object as its ETLs make it."""
+        if call.request.headers.get("range"):
+            raise InvalidRequestError("a range of a transformed object can't be read: its length is not known before")
+        used = await self._etls.running(_names(call))
+        target = self._cluster.owner(bucket, name)
+        entry = await self._cluster.disk(target.store.head, bucket, name)
+        pod = self._etls.pod(used[0], target)
+        args = call.query("etl_args")
+        if used[0].spec.communication is Communication.HPULL and len(used) == 1 and self._redirects:
+            return RedirectResponse(pod.url + pull_target(str(bucket.uname(name)), args.strip()), 307)
+        what = Transformation(INLINE, used, bucket, bucket, True, args, by_body=call.flag("latest-ver"))
+        reading = _Reading(self._cluster, self._etls, what, target, name)
+        try:
+            answer, pieces, first = await reading.begin()
+        except InstoreError as error:
+            raise self._failed(used, bucket.object(name), error) from error
+        used[0].tally.objects += 1
+        used[0].tally.in_bytes += entry.size
+        return _Relay(self, used, bucket.object(name), answer, pieces, first)
+
+    async def copy(self, call: Call, bucket: Bucket, name: str, to_bucket: Bucket, to_name: str) -> ASGIApp:
+        """Put an object through ETLs into another object."""
+        used = await self._etls.running(_names(call))
+        target = self._cluster.owner(bucket, name)
+        entry = await self._cluster.disk(target.store.head, bucket, name)
+        by_body = call.flag("latest-ver") or call.flag("synchronize")
+        what = Transformation(INLINE, used, bucket, to_bucket, False, call.query("etl_args"), lanes=1, by_body=by_body)
+        observer = _CopyObserver(self._etls, used)
+        item = Item(name, Fate.TODO, result=to_name, size=entry.size)
+        beside = Beside(what, target, self._etls, self._deliveries, self._cluster, observer)
+        try:
+            await beside.run(iter([item]))
+        except InstoreError as error:
+            raise self._failed(used, bucket.object(name), error) from error
+        if beside.failures:
+            raise JobFailedError(f"etl {_title(used)} failed: {beside.first_failure}")
+        return empty()
+
+    def broke_off(self, used: Sequence[Etl], name: str, error: InstoreError) -> None:
+        """Note that an answer which had begun could not be ended."""
+        self._failed(used, name, error)
+        logger.warning("etl %s of %s broke off: %s", _title(used), name, error)
+
+    def sent(self, used: Sequence[Etl], size: int) -> None:
+        """Count what a read has given."""
+        used[-1].tally.out_bytes += size
+
+    def _failed(self, used: Sequence[Etl], name: str, error: InstoreError) -> InstoreError:
+        """Keep the error with the ETLs.
+
+        Returns:
+            It as the client is told.
+        """
+        status = status_of(error)
+        for etl in used:
+            self._etls.records.add_error(etl.name, INLINE, ObjectError(name, str(error), status))
+        return TransformFailedError(f"etl {_title(used)} failed: {name}: {error}", _final(status))
+
+
+class _Reading:
+    """One object on its way to a client, until its answer has begun."""
+
+    def __init__(self, cluster: Cluster, etls: Etls, what: Transformation, target: Target, name: str) -> None:
+        self._cluster = cluster
+        self._etls = etls
+        self._what = what
+        self._target = target
+        self._name = name
+
+    async def begin(self) -> tuple[Answer, AsyncIterator[bytes], bytes]:
+        """Ask, again if the answer breaks off before its first piece.
+
+        Returns:
+            The answer, its pieces, and the first of them.
+        """
+        attempt = 0
+        limit = time_limit(self._what.etls)
+        while True:
+            pod = self._etls.pod(self._what.etls[0], self._target)
+            try:
+                async with asyncio.timeout(limit):
+                    ask = ask_for(self._what, self._etls, self._target, self._cluster, self._name)
+                    answer = await pod.communicator.send(ask)
+                    return await _begun(answer)
+            except TimeoutError:
+                raise AnswerError(f"it took longer than {limit:g} s, and was given up", 504) from None
+            except IncompleteAnswerError as error:
+                if await pod.is_dead():
+                    self._etls.note_death(self._what.etls[0], self._target, pod)
+                    raise self._what.etls[0].aborted() from error
+                if attempt == RETRIES:
+                    raise
+            await asyncio.sleep(backoff(attempt))
+            attempt += 1
+
+
+async def _begun(answer: Answer | None) -> tuple[Answer, AsyncIterator[bytes], bytes]:
+    if answer is None:
+        raise AnswerError("the server says that the result is delivered, which it was not asked to do")
+    pieces = answer.pieces()
+    try:
+        return answer, pieces, await anext(pieces, b"")
+    except BaseException:
+        await answer.close()
+        raise
+
+
+class _Relay:
+    """An answer that is passed on to a client; an ASGI application. If it breaks off, so does ours."""
+
+    def __init__(
+        self,
+        inline: Inline,
+        used: Sequence[Etl],
+        name: str,
+        answer: Answer,
+        pieces: AsyncIterator[bytes],
+        first: bytes,
+    ) -> None:
+        self._inline = inline
+        self._used = used
+        self._name = name
+        self._answer = answer
+        self._pieces = pieces
+        self._first = first
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        gone = asyncio.create_task(until_gone(receive))
+        try:
+            await self._send(send, gone)
+        except InstoreError as error:
+            self._inline.broke_off(self._used, self._name, error)
+            # To return before the body's end is to break its framing.
+        finally:
+            gone.cancel()
+            await self._answer.close()
+
+    async def _send(self, send: Send, gone: "asyncio.Task[None]") -> None:
+        headers = [(b"content-type", self._answer.content_type.encode("latin-1", "replace"))]
+        if self._answer.length is not None:
+            headers.append((b"content-length", b"%d" % self._answer.length))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        piece, size = self._first, 0
+        while piece and not gone.done():
+            size += len(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            piece = await self._next()
+        if not gone.done():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            self._inline.sent(self._used, size)
+
+    async def _next(self) -> bytes:
+        limit = time_limit(self._used)
+        try:
+            async with asyncio.timeout(limit):
+                return await anext(self._pieces, b"")
+        except TimeoutError:
+            raise AnswerError(f"nothing came for {limit:g} s", 504) from None
+
+
+class _CopyObserver(Observer):
+    def __init__(self, etls: Etls, used: Sequence[Etl]) -> None:
+        self._etls = etls
+        self._used = used
+
+    def done(self, target: Target, owner: Target, outcome: Outcome) -> None:
+        del target, owner
+        self._used[0].tally.objects += 1
+        self._used[0].tally.in_bytes += outcome.item.size
+        self._used[-1].tally.out_bytes += outcome.result_bytes or 0
+
+    def failed(self, error: ObjectError) -> None:
+        for etl in self._used:
+            self._etls.records.add_error(etl.name, INLINE, error)
+
+
+def _final(status: int) -> int:
+    """The status of a failure that asking again would only repeat: AIStore's client repeats these for minutes."""
+    return 422 if status >= 500 or status == 429 else status
+
+
+def _names(call: Call) -> list[str]:
+    following = [name for name in call.query("etl_pipeline").split(",") if name]
+    return [call.query("etl_name"), *following]
+
+
+def _title(used: Sequence[Etl]) -> str:
+    return " >> ".join(etl.name for etl in used)

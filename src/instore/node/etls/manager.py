@@ -1,0 +1,389 @@
+"""ETLs from their first message to their deletion: Initializing, Running, Aborted (protocol section 7).
+
+Every change of an ETL holds its lock, so that a start and a stop never run into each other. What a client has been told
+is on the disk before. When the node starts again, an ETL that was running is started again; an aborted one stays so.
+"""
+
+import asyncio
+import hmac
+import logging
+import os
+import secrets
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+
+from instore.errors import (
+    ConfigurationError,
+    EtlExistsError,
+    EtlNotFoundError,
+    EtlStageError,
+    InstoreError,
+    InvalidRequestError,
+    WorkerError,
+)
+from instore.etl.images import Images
+from instore.etl.pod import EtlPod, Site
+from instore.node.cluster import Cluster, Target
+from instore.node.etls.records import Record, Records
+from instore.protocol.etl_spec import EtlSpec, Stage
+from instore.system.printable import printable
+
+logger = logging.getLogger("instore")
+
+STOPPED = "it was stopped"
+DELETED = "it was deleted"
+OBJECT_PATH = "/v1/etl/_object/"
+"""Where pods get objects and put them: followed by `<etl-name>/<secret>/<uname>`."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has gone through an ETL since the node was started."""
+
+    objects: int = 0
+    in_bytes: int = 0
+    out_bytes: int = 0
+
+
+class Etl:
+    """One ETL.
+
+    Attributes:
+        spec: what it is to be.
+        id: of the job that it is to a client.
+        stage: where it is in its life.
+        reason: why it is aborted; else empty.
+        secret: what its servers show when they ask a target for objects; another one for each start.
+        pods: its servers by target, while it runs.
+        tally: what has gone through it.
+        lock: is held while it changes.
+        settled: set while it is not starting.
+        called_off: why its start is to be given up; else empty.
+        starting: the start of its servers, while that goes on.
+    """
+
+    def __init__(self, spec: EtlSpec, etl_id: str, stage: Stage = Stage.INITIALIZING, reason: str = "") -> None:
+        self.spec = spec
+        self.id = etl_id
+        self.stage = stage
+        self.reason = reason
+        self.secret = secrets.token_hex(16)
+        self.pods: dict[str, EtlPod] = {}
+        self.tally = Tally()
+        self.lock = asyncio.Lock()
+        self.settled = asyncio.Event()
+        self.called_off = ""
+        self.starting: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.spec.name
+
+    def aborted(self) -> EtlStageError:
+        """The error for who wants it to work while it doesn't."""
+        return EtlStageError(f"etl {self.name} is {self.stage.value}: {self.reason or 'it is being started'}")
+
+    def call_off(self, reason: str) -> None:
+        """Have its start given up, if it is starting: whoever waits for that is told the reason."""
+        if self.stage is Stage.INITIALIZING:
+            self.called_off = reason
+            if self.starting is not None:
+                self.starting.cancel()
+
+
+@dataclass
+class Etls:
+    """All ETLs of a node.
+
+    Args:
+        cluster: the node's targets.
+        images: what can be run here.
+    """
+
+    cluster: Cluster
+    images: Images
+    _etls: dict[str, Etl] = field(default_factory=dict)
+    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.records = Records(self.cluster.folder.path)
+        self._parent, self._we_live = os.pipe()
+        os.set_inheritable(self._we_live, False)
+
+    # The node's own life
+
+    async def open(self) -> None:
+        """Load the ETLs that were there, and begin to start those that were running."""
+        for record, spec, stage in self.records.load():
+            if stage is Stage.INITIALIZING:
+                self.records.remove(spec.name)  # the node died before it could tell anyone that there is such an ETL
+                continue
+            etl = self._etls[spec.name] = Etl(spec, record.id, stage, record.reason)
+            if etl.stage is Stage.ABORTED:
+                etl.settled.set()
+            else:
+                etl.stage = Stage.INITIALIZING
+                self._in_background(self._restart(etl))
+
+    async def close(self) -> None:
+        """End all servers; their ETLs start again with the node."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(self._stop_pods(etl) for etl in self._etls.values()))
+        os.close(self._we_live)
+        os.close(self._parent)
+
+    # What clients ask for
+
+    async def init(self, spec: EtlSpec) -> Etl:
+        """Make an ETL and wait until its servers are ready.
+
+        Raises:
+            EtlExistsError: there is one of that name.
+            InvalidRequestError: it can't run here.
+            EtlStageError: its servers could not be started, and there is no such ETL then; or it was stopped meanwhile.
+        """
+        self.images.check(spec)
+        if spec.name in self._etls:
+            raise EtlExistsError(
+                f"etl job {spec.name!r} already exists; stop and delete it first, or take another name"
+            )
+        etl = self._etls[spec.name] = Etl(spec, "etl-" + secrets.token_urlsafe(6))
+        async with etl.lock:
+            try:
+                await self.cluster.disk(self._save, etl)
+                await self._bring_up(etl)
+                await self._become(etl, Stage.RUNNING)
+            except BaseException as error:
+                await self._stop_pods(etl)
+                if etl.called_off:
+                    await self._become(etl, Stage.ABORTED, etl.called_off)
+                else:
+                    etl.stage, etl.reason = Stage.ABORTED, "it could not be initialised"
+                    etl.settled.set()
+                    self._etls.pop(spec.name, None)
+                    self.records.remove(spec.name)
+                if isinstance(error, InstoreError | OSError) and not isinstance(error, InvalidRequestError):
+                    raise EtlStageError(f"etl {spec.name} can't be initialised: {error}") from error
+                raise
+        return etl
+
+    async def start(self, name: str) -> None:
+        """Start an ETL that is aborted.
+
+        Raises:
+            EtlNotFoundError: there is none.
+            EtlStageError: it is running, or its servers could not be started.
+        """
+        etl = self.get(name)
+        async with etl.lock:
+            self._check_there(etl)
+            if etl.stage is not Stage.ABORTED:
+                raise EtlStageError(f"etl {name} is {etl.stage.value} already")
+            etl.stage, etl.reason, etl.called_off = Stage.INITIALIZING, "", ""
+            etl.settled.clear()
+            await self._start(etl)
+
+    async def stop(self, name: str) -> None:
+        """Stop an ETL, also one that is just starting; one that is aborted already stays as it is.
+
+        Raises:
+            EtlNotFoundError: there is none.
+        """
+        etl = self.get(name)
+        etl.call_off(STOPPED)
+        async with etl.lock:
+            self._check_there(etl)
+            if etl.stage is not Stage.ABORTED:
+                await self._become(etl, Stage.ABORTED, STOPPED)
+                await self._stop_pods(etl)
+
+    async def delete(self, name: str) -> None:
+        """Delete an ETL that is aborted, or starting: that is given up then.
+
+        Raises:
+            EtlNotFoundError: there is none.
+            EtlStageError: it is running.
+        """
+        etl = self.get(name)
+        etl.call_off(DELETED)
+        async with etl.lock:
+            self._check_there(etl)
+            if etl.stage is not Stage.ABORTED:
+                raise EtlStageError(f"etl {name} is {etl.stage.value}; stop it before it is deleted")
+            del self._etls[name]
+            await self.cluster.disk(self.records.remove, name)
+
+    def get(self, name: str) -> Etl:
+        """An ETL by its name.
+
+        Raises:
+            EtlNotFoundError: there is none.
+        """
+        etl = self._etls.get(name)
+        if etl is None:
+            raise EtlNotFoundError(f"etl job {name!r} does not exist")
+        return etl
+
+    def all(self) -> list[Etl]:
+        """All of them, in the order of their making."""
+        return list(self._etls.values())
+
+    def admitted(self, name: str, secret: str) -> bool:
+        """Whether a server that shows `secret` is one of the ETL `name`."""
+        etl = self._etls.get(name)
+        works = etl is not None and etl.stage is not Stage.ABORTED
+        expected = etl.secret if etl is not None and works else secrets.token_hex(16)
+        return hmac.compare_digest(secret.encode(errors="replace"), expected.encode())
+
+    # For those who transform
+
+    async def running(self, names: Sequence[str]) -> list[Etl]:
+        """The ETLs of a pipeline, when all of them run; one that is just starting is waited for.
+
+        Raises:
+            EtlNotFoundError: one is not there.
+            EtlStageError: one does not run.
+            InvalidRequestError: one that is not the last can't send its result on.
+        """
+        etls = [self.get(name) for name in names]
+        for etl in etls:
+            await etl.settled.wait()
+            if etl.stage is not Stage.RUNNING:
+                raise etl.aborted()
+        for etl in etls[:-1]:
+            if not etl.spec.direct_put:
+                raise InvalidRequestError(
+                    f"etl {etl.name} was initialised without direct put, so it can't hand its results to the next ETL "
+                    "of a pipeline; initialise it with direct_put=True"
+                )
+        return etls
+
+    def pod(self, etl: Etl, target: Target) -> EtlPod:
+        """The server of an ETL beside a target.
+
+        Raises:
+            WorkerError: there is none: the ETL is not running any more.
+        """
+        pod = etl.pods.get(target.id)
+        if pod is not None and pod.exited.done():
+            self.note_death(etl, target, pod)
+        if pod is None or etl.stage is not Stage.RUNNING:
+            raise WorkerError(str(etl.aborted()))
+        return pod
+
+    # Inside
+
+    def _check_there(self, etl: Etl) -> None:
+        if self._etls.get(etl.name) is not etl:
+            raise EtlNotFoundError(f"etl job {etl.name!r} does not exist any more")
+
+    async def _restart(self, etl: Etl) -> None:
+        async with etl.lock:
+            try:
+                await self._start(etl)
+            except (InstoreError, OSError) as error:
+                logger.warning("%s", error)
+
+    async def _start(self, etl: Etl) -> None:
+        """Start the servers of an ETL that is initializing; if that fails it is aborted."""
+        etl.secret = secrets.token_hex(16)
+        try:
+            await self._bring_up(etl)
+            await self._become(etl, Stage.RUNNING)
+        except BaseException as error:
+            await self._stop_pods(etl)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            await self._become(etl, Stage.ABORTED, etl.called_off or f"it could not be started: {error}")
+            raise EtlStageError(f"etl {etl.name} can't be started: {error}") from error
+
+    async def _bring_up(self, etl: Etl) -> None:
+        """Start the servers of an ETL, unless that is called off.
+
+        Raises:
+            EtlStageError: it was.
+        """
+        etl.starting = asyncio.create_task(self._start_pods(etl))
+        if etl.called_off:
+            etl.starting.cancel()
+        try:
+            await etl.starting
+        except asyncio.CancelledError:
+            if etl.called_off:
+                raise EtlStageError(etl.called_off) from None
+            raise
+        finally:
+            etl.starting = None
+
+    async def _start_pods(self, etl: Etl) -> None:
+        sites = {target.id: self._site(etl, target) for target in self.cluster.targets}
+        starts = [asyncio.ensure_future(EtlPod.start(etl.spec, site, self.images)) for site in sites.values()]
+        try:
+            await asyncio.gather(*starts)
+        except BaseException:
+            for start in starts:
+                start.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
+            raise
+        finally:
+            done = {target: start for target, start in zip(sites, starts, strict=True) if start.done()}
+            etl.pods = {
+                target: start.result()
+                for target, start in done.items()
+                if not start.cancelled() and start.exception() is None
+            }
+        for target, pod in etl.pods.items():
+            self._in_background(self._watch(etl, target, pod))
+
+    async def _stop_pods(self, etl: Etl) -> None:
+        pods, etl.pods = list(etl.pods.values()), {}
+        await asyncio.gather(*(pod.stop() for pod in pods))
+
+    async def _watch(self, etl: Etl, target: str, pod: EtlPod) -> None:
+        """Abort an ETL one of whose servers dies."""
+        await asyncio.wait({pod.exited})
+        if etl.pods.get(target) is not pod:
+            return  # it was stopped
+        self.note_death(etl, self.cluster.target(target), pod)
+        async with etl.lock:
+            if etl.pods.get(target) is pod:
+                await self._become(etl, Stage.ABORTED, etl.reason)
+                await self._stop_pods(etl)
+
+    def note_death(self, etl: Etl, target: Target, pod: EtlPod) -> None:
+        """A server has died: from now on, nothing more is asked of its ETL, and who asks is told why."""
+        if etl.stage is not Stage.RUNNING or etl.pods.get(target.id) is not pod:
+            return
+        lines = pod.last_lines()
+        last = f"its last log line: {printable(lines[-1])}" if lines else "its log is empty"
+        etl.stage = Stage.ABORTED
+        etl.reason = f"its server beside target {target.id} {pod.how_it_died()}; {last}"
+        logger.warning("etl %s is aborted: %s", etl.name, etl.reason)
+
+    async def _become(self, etl: Etl, stage: Stage, reason: str = "") -> None:
+        etl.stage, etl.reason = stage, reason
+        etl.settled.set()
+        await self.cluster.disk(self._save, etl)
+
+    def _save(self, etl: Etl) -> None:
+        try:
+            self.records.save(etl.name, Record(etl.id, etl.spec.message, etl.stage.value, etl.reason))
+        except OSError as error:
+            raise ConfigurationError(f"can't write down etl {etl.name}: {error.strerror}") from error
+
+    def _site(self, etl: Etl, target: Target) -> Site:
+        return Site(
+            target=target.id,
+            target_url=f"{target.url}{OBJECT_PATH}{etl.name}/{etl.secret}",
+            folder=self.records.folder,
+            packages=self.records.packages(etl.name),
+            parent=self._parent,
+        )
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

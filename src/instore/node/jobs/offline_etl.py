@@ -1,0 +1,201 @@
+"""The jobs `etl-bck` and `etl-listrange`: many objects, counted in the job, their errors kept with the ETLs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from instore.errors import InstoreError, InvalidRequestError
+from instore.node.cluster import Cluster, Target
+from instore.node.etls.expected_puts import Deliveries
+from instore.node.etls.manager import Etl, Etls
+from instore.node.etls.records import ObjectError
+from instore.node.jobs.registry import Job
+from instore.node.jobs.synchronize import check_synchronize, remove_stale
+from instore.node.jobs.target_transform import Beside, Observer, Transformation, failed_job, run_all
+from instore.node.request import Node
+from instore.offline.engine import Outcome
+from instore.offline.folder_source import Fate, Item
+from instore.offline.naming import Renaming
+from instore.offline.selection import Selection
+from instore.store.names import Bucket
+
+_SERIAL = -1  # what AIStore calls no workers
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks of a job.
+
+    Attributes:
+        kind: `etl-bck` or `etl-listrange`.
+        names: of the ETLs, in order.
+        source, destination: buckets, both there.
+        selection: which objects.
+        renaming: what their results are called.
+        dry: throw results away, and keep the errors.
+        continue_on_error: a failed object doesn't stop the job.
+        lanes: objects under way at once beside each target; 0: as many as the servers take.
+        latest, synchronize: as the client says; see `docs/node.md`.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    source: Bucket
+    destination: Bucket
+    selection: Selection
+    renaming: Renaming
+    dry: bool
+    continue_on_error: bool
+    lanes: int
+    latest: bool
+    synchronize: bool
+
+    @classmethod
+    def parse(cls, kind: str, source: Bucket, destination: Bucket, selection: Selection, message: Any) -> "Request":
+        """Read a request's message.
+
+        Raises:
+            InvalidRequestError: it is malformed, or each result would replace its own object.
+        """
+        dry = bool(message.get("dry_run"))
+        renaming = Renaming.parse(message)
+        check_synchronize(source, destination, message)
+        if source == destination and not dry and not renaming.prepend and not renaming.extensions:
+            raise InvalidRequestError(
+                f"the results would replace the objects of {source} that they are made from; name another bucket, or "
+                "give a prepend"
+            )
+        return cls(
+            kind,
+            _names(message),
+            source,
+            destination,
+            selection,
+            renaming,
+            dry,
+            bool(message.get("coer")),
+            _lanes(message.get("num-workers")),
+            bool(message.get("latest-ver")),
+            bool(message.get("synchronize")),
+        )
+
+
+class JobObserver(Observer):
+    """Counts in the job; keeps errors with the ETLs."""
+
+    def __init__(self, job: Job, etls: Etls, used: list[Etl]) -> None:
+        self._job = job
+        self._etls = etls
+        self._used = used
+
+    def done(self, target: Target, owner: Target, outcome: Outcome) -> None:
+        """Count the object where it lay, and its result where it went."""
+        size = outcome.result_bytes or 0
+        self._job.count(target.id, size, owner.id)
+        for etl in self._used:
+            etl.tally.objects += 1
+        self._used[0].tally.in_bytes += outcome.item.size
+        self._used[-1].tally.out_bytes += size
+
+    def failed(self, error: ObjectError) -> None:
+        """Keep the error with each ETL of the pipeline."""
+        for etl in self._used:
+            self._etls.records.add_error(etl.name, self._job.id, error)
+
+
+class TransformJobs:
+    """Begins jobs.
+
+    Args:
+        node: the node.
+        etls: its ETLs.
+        deliveries: the results that it expects.
+    """
+
+    def __init__(self, node: Node, etls: Etls, deliveries: Deliveries) -> None:
+        self._node = node
+        self._etls = etls
+        self._deliveries = deliveries
+
+    async def start(self, request: Request) -> Job:
+        """Begin a job.
+
+        Raises:
+            EtlNotFoundError, EtlStageError, InvalidRequestError: its ETLs can't do it.
+        """
+        used = await self._etls.running(request.names)
+
+        async def work(job: Job) -> None:
+            await self._work(job, request, used)
+
+        return self._node.jobs.start(
+            request.kind, work, request.source, request.destination, workers=request.lanes or 1
+        )
+
+    async def _work(self, job: Job, request: Request, used: list[Etl]) -> None:
+        cluster = self._node.cluster
+        what = Transformation(
+            job.id,
+            used,
+            request.source,
+            request.destination,
+            request.dry,
+            "",
+            request.continue_on_error,
+            request.lanes,
+            by_body=request.latest or request.synchronize,
+        )
+        observer = JobObserver(job, self._etls, used)
+        beside = [
+            (
+                Beside(what, target, self._etls, self._deliveries, cluster, observer),
+                items(cluster, target, request),
+            )
+            for target in cluster.targets
+        ]
+        try:
+            await run_all(beside)
+        finally:
+            job.error = failed_job([one for one, _ in beside])
+        if request.synchronize and not request.dry:
+            await cluster.background(
+                remove_stale, cluster, request.source, request.destination, request.selection, request.renaming
+            )
+
+
+def items(cluster: Cluster, target: Target, request: Request) -> Iterator[Item]:
+    """The objects of a request that lie on a target. It blocks: it is gone through in threads."""
+    store, source = target.store, request.source
+    if request.selection.by_prefix:
+        for name in store.walk(source, request.selection.prefix):
+            yield Item(name, Fate.TODO, result=request.renaming(name))
+        return
+    for name in request.selection.given():
+        if cluster.owner(source, name) is not target:
+            continue
+        try:
+            size = store.stat(source, name).size
+        except InstoreError as error:
+            if request.selection.must_exist:
+                yield Item(name, Fate.FAILED, str(error))
+        else:
+            yield Item(name, Fate.TODO, result=request.renaming(name), size=size)
+
+
+def _names(message: Mapping[str, Any]) -> tuple[str, ...]:
+    first, following = message.get("id"), message.get("pipeline") or []
+    if not isinstance(first, str) or not first:
+        raise InvalidRequestError("the message names no etl (id)")
+    if not isinstance(following, list) or not all(isinstance(name, str) and name for name in following):
+        raise InvalidRequestError("the pipeline is not a list of names of etls")
+    return (first, *following)
+
+
+def _lanes(value: Any) -> int:
+    if value is None or value == 0:
+        return 0
+    if value == _SERIAL:
+        return 1
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidRequestError(f"num-workers is {value!r}; it is a number, 0 for the default, or -1 for one")
+    return value

@@ -1,0 +1,171 @@
+"""A request as the node's handlers see it, and the tables in which they stand."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from instore.errors import ClientGoneError, InvalidRequestError
+from instore.http.http1 import Shortcut
+from instore.node.cluster import Cluster
+from instore.node.jobs.registry import Jobs
+from instore.node.listing import Listings
+from instore.protocol.names import unescape
+from instore.store.names import Bucket, check_object_name
+
+_LARGEST_MESSAGE = 64 << 20  # bytes; a list of a million names
+
+
+class Transforms(Protocol):
+    """What the ETL subsystem does for requests about objects. Without it they answer 501."""
+
+    async def read(self, call: "Call", bucket: Bucket, name: str) -> ASGIApp:
+        """Answer a GET with `etl_name`."""
+
+    async def copy(self, call: "Call", bucket: Bucket, name: str, to_bucket: Bucket, to_name: str) -> ASGIApp:
+        """Answer a PUT with `object_to` and `etl_name`."""
+
+
+class Call:
+    """One request.
+
+    Attributes:
+        node: what all handlers share.
+        request: Starlette's.
+        segments: the path's parts after `/v1/`, decoded.
+    """
+
+    def __init__(self, node: "Node", request: Request) -> None:
+        self.node = node
+        self.request = request
+        raw: bytes = request.scope["raw_path"]
+        self.segments = [unescape(part) for part in raw.decode("utf-8", "surrogateescape").split("/")[2:]]
+
+    @property
+    def method(self) -> str:
+        """`GET` and so on."""
+        return self.request.method
+
+    def query(self, name: str) -> str:
+        """A query parameter; empty if it is not there."""
+        return self.request.query_params.get(name, "")
+
+    def flag(self, name: str) -> bool:
+        """Whether a query parameter says yes."""
+        return self.query(name).lower() in ("1", "t", "true", "y", "yes", "on")
+
+    async def body(self) -> bytes:
+        """The whole body of a request that carries a message, not an object.
+
+        Raises:
+            InvalidRequestError: it is too large.
+            ClientGoneError: it ended early.
+        """
+        data = bytearray()
+        try:
+            async for piece in self.request.stream():
+                data += piece
+                if len(data) > _LARGEST_MESSAGE:
+                    raise InvalidRequestError(f"the message is larger than {_LARGEST_MESSAGE} bytes")
+        except ClientDisconnect as error:
+            raise ClientGoneError("the request's body ended early") from error
+        return bytes(data)
+
+    async def json(self) -> dict[str, Any]:
+        """The body as a JSON object; empty if there is none.
+
+        Raises:
+            InvalidRequestError: it isn't one.
+        """
+        data = await self.body()
+        try:
+            message = json.loads(data) if data.strip() else {}
+            if b"\\ud" in data.lower():
+                json.dumps(message, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        except ValueError as error:
+            raise InvalidRequestError(f"the body is not JSON: {error}") from error
+        if not isinstance(message, dict):
+            raise InvalidRequestError("the body is JSON, but not an object")
+        return message
+
+    async def action(self) -> tuple[str, dict[str, Any]]:
+        """The body as an action and its value (an object; empty if there is none).
+
+        Raises:
+            InvalidRequestError: it isn't one.
+        """
+        message = await self.json()
+        action, value = message.get("action") or "", message.get("value")
+        if not isinstance(action, str):
+            raise InvalidRequestError(f"the action is {action!r}, not a string")
+        return action, value if isinstance(value, dict) else {} if value is None else {"": value}
+
+    def bucket(self) -> Bucket:
+        """The bucket that the path names, whether it is there or not.
+
+        Raises:
+            InvalidRequestError, NotSupportedError: it can't be.
+        """
+        if len(self.segments) < 2 or not self.segments[1]:
+            raise InvalidRequestError("the path names no bucket")
+        return Bucket.parse(self.query("provider"), self.query("namespace"), self.segments[1])
+
+    def object(self) -> tuple[Bucket, str]:
+        """Bucket and object that the path names.
+
+        Raises:
+            InvalidRequestError, NotSupportedError: they can't be.
+        """
+        name = "/".join(self.segments[2:])
+        check_object_name(name)
+        return self.bucket(), name
+
+
+Handler = Callable[[Call], Awaitable[ASGIApp]]
+Action = Callable[[Call, Bucket, dict[str, Any]], Awaitable[ASGIApp]]
+
+
+@dataclass
+class Node:
+    """What all handlers share, and where a subsystem adds its own.
+
+    Attributes:
+        cluster, jobs, listings: the state.
+        actions: what a message to `/v1/buckets/<bucket>` may ask for, by method and action.
+        raw: ASGI applications by the beginning of the path. They come before everything else, the token's check
+            included.
+        shortcut: answers small requests before all of these; None: nothing does.
+        resources: handlers by the path's first part after `/v1/`.
+        transforms: the ETL subsystem; None: there is none.
+        starting, stopping: are awaited when the node starts, before the first request, and when it stops.
+    """
+
+    cluster: Cluster
+    jobs: Jobs
+    listings: Listings
+    actions: dict[tuple[str, str], Action] = field(default_factory=dict)
+    raw: dict[bytes, ASGIApp] = field(default_factory=dict)
+    shortcut: Shortcut | None = None
+    resources: dict[str, Handler] = field(default_factory=dict)
+    transforms: Transforms | None = None
+    starting: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    stopping: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+
+def text(value: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer of plain text, such as a job's id."""
+    return Response(value, status, headers, "text/plain")
+
+
+def empty(status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer without a body."""
+    return Response(status_code=status, headers=headers)
+
+
+def as_json(value: object, status: int = 200) -> Response:
+    """An answer of JSON."""
+    return Response(json.dumps(value), status, media_type="application/json")

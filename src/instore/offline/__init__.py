@@ -1,0 +1,1 @@
+"""Every object of a source through a transform into a destination."""

@@ -1,0 +1,67 @@
+"""Whether a bucket has an object, asked of many names that come nearly in order, in bounded memory.
+
+Strategy: two neighbouring pages of the bucket's listing are held. A name behind them turns the pages on; a name before
+them begins a new listing, just before it. The names of a job come in order but for what `--ext` changes and for where
+folders stand among files, and neither goes back far.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from instore.errors import RemoteStoreError
+from instore.offline.remote_bucket import RemoteBucket
+
+_PAGE = 10_000  # names: as many as a store lists at once
+
+
+class Lookup:
+    """The names in a bucket. One thread at a time may ask.
+
+    Args:
+        bucket: which; one that is missing has no names.
+        prefix: what all names that will be asked for start with.
+        page: names in a page.
+    """
+
+    def __init__(self, bucket: RemoteBucket, prefix: str, page: int = _PAGE) -> None:
+        self.bucket = bucket
+        self._prefix = prefix
+        self._page = page
+        self._names: Iterator[str] | None = None  # the listing, from behind the second page
+        self._after = ""  # what the first page begins behind
+        self._first: list[str] = []
+        self._second: list[str] = []
+        self._held: frozenset[str] = frozenset()
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is an object `name`; it blocks.
+
+        Raises:
+            RemoteStoreError: the store can't tell.
+        """
+        names = self._names
+        if names is None or name <= self._after:
+            names = self._begin(name[:-1])  # which is less than the name, and hardly anything lies between
+        while self._second and name > self._second[-1]:
+            self._turn(names)
+        return name in self._held
+
+    def _begin(self, after: str) -> Iterator[str]:
+        names = self._names = self._listed(after)
+        self._after, self._first, self._second = after, [], []
+        self._turn(names)
+        return names
+
+    def _turn(self, names: Iterator[str]) -> None:
+        if self._first:
+            self._after = self._first[-1]
+        self._first, self._second = self._second, list(islice(names, self._page))
+        self._held = frozenset(self._first).union(self._second)
+
+    def _listed(self, after: str) -> Iterator[str]:
+        before = ""
+        for name, _ in self.bucket.names(self._prefix, after) if self.bucket.exists() else ():
+            if name < before:  # then a name that is missed here would be done again, and nobody would know
+                raise RemoteStoreError(f"{self.bucket} can't be listed: {name!r} comes after {before!r}, out of order")
+            yield name
+            before = name

@@ -1,0 +1,325 @@
+"""A bucket of a store elsewhere, a node or a cluster, through AIStore's official client: list, read, write.
+
+The client is synchronous and an optional package. Its calls run in a few threads of our own; its errors become
+`RemoteStoreError`, in one sentence. Its own way of trying again takes minutes and prints tracebacks; ours takes two
+seconds or so.
+"""
+
+import contextlib
+import json
+import os
+import re
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from threading import Event
+from typing import IO, Any, TypeVar
+
+from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError
+from instore.etl.http_communicator import PIECE
+from instore.store.names import Bucket
+from instore.system.printable import printable
+from instore.system.threads import in_thread
+
+SCHEME = "ais://"
+ENDPOINT = "AIS_ENDPOINT"
+_EXAMPLE = "http://localhost:51080"
+
+Result = TypeVar("Result")
+
+_THREADS = 16
+_TRIES = 4
+_FIRST_PAUSE = 0.25  # seconds before the second try; each further pause is twice as long
+_PASSING = (429, 502, 503, 504)  # statuses that may pass
+_OF_US = (401, 429)  # statuses that another object's request would get, too, as well as all from 500
+
+_GIVEN_UP: ContextVar[Event] = ContextVar("_GIVEN_UP", default=Event())  # noqa: B039  # the default's is never set
+"""Set when nobody waits any more for what the thread does."""
+
+
+def is_remote(place: str) -> bool:
+    """Whether SRC or DST names a bucket, and not a folder.
+
+    Raises:
+        ConfigurationError: it is the URL of something else.
+    """
+    scheme, separator, _ = place.partition("://")
+    if separator and scheme.isalnum() and not place.startswith(SCHEME):
+        raise ConfigurationError(
+            f"{printable(place)} is neither a folder nor {SCHEME}BUCKET; a folder of that name is ./{printable(place)}"
+        )
+    return place.startswith(SCHEME)
+
+
+class RemoteBucket:
+    """A bucket, and the names in it that start with a prefix.
+
+    Args:
+        url: `ais://bucket` or `ais://bucket/prefix`.
+
+    Attributes:
+        name: the bucket's.
+        prefix: what stands after the bucket's slash; may be empty.
+
+    Raises:
+        ConfigurationError: a malformed URL, no client installed, or no `AIS_ENDPOINT`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.name, _, self.prefix = url.removeprefix(SCHEME).partition("/")
+        try:
+            Bucket(self.name)
+        except InvalidRequestError as error:
+            raise ConfigurationError(f"{printable(url)} is no bucket's URL: {error}") from error
+        self._sdk = _Sdk(url)
+        self._bucket = self._sdk.client.bucket(self.name)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="bucket")
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.name}"
+
+    @property
+    def where(self) -> str:
+        """The store, for a person."""
+        return _shown(self._sdk.endpoint)
+
+    def exists(self) -> bool:
+        """Whether there is such a bucket; a blocking call.
+
+        Raises:
+            RemoteStoreError: the store can't be asked.
+        """
+        try:
+            with self._sdk.errors(f"{self} can't be looked at"):
+                self._bucket.head()
+        except RemoteStoreError as error:
+            if _status(error.__cause__) == 404:
+                return False
+            raise
+        return True
+
+    def make(self) -> None:
+        """Make the bucket unless it is there; a blocking call.
+
+        Raises:
+            RemoteStoreError: it can't be made.
+        """
+        if not self.exists():
+            with self._sdk.errors(f"{self} can't be made"):
+                self._bucket.create(exist_ok=True)
+
+    def names(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """Names and sizes of the objects whose names start with `prefix` and are greater than `after`.
+
+        They come a page at a time; it blocks.
+
+        Raises:
+            RemoteStoreError: a page could not be had.
+        """
+        with self._sdk.errors(f"{self} can't be listed"):
+            for entry in self._bucket.list_objects_iter(prefix=prefix, props="name,size", start_after=after):
+                yield entry.name, entry.size
+
+    def open(self, name: str) -> "RemoteObject":
+        """The object `name`, to be read from its start; asks for it with the first piece."""
+        return RemoteObject(self, name)
+
+    def put(self, name: str, content: bytes | IO[bytes]) -> int:
+        """Store an object, whole or not at all; a blocking call.
+
+        Args:
+            name: the object's.
+            content: its bytes, or an open file of the system's that has them.
+
+        Returns:
+            Its bytes.
+
+        Raises:
+            RemoteStoreError: the store has not acknowledged all of it.
+        """
+        what = f"{self}/{name} could not be stored"
+        with self._sdk.errors(what):
+            writer = self._bucket.object(name).get_writer()
+            if isinstance(content, bytes):
+                size = len(content)
+                answer = writer.put_content(content)
+            else:
+                content.seek(0)  # writes what is buffered; and where `/dev/fd` shares the position, it begins there
+                size = os.fstat(content.fileno()).st_size
+                answer = writer.put_file(f"/dev/fd/{content.fileno()}")
+        asked = answer.request  # the last one: what stands before a store may redirect a PUT so that it becomes a GET
+        if asked.method != "PUT" or int(asked.headers.get("Content-Length", -1)) != size:
+            raise RemoteStoreError(
+                f"{what}: {_shown(asked.url)} answered {answer.status_code} to a {asked.method}, "
+                f"not to a PUT of {size} bytes; set {ENDPOINT} to the store itself"
+            )
+        return size
+
+    async def hop(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Run a blocking call in one of the bucket's threads; see `in_thread`. Who is cancelled ends its tries, too."""
+        given_up = Event()
+        context = copy_context()
+        context.run(_GIVEN_UP.set, given_up)
+        return await in_thread(self._pool, context.run, function, *arguments, hurry=given_up.set)
+
+    def _get(self, name: str) -> Any:
+        """The body of the answer to a GET, as urllib3 has it."""
+        with self._sdk.errors(f"{self}/{name} could not be read"):
+            return self._bucket.object(name).get_reader().raw()
+
+    def _read(self, name: str, raw: Any) -> bytes:
+        with self._sdk.errors(f"{self}/{name} broke off"):
+            piece: bytes = raw.read(PIECE)
+            return piece
+
+
+class RemoteObject:
+    """An object's bytes, as a request's body. Its connection is given back with the stream's last reference."""
+
+    def __init__(self, bucket: RemoteBucket, name: str) -> None:
+        self.drained = False
+        self._bucket = bucket
+        self._name = name
+        self._raw: Any = None
+        self._announced = 0
+        self._came = 0
+
+    async def take(self) -> bytes:
+        """The next piece; empty at the end.
+
+        Raises:
+            RemoteStoreError: it could not be had, or ended before its announced length.
+        """
+        return b"" if self.drained else await self._bucket.hop(self._take)
+
+    def _take(self) -> bytes:
+        if self._raw is None:
+            self._raw = self._bucket._get(self._name)
+            weakref.finalize(self, self._raw.close)
+            self._announced = int(self._raw.headers.get("Content-Length", -1))
+        piece = self._bucket._read(self._name, self._raw)
+        self._came += len(piece)
+        self.drained = not piece or self._came == self._announced
+        if not piece and self._announced not in (-1, self._came):
+            raise RemoteStoreError(
+                f"{self._bucket}/{self._name} ended after {self._came} of its {self._announced} bytes"
+            )
+        return piece
+
+
+class _Sdk:
+    """The official client, imported when it is needed."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            import msgspec
+            import pydantic
+            import requests
+            import tenacity
+            import urllib3
+            from aistore.sdk import Client
+            from aistore.sdk.errors import APIRequestError, ErrGETConflict
+            from aistore.sdk.retry_config import RetryConfig
+        except ImportError as error:
+            raise ConfigurationError(
+                f"{printable(url)} needs AIStore's client ({error}); run: pip install 'instore[ais]'"
+            ) from error
+        self.endpoint = os.environ.get(ENDPOINT, "")
+        if not self.endpoint.startswith(("http://", "https://")):
+            is_now = f" (now {_shown(self.endpoint)})" if self.endpoint else ""
+            raise ConfigurationError(
+                f"{printable(url)} needs the store's address: set {ENDPOINT}{is_now} as in {ENDPOINT}={_EXAMPLE}"
+            )
+        self._failures = (requests.RequestException, urllib3.exceptions.HTTPError, APIRequestError)
+        self._riddles = (ValueError, msgspec.MsgspecError, pydantic.PydanticUserError)
+        passing = (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+            ErrGETConflict,
+        )
+        again = RetryConfig(
+            http_retry=urllib3.Retry(
+                total=_TRIES - 1,
+                connect=0,
+                read=0,
+                backoff_factor=_FIRST_PAUSE,
+                status_forcelist=_PASSING,
+                raise_on_status=False,
+                respect_retry_after_header=False,
+            ),
+            network_retry=tenacity.Retrying(
+                wait=tenacity.wait_exponential(_FIRST_PAUSE) + tenacity.wait_random(0, _FIRST_PAUSE),
+                stop=tenacity.stop_after_attempt(_TRIES),
+                sleep=_pause,
+                retry=tenacity.retry_if_exception_type(passing),
+                reraise=True,
+            ),
+        )
+        try:
+            self.client = Client(self.endpoint, retry_config=again, max_pool_size=_THREADS)
+        except ValueError as error:
+            raise ConfigurationError(f"{ENDPOINT}={_shown(self.endpoint)} can't be used: {error}") from error
+
+    @contextlib.contextmanager
+    def errors(self, what: str) -> Iterator[None]:
+        """Turn the client's errors into `RemoteStoreError`, after `what` went wrong."""
+        try:
+            yield
+        except InstoreError:
+            raise
+        except self._failures as error:
+            raise RemoteStoreError(f"{what}: {self._reason(error)}", _is_away(error)) from error
+        except self._riddles as error:  # what the client makes of an answer that is not a store's
+            raise RemoteStoreError(
+                f"{what}: {_shown(self.endpoint)} ({ENDPOINT}) gives an answer that is no store's"
+            ) from error
+
+    def _reason(self, error: Exception) -> str:
+        status = _status(error)
+        if status is None:
+            return f"{_shown(self.endpoint)} ({ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
+        hint = "; set AIS_AUTHN_TOKEN" if status == 401 else ""
+        said = _said(getattr(error, "message", "")) or "no reason given"
+        return f"{_shown(self.endpoint)} answered {status}: {said}{hint}"
+
+
+def _pause(seconds: float) -> None:
+    """Sleep between two tries, unless they are given up."""
+    if _GIVEN_UP.get().wait(seconds):
+        raise RemoteStoreError("given up")
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The status of an answer that is an error; None if there was no answer."""
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def _shown(url: str) -> str:
+    """A URL for a person, without what may be a password in it."""
+    return printable(re.sub(r"^(\w+://)?[^/]*@", r"\1", url))
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether an error is the whole store's."""
+    status = _status(error)
+    return status is None or status in _OF_US or status >= 500
+
+
+def _said(text: str) -> str:
+    """The sentence in a store's answer, which is JSON or a text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text.strip()
+    return str(value["message"]) if isinstance(value, dict) and "message" in value else text.strip()
+
+
+def _innermost(error: BaseException) -> str:
+    """What a library's bundled errors come down to, as the system says it."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text or type(error).__name__

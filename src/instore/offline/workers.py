@@ -1,0 +1,149 @@
+"""Worker processes: an ETL server each, behind a Unix socket that only this user can reach.
+
+A `Pod` is one process from its start to its death; one that died is not revived, another is started. `Pods` owns what
+they share: a private folder for sockets and logs, and a pipe whose end tells every worker that we are gone.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from instore.errors import ConfigurationError
+from instore.etl.http_communicator import Communicator, HttpCommunicator
+from instore.etl.process import Process, ServerProcess
+from instore.protocol.headers import CONCURRENCY
+from instore.system.printable import printable
+
+_USAGE = 2
+_POLL = 0.05  # seconds between two looks at a worker that is starting
+_LONGEST_SOCKET_PATH = 90  # the system's limit is 104 (macOS) or 108 (Linux) bytes
+
+
+class Pod(ServerProcess):
+    """One worker process. Made by `Pods.start`, ready to be asked.
+
+    Attributes:
+        communicator: how to talk to it.
+        concurrency: how many transforms it runs at once.
+    """
+
+    def __init__(self, process: Process, socket: str) -> None:
+        super().__init__(process)
+        self._http = HttpCommunicator("http://worker", socket=socket)  # the host is only a name
+        self.communicator: Communicator = self._http
+        self.concurrency = 1
+        self._socket = socket
+
+    async def is_dead(self) -> bool:
+        """Whether the process is gone, asked when an exchange with it broke.
+
+        The connection may break a moment before the process can be seen dead; one that still answers is alive.
+        """
+        probe = asyncio.ensure_future(self._is_healthy())
+        await asyncio.wait({probe, self.exited}, return_when=asyncio.FIRST_COMPLETED)
+        if not self.exited.done() and await probe:
+            return False
+        probe.cancel()
+        await self.process.end()
+        return True
+
+    async def stop(self) -> None:
+        """End the process, whatever it is doing, and close the connections."""
+        await self.communicator.close()
+        self.process.terminate()
+        await self.process.end()
+
+    def remove_files(self) -> None:
+        """Remove its log and its socket."""
+        for path in (self.process.log, self._socket):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    async def wait_until_ready(self) -> None:
+        """Wait until it answers. There is no limit to that: a model may take minutes to load.
+
+        Raises:
+            ConfigurationError: it died instead. If it refused to start, the text is its own.
+        """
+        while not await self._is_healthy():
+            await asyncio.wait({self.exited}, timeout=_POLL)
+            if self.exited.done():
+                raise why_not_ready(self.process, "a worker")
+
+    async def _is_healthy(self) -> bool:
+        headers = await self._http.health()
+        if headers is not None:
+            self.concurrency = int(headers.get(CONCURRENCY.lower(), "1"))
+        return headers is not None
+
+
+def why_not_ready(process: Process, what: str) -> ConfigurationError:
+    """The error for a process that died before it was ready."""
+    lines = [printable(line) for line in process.last_lines()]
+    if process.exited.result() == _USAGE and lines:
+        return ConfigurationError(lines[-1].removeprefix("instore: "))  # it is going to be said again
+    log = "\n  ".join(["its log ends:", *lines]) if lines else "its log is empty"
+    return ConfigurationError(f"{what} {process.how_it_died()} before it was ready; {log}")
+
+
+class Pods:
+    """The workers of one job; an asynchronous context that leaves no process and no file behind.
+
+    Args:
+        command: the worker's command line; the path of its socket is appended.
+        environment: its variables.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._command = command
+        self._environment = environment
+        self._numbers = itertools.count()
+        self._living: set[Pod] = set()
+
+    async def __aenter__(self) -> Self:
+        self._folder = _private_folder()
+        self._parent, self._we_live = os.pipe()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(pod.stop() for pod in self._living))
+        os.close(self._we_live)
+        os.close(self._parent)
+        shutil.rmtree(self._folder)
+
+    async def start(self) -> Pod:
+        """Start a worker, and wait until it is ready.
+
+        Raises:
+            ConfigurationError: it died instead. If it refused to start, the text is its own.
+        """
+        number = next(self._numbers)
+        socket, log = (os.path.join(self._folder, f"{number}.{kind}") for kind in ("sock", "log"))
+        process = await Process.start([*self._command, socket], self._environment, log, self._parent)
+        pod = Pod(process, socket)
+        self._living.add(pod)
+        await pod.wait_until_ready()
+        return pod
+
+    async def bury(self, pod: Pod) -> None:
+        """Forget a worker that died, and remove its files and its processes."""
+        self._living.discard(pod)
+        await pod.stop()
+        pod.remove_files()
+
+
+def _private_folder() -> str:
+    """A new folder that only this user can enter, with a path that is short enough for sockets."""
+    folder = tempfile.mkdtemp(prefix="instore-")
+    if len(os.fsencode(folder)) <= _LONGEST_SOCKET_PATH:
+        return folder
+    os.rmdir(folder)
+    return tempfile.mkdtemp(prefix="instore-", dir="/tmp")

@@ -1,0 +1,137 @@
+"""One worker process: the user's object behind uvicorn, on a socket that is bound already."""
+
+import functools
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+from instore.errors import ConfigurationError
+from instore.http.server import BACKLOG, bind
+from instore.protocol.environment import PARENT_FD
+from instore.server.process import set_up_process
+from instore.server.run import run
+from instore.webserver.base_etl_server import ETLServer
+
+
+def bind_for(workers: int, host: str, port: int) -> list[socket.socket]:
+    """A listening TCP socket for each of several workers, all on one port.
+
+    On Linux each worker has a queue of its own, and the system spreads connections over them; with one queue for all,
+    whoever wakes first would take most. Elsewhere the workers share one socket.
+
+    Raises:
+        ConfigurationError: the port is in use or the address can't be had.
+    """
+    first = bind(host, port)
+    if sys.platform != "linux":
+        first.listen(BACKLOG)
+        return [first] * workers
+    address = first.getsockname()
+    first.close()  # it was bound alone, which shows that nobody else listens there
+    return [_bind_beside(first.family, address) for _ in range(workers)]
+
+
+def _bind_beside(family: socket.AddressFamily, address: Any) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        raise ConfigurationError(f"can't listen on {address[0]}:{address[1]}: {error.strerror}") from error
+    bound.listen(BACKLOG)
+    return bound
+
+
+def bind_unix(path: str) -> socket.socket:
+    """A bound socket in the file system.
+
+    Raises:
+        ConfigurationError: it can't be made.
+    """
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        bound.bind(path)
+    except OSError as error:
+        raise ConfigurationError(f"can't listen on {path}: {error.strerror}") from error
+    return bound
+
+
+def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replaced: bool = False) -> None:
+    """Make the user's object and serve it until a signal says stop.
+
+    Args:
+        cls: the user's class; its `__init__` runs here.
+        listener: bound socket.
+        log_level: `debug`, `info`, `warning` or `error`.
+        replaced: another process takes the place of this one when it ends. Default False: if transforms that never
+            end hold all its threads, this one starts itself anew.
+
+    Raises:
+        ConfigurationError: the environment is unfit, or `__init__` failed.
+    """
+    set_up_logging(log_level)
+    set_up_process()
+    exit_with_parent()
+    server = _create(cls)
+    if not replaced:
+        server.asgi_app.stuck.end = functools.partial(_start_anew, listener)
+    gc.collect()
+    gc.freeze()  # modules and models stay for good: no collection looks at them again
+    run(server, listener)
+    logging.shutdown()
+    # A transform that never ends would keep the interpreter from ending; its request has been given up by now.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _start_anew(listener: socket.socket) -> None:
+    """Run the same command again in this process's place, on the same socket, so that who connects waits for it."""
+    logging.getLogger("instore").warning("starting it anew")
+    sys.stdout.flush()
+    logging.shutdown()
+    listener.set_inheritable(True)
+    command = [sys.executable, "-m", "instore", *sys.argv[1:], "--fd", str(listener.fileno())]
+    os.execv(sys.executable, command)  # noqa: S606
+
+
+def set_up_logging(level: str) -> None:
+    """Log to standard error, a line a record."""
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn.error").setLevel("WARNING")
+
+
+def exit_with_parent() -> None:
+    """Stop this process when the one that started it is gone, if that one asked for it."""
+    descriptor = os.environ.pop(PARENT_FD, "")
+    if descriptor:
+        threading.Thread(target=_wait_for_end, args=(int(descriptor),), name="parent", daemon=True).start()
+
+
+def _wait_for_end(descriptor: int) -> None:
+    while os.read(descriptor, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)  # nobody is left to take a result
+
+
+def _made_already(cls: type[ETLServer]) -> ETLServer | None:
+    """The object that the class's own module made, as files for other people's commands do: with their arguments."""
+    module = sys.modules.get(cls.__module__)
+    return next((value for value in vars(module).values() if type(value) is cls), None) if module is not None else None
+
+
+def _create(cls: type[ETLServer]) -> ETLServer:
+    try:
+        server = _made_already(cls) or cls()
+        _ = server.asgi_app
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        logging.getLogger("instore").exception("%s() failed", cls.__name__)
+        raise ConfigurationError(f"{cls.__name__}() failed: {type(error).__name__}: {error}") from error
+    return server

@@ -1,0 +1,100 @@
+"""One line in the log for each object: at debug when it went well, at warning when it failed."""
+
+import itertools
+import logging
+import os
+import time
+import traceback
+
+from instore.errors import TransformError
+from instore.protocol.environment import Environment
+from instore.protocol.requests import ObjectRequest
+from instore.server.sources import Source
+
+_OURS = os.path.dirname(__file__)
+
+logger = logging.getLogger("instore.outcome")
+
+
+class Record:
+    """One request, as its outcome line will tell it.
+
+    Args:
+        number: of the request, counted from 1 in this process.
+        door: the HTTP method, or `WS`.
+        subject: what is known of the request before it is understood.
+
+    Attributes:
+        request: the request, once it is understood.
+        source: where its bytes come from, once that is known.
+        began: `time.perf_counter()` when it came.
+    """
+
+    __slots__ = ("began", "door", "number", "request", "source", "subject")
+
+    def __init__(self, number: int, door: str, subject: str) -> None:
+        self.number = number
+        self.door = door
+        self.subject = subject
+        self.request: ObjectRequest | None = None
+        self.source: Source | None = None
+        self.began = time.perf_counter()
+
+    def line(self, status: int, sent: int) -> str:
+        """Everything but how it ended."""
+        what = f"request={self.number} door={self.door} "
+        if self.request is None:
+            what += f"asked={self.subject!r}"
+        else:
+            what += (
+                f"object={self.request.path!r} source={self.request.origin.value} next={self.request.next_url or '-'}"
+            )
+        received = 0 if self.source is None else self.source.received
+        milliseconds = (time.perf_counter() - self.began) * 1000
+        return f"{what} status={status} in={received} out={sent} ms={milliseconds:.1f}"
+
+
+class Outcomes:
+    """Writes the outcome lines of one process.
+
+    Args:
+        environment: knows the secrets that no line may hold.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._shown: set[str] = set()
+        self._numbers = itertools.count(1)
+
+    def begin(self, door: str, subject: str) -> Record:
+        """A request has come; arguments as for `Record`."""
+        return Record(next(self._numbers), door, subject)
+
+    def failed(self, record: Record, status: int, sent: int, error: BaseException) -> None:
+        """An object failed: what, with which answer, why.
+
+        Args:
+            record: of the request.
+            status: the status that was answered; 0 for none.
+            sent: bytes of the answer's body that were sent before.
+            error: the reason.
+        """
+        line = f"{record.line(status, sent)} outcome=failed error={self._environment.redact(str(error))!r}"
+        logger.warning("%s", line)
+        if isinstance(error, TransformError) and error.__cause__ is not None:
+            self._show_stack(error.__cause__)
+
+    def _show_stack(self, error: BaseException) -> None:
+        """The stack within the user's code: whole once for each place, since one mistake fails many objects alike."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
+            trace = trace.tb_next
+        stack = self._environment.redact("".join(traceback.format_exception(type(error), error, trace)))
+        place = "".join(traceback.format_tb(trace)[-1:])
+        logger.log(logging.DEBUG if place in self._shown else logging.INFO, "%s", stack)
+        self._shown.add(place)
+
+    def served(self, record: Record, status: int, sent: int) -> None:
+        """An object went where it belongs; arguments as for `failed`."""
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s outcome=served", record.line(status, sent))

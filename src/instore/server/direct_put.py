@@ -1,0 +1,141 @@
+"""Putting a result to the next hop, and what we answer in turn (protocol section 5).
+
+The table of `protocol.answers` says what the next hop's answer means. A transient failure is tried again, with the
+output made again; a streamed body that came in the request itself can't be, and the target is told to replay it.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+
+from instore.errors import DirectPutError, ETLDirectPutTransientError
+from instore.http.bodies import Output
+from instore.http.client import FAILURES, Response, describe
+from instore.protocol.environment import Environment
+from instore.protocol.headers import DIRECT_PUT_LENGTH, NODE_URL, RETRY_REASON
+from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of
+from instore.protocol.requests import ObjectRequest
+from instore.protocol.responses import Verdict, judge
+from instore.server.outbound import Outbound, TransientError
+from instore.server.results import Production
+
+_BACKOFF_LIMIT = 30.0
+
+
+@dataclass(slots=True)
+class Reply:
+    """What we answer.
+
+    Attributes:
+        status: HTTP status.
+        output: the body.
+        content_type: the body's; empty when there is none to tell.
+        headers: others.
+        response: the next hop's answer, if the body comes from it.
+    """
+
+    status: int
+    output: Output
+    content_type: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    response: Response | None = None
+
+    async def close(self) -> None:
+        """Release the connection that the body comes from."""
+        if self.response is not None:
+            await self.response.close()
+
+
+class Delivery:
+    """Puts results to the next hops of their pipelines.
+
+    Args:
+        environment: the target's URL and the number of retries.
+        outbound: the client.
+    """
+
+    def __init__(self, environment: Environment, outbound: Outbound) -> None:
+        self._environment = environment
+        self._outbound = outbound
+
+    async def put(self, request: ObjectRequest, production: Production, mime_type: str) -> Reply:
+        """Put the result of `production` to the request's next hop.
+
+        Raises:
+            DirectPutError: no answer within the retries, or one that no next hop should give.
+            ETLDirectPutTransientError: a transient failure of a result that can't be made again.
+            InvalidPipelineError: the next hop is not a URL that can be asked.
+            InstoreError: what the source or the transform raised.
+        """
+        url = direct_put_url(request.next_url, self._environment.target_url, request.path, request.etl_args)
+        headers = {"Content-Type": mime_type}
+        if request.pipeline:
+            headers[NODE_URL] = request.pipeline
+        retries = self._environment.direct_put_retries if production.replayable else 0
+        attempt = 0
+        while True:
+            try:
+                output = await production.begin()
+                return self._without_secrets(await self._attempt(request, url, output, headers))
+            except TransientError as error:
+                if not production.replayable:
+                    raise ETLDirectPutTransientError(request.next_url, error, bail_without_local_retry=True) from error
+                if attempt == retries:
+                    raise DirectPutError(
+                        f"could not put {request.path!r} to {request.next_url} in {attempt + 1} attempts: {error}"
+                    ) from error
+            await production.end()
+            await asyncio.sleep(backoff(attempt))
+            attempt += 1
+
+    def _without_secrets(self, reply: Reply) -> Reply:
+        """A failure's text is the next hop's own, and a target may well quote the URL that it was asked."""
+        if reply.status >= 400:
+            text = reply.output.first.decode(errors="surrogateescape")
+            reply.output.first = self._environment.redact(text).encode(errors="surrogateescape")
+        return reply
+
+    async def _attempt(self, request: ObjectRequest, url: str, output: Output, headers: dict[str, str]) -> Reply:
+        response = await self._outbound.put(url, output, headers)
+        try:
+            return await _reply(request, output, response)
+        except BaseException:
+            await response.close()
+            raise
+
+
+async def _reply(request: ObjectRequest, output: Output, response: Response) -> Reply:
+    try:
+        body = await Output.begin(response)
+    except FAILURES as error:
+        raise TransientError(describe(error)) from error
+    hop = hop_of(request.next_url)
+    verdict = judge(hop, response.status, bool(body.first))
+    if verdict in (Verdict.DELIVERED, Verdict.PASSED_ON) and hop is Hop.TARGET and response.early:
+        verdict = Verdict.UNEXPECTED  # nobody can have stored what was not sent
+    if verdict is Verdict.PASSED_ON and not ends_at_target(request.next_url, request.pipeline):
+        verdict = Verdict.UNEXPECTED  # nobody was asked to store it
+    match verdict:
+        case Verdict.DELIVERED:
+            sent = len(output.first) if response.upload is None else response.upload.sent
+            return Reply(204, body, headers={DIRECT_PUT_LENGTH: str(sent)} if sent else {}, response=response)
+        case Verdict.PASSED_ON:
+            return Reply(204, body, headers=_forwarded(response, DIRECT_PUT_LENGTH), response=response)
+        case Verdict.CONTENT | Verdict.FAILED:
+            content_type = response.headers.get("content-type", "")
+            return Reply(response.status, body, content_type, _forwarded(response, RETRY_REASON), response)
+        case Verdict.UNEXPECTED:
+            raise DirectPutError(
+                f"the {hop.value} {request.next_url} answered {response.status} to the put of {request.path!r}, "
+                f"which is neither a result nor a failure: {body.first[:200].decode(errors='replace')!r}"
+            )
+
+
+def _forwarded(response: Response, name: str) -> dict[str, str]:
+    value = response.headers.get(name.lower())
+    return {} if value is None else {name: value}
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait after the failed attempt number `attempt`, counted from 0: 2^attempt, at most 30, with jitter."""
+    return min(2.0**attempt, _BACKOFF_LIMIT) * random.uniform(0.5, 1.0)  # noqa: S311

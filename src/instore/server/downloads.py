@@ -1,0 +1,86 @@
+"""Fetching what a URL names, for `POST /download` (protocol section 3).
+
+A server that fetches what it is told is a way in. So only http and https are served, no credential of ours goes along,
+and addresses of this machine and of its link are refused, wherever they come from: the URL, a redirect, or a name
+server that answers with them.
+"""
+
+import ipaddress
+import socket
+import string
+from urllib.parse import quote, urljoin
+
+from instore.errors import ForbiddenAddressError, TargetError
+from instore.http.client import Response
+from instore.protocol.environment import Environment
+from instore.server.outbound import Outbound
+
+_AS_IT_IS = string.punctuation  # only what can't stand in a URL at all is escaped: spaces, other scripts
+_REDIRECTS = 5
+_REDIRECT_STATUSES = (301, 302, 303, 307, 308)
+
+
+class Downloads:
+    """The client for other people's URLs.
+
+    Args:
+        environment: time-out, pool, and whether local addresses are allowed.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        check = None if environment.download_local else refuse_local
+        self._outbound = Outbound(environment, authorize=False, check=check)
+
+    async def get(self, url: str) -> Response:
+        """GET `url`, through redirects.
+
+        Raises:
+            InvalidRequestError: `url` is not a URL.
+            ForbiddenAddressError: not http or https, or an address that is not allowed.
+            TargetError: it can't be reached, or redirects without end.
+        """
+        for _ in range(_REDIRECTS + 1):
+            url = quote(url, safe=_AS_IT_IS)
+            if not url.startswith(("http://", "https://")):
+                raise ForbiddenAddressError(f"{_shown(url)}: only http and https URLs are fetched")
+            response = await self._outbound.get(url, _shown(url))
+            if response.status not in _REDIRECT_STATUSES or "location" not in response.headers:
+                return response
+            url = urljoin(url, response.headers["location"])
+            await response.close()
+        raise TargetError(f"{_shown(url)} is still a redirect after {_REDIRECTS} of them")
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._outbound.close()
+
+
+def refuse_local(address: str, host: str) -> None:
+    """Refuse `address`, to which `host` leads, if it is this machine's or its link's.
+
+    Raises:
+        ForbiddenAddressError: it is.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast or _is_own(ip):
+        raise ForbiddenAddressError(
+            f"{host} is an address of this machine or its link; INSTORE_DOWNLOAD_LOCAL=true would allow it"
+        )
+
+
+def _is_own(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an interface of this machine has the address: only then can a socket be bound to it."""
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(ip), 0))
+        except OSError:
+            return False
+    return True
+
+
+def _shown(url: str) -> str:
+    """The URL without its query, which may hold a signature."""
+    return repr(url.partition("?")[0])

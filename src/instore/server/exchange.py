@@ -1,0 +1,148 @@
+"""The one way of every object: *source* -> *transform* -> *delivery*, whichever door its request came through.
+
+A door reads an `ObjectRequest`, says where the bytes come from, and gets an `Exchange`: its `begin` gives the `Reply`,
+its `end` stops whatever still goes on for it.
+"""
+
+import functools
+from urllib.parse import urlsplit
+
+from instore.errors import (
+    ETLDirectPutTransientError,
+    InstoreError,
+    InvalidRequestError,
+    TransformError,
+    status_of,
+)
+from instore.http.bodies import Output
+from instore.http.client import describe
+from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
+from instore.protocol.names import escape_segment
+from instore.protocol.requests import ObjectRequest
+from instore.server.access_log import Outcomes
+from instore.server.direct_put import Delivery, Reply
+from instore.server.downloads import Downloads
+from instore.server.files import FileRules
+from instore.server.outbound import Outbound
+from instore.server.results import Buffered, Production, Streamed
+from instore.server.sources import FileSource, RemoteSource, Source
+from instore.server.transforms import Transforms
+from instore.webserver.base_etl_server import ETLServer
+
+TEXT = "text/plain; charset=utf-8"
+
+
+class Service:
+    """What all requests of one process share.
+
+    Args:
+        server: the user's object.
+
+    Raises:
+        ConfigurationError: the environment is unfit (protocol section 1).
+    """
+
+    def __init__(self, server: ETLServer) -> None:
+        self.server = server
+        self.environment = server.environment
+        self.outcomes = Outcomes(self.environment)
+        self._outbound = Outbound(self.environment)
+        self._downloads = Downloads(self.environment)
+        self._rules = FileRules(self.environment.file_roots)
+        self._transforms = Transforms(server)
+        self.stuck = self._transforms.stuck
+        self._delivery = Delivery(self.environment, self._outbound)
+
+    async def close(self) -> None:
+        """Close the connections to others and take no more transforms."""
+        await self._outbound.close()
+        await self._downloads.close()
+        self._transforms.close()
+
+    def file(self, request: ObjectRequest) -> Source:
+        """The local file that `request` names."""
+        return FileSource(request.fqn, self._rules, self.environment.direct_fqn)
+
+    def target(self, request: ObjectRequest) -> Source:
+        """The target's object that `request` names.
+
+        Raises:
+            InvalidRequestError: its name would lead out of the target's own path.
+        """
+        if request.path in (".", ".."):
+            raise InvalidRequestError(f"{request.path!r} is not an object's name")
+        url = f"{self.environment.target_url}/{escape_segment(request.path)}"
+        return RemoteSource(request.path, "the target", functools.partial(self._outbound.get, url))
+
+    def url(self, request: ObjectRequest) -> Source:
+        """The object at the URL that `request` names."""
+        place = urlsplit(request.url)._replace(query="", fragment="").geturl()  # a query may hold a signature
+        return RemoteSource(request.path, place, functools.partial(self._downloads.get, request.url))
+
+    def exchange(self, request: ObjectRequest, source: Source) -> "Exchange":
+        """Prepare what `request` asks for, with the bytes of `source`."""
+        return Exchange(self, request, self._production(request, source), self._delivery)
+
+    def refusal(self, error: BaseException) -> Reply:
+        """The reply that reports `error`: its status, and a sentence without a secret."""
+        status, headers = status_of(error), {}
+        if isinstance(error, ETLDirectPutTransientError) and error.bail_without_local_retry:
+            status, headers = 503, {RETRY_REASON: RETRY_DIRECT_PUT_TRANSIENT}
+        sentence = str(error) if isinstance(error, InstoreError) else describe(error)
+        body = self.environment.redact(sentence).encode(errors="backslashreplace")
+        return Reply(status, Output(body), TEXT, headers)
+
+    def mime_type(self) -> str:
+        """The content type of the results.
+
+        Raises:
+            TransformError: the user's `get_mime_type` raised.
+        """
+        try:
+            return self.server.get_mime_type()
+        except Exception as error:
+            raise TransformError(f"get_mime_type() failed: {type(error).__name__}: {error}") from error
+
+    def _production(self, request: ObjectRequest, source: Source) -> Production:
+        if self.server.use_streaming:
+            return Streamed(request, source, self._transforms, self.environment.direct_put_chunk_size)
+        return Buffered(request, source, self._transforms)
+
+
+class Exchange:
+    """One object's way through the service.
+
+    Attributes:
+        production: its result in the making.
+    """
+
+    __slots__ = ("_delivery", "_reply", "_request", "_service", "production")
+
+    def __init__(self, service: Service, request: ObjectRequest, production: Production, delivery: Delivery) -> None:
+        self.production = production
+        self._service = service
+        self._request = request
+        self._delivery = delivery
+        self._reply: Reply | None = None
+
+    async def begin(self) -> Reply:
+        """Transform the object and send it where it goes.
+
+        Returns:
+            What we answer; its body may still be in the making.
+
+        Raises:
+            InstoreError: why the object failed.
+        """
+        mime_type = self._service.mime_type()
+        if self._request.next_url:
+            self._reply = await self._delivery.put(self._request, self.production, mime_type)
+        else:
+            self._reply = Reply(200, await self.production.begin(), mime_type)
+        return self._reply
+
+    async def end(self) -> None:
+        """Stop what still goes on and release what is held."""
+        if self._reply is not None:
+            await self._reply.close()
+        await self.production.end()

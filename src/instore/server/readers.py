@@ -1,0 +1,92 @@
+"""Readers that a streaming transform gets: over bytes that arrive on the event loop, and for asynchronous code."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Awaitable
+from concurrent.futures import Executor
+from typing import Protocol
+
+from instore.errors import InstoreError
+from instore.server.pipes import Feed
+
+_BUFFER = 1 << 18
+
+
+class ObjectReader(Protocol):
+    """A binary reader that remembers whether its object broke off, whatever the transform made of the error."""
+
+    @property
+    def failure(self) -> InstoreError | None:
+        """The error that a read raised or would raise."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """The next line."""
+
+    def readlines(self, hint: int = -1, /) -> list[bytes]:
+        """The next lines, about `hint` bytes of them; all that are left when it is not positive."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class BytesReader(io.BytesIO):
+    """A binary reader over bytes at hand, which can't break off."""
+
+    failure: InstoreError | None = None
+
+
+class FeedReader(io.BufferedReader):
+    """A binary reader over a `Feed`."""
+
+    raw: "_FeedFile"
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__(_FeedFile(feed), _BUFFER)
+
+    @property
+    def failure(self) -> InstoreError | None:
+        """The error that ended the feed, if one did."""
+        return self.raw.feed.failure
+
+
+class _FeedFile(io.RawIOBase):
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        return self.feed.readinto(memoryview(buffer).cast("B"))
+
+    def close(self) -> None:
+        self.feed.close()
+        super().close()
+
+
+class ThreadedReader:
+    """The reader of an asynchronous `transform_stream`: every read is done in a thread, so that its loop goes on."""
+
+    def __init__(self, reader: ObjectReader, executor: Executor) -> None:
+        self._reader = reader
+        self._executor = executor
+
+    def read(self, size: int = -1, /) -> Awaitable[bytes]:
+        """The next `size` bytes, fewer only at the end; all that is left when negative."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, self._reader.read, size)
+
+    def readline(self) -> Awaitable[bytes]:
+        """The next line, with its newline."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, self._reader.readline)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while lines := await self._readlines():
+            for line in lines:
+                yield line
+
+    def _readlines(self) -> Awaitable[list[bytes]]:
+        """About a buffer of lines, so that a line costs no change of threads."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, self._reader.readlines, _BUFFER)

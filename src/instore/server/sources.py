@@ -1,0 +1,263 @@
+"""Where an object's bytes come from: the request's body, a local file, the target, or a URL (protocol section 3).
+
+Each source gives its object in two shapes: `load` for a buffered transform, `stream` for a streaming one. None ever
+gives a part of an object for the whole: what is shorter than announced, or breaks off, is an error.
+"""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from instore.errors import ClientGoneError, InstoreError, InvalidRequestError, TargetAnswerError, TargetError
+from instore.http.client import FAILURES, Response, describe
+from instore.server.files import FileReader, FileRules
+from instore.server.pipes import Feed
+from instore.server.readers import BytesReader, FeedReader, ObjectReader
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+_ERROR_BODY_LIMIT = 64 << 10
+
+
+class Source(Protocol):
+    """One object's bytes.
+
+    Attributes:
+        replayable: whether `stream` can be called again.
+        consumed: whether it is done with the request's channel.
+        received: bytes read so far, the last time where it was read more than once.
+    """
+
+    replayable: bool
+    consumed: bool
+
+    @property
+    def received(self) -> int:
+        """Bytes read."""
+
+    async def load(self) -> Callable[[], bytes | str]:
+        """Await what must be awaited for the whole object; what is returned is called in the transform's thread."""
+
+    async def stream(self) -> Callable[[], ObjectReader]:
+        """Begin to read; what is returned is called in the transform's thread and opens the reader."""
+
+    async def close(self) -> None:
+        """End what `stream` began."""
+
+
+class BodySource:
+    """The request's own body.
+
+    Args:
+        receive: ASGI's.
+        length: the announced length in bytes, or None.
+        timeout: seconds without a byte after which a stream, which holds a thread, gives up.
+    """
+
+    replayable = False
+
+    def __init__(self, receive: Receive, length: int | None, timeout: float) -> None:
+        self._receive = receive
+        self._length = length
+        self._timeout = timeout
+        self.received = 0
+        self.consumed = False
+        self._pump: asyncio.Task[None] | None = None
+
+    async def load(self) -> Callable[[], bytes | str]:
+        chunk, more = await self._next()
+        if more:
+            chunks = [chunk]
+            while more:
+                chunk, more = await self._next()
+                chunks.append(chunk)
+            chunk = b"".join(chunks)
+        return lambda: chunk
+
+    async def stream(self) -> Callable[[], ObjectReader]:
+        feed = Feed()
+        self._pump = asyncio.create_task(self._feed(feed))
+        return functools.partial(FeedReader, feed)
+
+    async def close(self) -> None:
+        await _cancel(self._pump)
+
+    async def _next(self) -> tuple[bytes, bool]:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            announced = "" if self._length is None else f" of {self._length}"
+            raise ClientGoneError(f"the client left after {self.received}{announced} bytes of the body")
+        body: bytes = message.get("body", b"")
+        more: bool = message.get("more_body", False)
+        self.received += len(body)
+        if not more and self._length is not None and self.received != self._length:
+            raise InvalidRequestError(f"the body has {self.received} bytes, {self._length} were announced")
+        self.consumed = not more
+        return body, more
+
+    async def _feed(self, feed: Feed) -> None:
+        try:
+            more = True
+            while more:
+                async with asyncio.timeout(self._timeout):
+                    body, more = await self._next()
+                await feed.put(body)
+            feed.finish()
+        except InstoreError as error:
+            feed.fail(error)
+        except TimeoutError:
+            feed.fail(InvalidRequestError(f"no byte of the body came for {self._timeout:g} s"))
+        finally:
+            feed.fail(ClientGoneError("the request ended before its body was read"))
+
+
+class BytesSource:
+    """An object that is at hand.
+
+    Args:
+        data: its bytes.
+    """
+
+    replayable = True
+    consumed = True
+
+    def __init__(self, data: bytes) -> None:
+        self.received = len(data)
+        self._data = data
+
+    async def load(self) -> Callable[[], bytes | str]:
+        return lambda: self._data
+
+    async def stream(self) -> Callable[[], ObjectReader]:
+        return functools.partial(BytesReader, self._data)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class FileSource:
+    """A local file.
+
+    Args:
+        path: absolute.
+        rules: which files may be read.
+        as_path: give a buffered transform the path instead of the bytes.
+    """
+
+    replayable = True
+    consumed = True
+
+    def __init__(self, path: str, rules: FileRules, as_path: bool) -> None:
+        self._path = path
+        self._rules = rules
+        self._as_path = as_path
+        self._size = 0
+        self._reader: FileReader | None = None
+
+    @property
+    def received(self) -> int:
+        """Bytes read; none where the transform got the path."""
+        return self._size if self._reader is None else self._reader.received
+
+    async def load(self) -> Callable[[], bytes | str]:
+        return self._check if self._as_path else self._read
+
+    async def stream(self) -> Callable[[], ObjectReader]:
+        return self._open
+
+    async def close(self) -> None:
+        """Nothing is held: the reader is closed by whoever opened it."""
+
+    def _read(self) -> bytes:
+        data = self._rules.read(self._path)
+        self._size = len(data)
+        return data
+
+    def _open(self) -> ObjectReader:
+        self._reader = self._rules.reader(self._path)
+        return self._reader
+
+    def _check(self) -> str:
+        self._rules.check(self._path)
+        return self._path
+
+
+class RemoteSource:
+    """An object that is fetched: from the target, or from a URL.
+
+    Args:
+        name: of the object, for a person.
+        place: where it is, for a person.
+        get: asks for it; called again for a retry.
+    """
+
+    replayable = True
+    consumed = True
+
+    def __init__(self, name: str, place: str, get: Callable[[], Awaitable[Response]]) -> None:
+        self._name = name
+        self._place = place
+        self._get = get
+        self.received = 0
+        self._response: Response | None = None
+        self._pump: asyncio.Task[None] | None = None
+
+    async def load(self) -> Callable[[], bytes | str]:
+        response = await self._open()
+        try:
+            chunks = []
+            while chunk := await self._take(response):
+                chunks.append(chunk)
+        finally:
+            await response.close()
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return lambda: data
+
+    async def stream(self) -> Callable[[], ObjectReader]:
+        self._response = await self._open()
+        feed = Feed()
+        self._pump = asyncio.create_task(self._feed(feed, self._response))
+        return functools.partial(FeedReader, feed)
+
+    async def close(self) -> None:
+        await _cancel(self._pump)
+        if self._response is not None:
+            await self._response.close()
+
+    async def _open(self) -> Response:
+        self.received = 0
+        response = await self._get()
+        if response.status == 200:
+            return response
+        try:
+            reason = (await self._take(response))[:_ERROR_BODY_LIMIT].decode(errors="replace").strip()
+        finally:
+            await response.close()
+        raise TargetAnswerError(
+            response.status, f"{self._place} answered {response.status} for {self._name!r}: {reason}"
+        )
+
+    async def _take(self, response: Response) -> bytes:
+        try:
+            chunk = await response.take()
+        except FAILURES as error:
+            raise TargetError(f"the answer of {self._place} for {self._name!r} broke off: {describe(error)}") from error
+        self.received += len(chunk)
+        return chunk
+
+    async def _feed(self, feed: Feed, response: Response) -> None:
+        try:
+            while chunk := await self._take(response):
+                await feed.put(chunk)
+            feed.finish()
+        except InstoreError as error:
+            feed.fail(error)
+        finally:
+            feed.fail(ClientGoneError("the request ended before the object was read"))
+
+
+async def _cancel(task: "asyncio.Task[None] | None") -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])

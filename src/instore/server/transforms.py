@@ -1,0 +1,192 @@
+"""Running the user's code: off the event loop, as many at once as the class says, buffered and streamed alike.
+
+The pool of threads *is* the limit: it has `concurrency` threads, a transform holds one from its first byte to its last,
+and who finds all of them busy waits in the pool's queue, first come, first served. Asynchronous transforms run on one
+event loop of their own, beside the server's, and a thread of the pool stands for each, so that the limit, the queue
+and everything below this module are the same for both.
+"""
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from instore.errors import ETLDirectPutTransientError, InstoreError, InvalidPipelineError, TransformError
+from instore.protocol.names import escape_path
+from instore.protocol.requests import ObjectRequest
+from instore.server.pipes import Spool
+from instore.server.readers import ObjectReader, ThreadedReader
+from instore.server.thread_pool import Pool
+from instore.server.watchdog import Stuck
+from instore.webserver.base_etl_server import ETLServer
+
+_BATCH_BYTES = 1 << 18
+_BATCH_SECONDS = 0.05
+
+
+class Transforms:
+    """The user's transform and the threads it runs in.
+
+    Args:
+        server: the user's object.
+
+    Attributes:
+        stuck: is told of each transform that was given up.
+    """
+
+    def __init__(self, server: ETLServer) -> None:
+        self._server = server
+        self._pool = Pool(server.concurrency, "transform")
+        self.stuck = Stuck(self._pool, server.environment.transform_timeout)
+        self._path = _raw_path if server.wants_raw_path else _decoded_path
+        self._asynchronous = inspect.isasyncgenfunction(server.transform_stream)
+        self._user_loop: _UserLoop | None = None
+        self._lock = threading.Lock()
+
+    def start(self, request: ObjectRequest, load: Callable[[], bytes | str]) -> "asyncio.Future[bytes]":
+        """Begin to transform one object that `load`, called in the same thread, gives whole.
+
+        Returns:
+            A future of the result, which raises `TransformError` when the transform raised or returned something that
+            is not bytes, and whatever `load` raised. It can be cancelled while the transform has not begun.
+        """
+        return self._pool.submit(self._run, request, load)
+
+    def start_stream(
+        self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: Spool
+    ) -> "asyncio.Future[None]":
+        """Begin to transform one object piece by piece into `spool`, which gets every failure too.
+
+        Returns:
+            A future that can be cancelled while the transform has not begun.
+        """
+        return self._pool.submit(self._stream, request, open_reader, spool)
+
+    def close(self) -> None:
+        """Take no more transforms; those that run are left to end."""
+        self._pool.close()
+        if self._user_loop is not None:
+            self._user_loop.stop()
+
+    def _run(self, request: ObjectRequest, load: Callable[[], bytes | str]) -> bytes:
+        data = load()
+        try:
+            result = self._server.transform(data, self._path(request), request.etl_args)
+            if type(result) is bytes:
+                return result
+            if inspect.isawaitable(result):
+                result = self._loop.run(result)
+            return self._as_bytes(result, "returned")
+        except BaseException as error:
+            raise _translate(error, request) from error
+
+    def _stream(self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: Spool) -> None:
+        try:
+            reader = open_reader()
+        except BaseException as error:
+            spool.fail(_translate(error, request))
+            return
+        try:
+            for piece in self._pieces(reader, request):
+                spool.put(self._as_bytes(piece, "yielded"))
+            if reader.failure is not None:  # the transform took the error for an end
+                raise reader.failure  # noqa: TRY301
+            spool.finish()
+        except BaseException as error:
+            spool.fail(reader.failure or _translate(error, request))
+        finally:
+            reader.close()
+
+    def _pieces(self, reader: ObjectReader, request: ObjectRequest) -> Iterator[Any]:
+        source: Any = ThreadedReader(reader, self._loop.executor) if self._asynchronous else reader
+        pieces = self._server.transform_stream(source, self._path(request), request.etl_args)
+        if isinstance(pieces, AsyncIterator):
+            pieces = self._loop.iterate(pieces)
+        try:
+            yield from pieces
+        finally:
+            if (close := getattr(pieces, "close", None)) is not None:
+                close()
+
+    def _as_bytes(self, value: Any, verb: str) -> bytes:
+        if type(value) is bytes:
+            return value
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value)
+        if isinstance(value, str) and self._server.encodes_text:
+            return value.encode()
+        raise TypeError(f"the transform {verb} {type(value).__name__}, not bytes")
+
+    @property
+    def _loop(self) -> "_UserLoop":
+        with self._lock:
+            if self._user_loop is None:
+                self._user_loop = _UserLoop(self._server.concurrency)
+            return self._user_loop
+
+
+class _UserLoop:
+    """The event loop of asynchronous transforms, in a thread of its own."""
+
+    def __init__(self, concurrency: int) -> None:
+        self._loop = asyncio.new_event_loop()
+        self.executor = ThreadPoolExecutor(concurrency, thread_name_prefix="reader")
+        threading.Thread(target=self._loop.run_forever, name="transform-loop", daemon=True).start()
+
+    def run(self, awaitable: Awaitable[Any]) -> Any:
+        """Run `awaitable` to its end; from another thread."""
+        return asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop).result()
+
+    def iterate(self, pieces: AsyncIterator[Any]) -> Iterator[Any]:
+        """The pieces of an asynchronous iterator; from another thread."""
+        try:
+            while batch := self.run(_batch(pieces)):
+                yield from batch
+        finally:
+            if (close := getattr(pieces, "aclose", None)) is not None:
+                self.run(close())
+
+    def stop(self) -> None:
+        """Stop the loop; what runs on it is dropped."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+async def _await(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+async def _batch(pieces: AsyncIterator[Any]) -> list[Any]:
+    """The next pieces, as many as come within a moment, so that a small piece costs no change of threads."""
+    batch: list[Any] = []
+    size, until = 0, time.monotonic() + _BATCH_SECONDS
+    async for piece in pieces:
+        batch.append(piece)
+        size += len(piece) if isinstance(piece, bytes | bytearray | memoryview) else _BATCH_BYTES
+        if size >= _BATCH_BYTES or time.monotonic() >= until:
+            break
+    return batch
+
+
+def _decoded_path(request: ObjectRequest) -> str:
+    return request.path
+
+
+def _raw_path(request: ObjectRequest) -> str:
+    return request.raw_path or f"/{escape_path(request.path)}"
+
+
+def _translate(error: BaseException, request: ObjectRequest) -> InstoreError:
+    """The error that reports what user code raised. Errors of AIStore's SDK are known by their names."""
+    if isinstance(error, InstoreError):
+        return error
+    if (bail := getattr(error, "bail_without_local_retry", None)) is not None:
+        cause = getattr(error, "cause", error)
+        return ETLDirectPutTransientError(str(getattr(error, "url", "")), cause, bool(bail))
+    if type(error).__name__ == InvalidPipelineError.__name__:
+        return InvalidPipelineError(str(error))
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return TransformError(f"the transform of {request.path!r} failed: {reason}")

@@ -1,0 +1,1 @@
+"""What builds a transform's image."""

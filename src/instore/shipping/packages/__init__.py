@@ -1,0 +1,1 @@
+"""The packages that a class asks for, installed."""
