@@ -105,7 +105,7 @@ def machine() -> str:
 
 
 def _line(result: Result) -> list[str]:
-    row, ratio, verdict = result.row, ratio_of(result), met(result)
+    row, ratio, status = result.row, ratio_of(result), met(result)
     return [
         result.case.name,
         row.label,
@@ -114,7 +114,7 @@ def _line(result: Result) -> list[str]:
         _spread(result.figures[INSTORE]),
         "–" if ratio is None else f"{ratio:.2f}",
         *_asked(row),
-        {None: "–", True: "yes", False: "no"}[verdict],
+        {None: "–", True: "yes", False: "no"}[status],
     ]
 
 

@@ -18,7 +18,7 @@ _LONGEST_HEAD = 1 << 16
 _TIMEOUT = 60.0
 _TWICE = BLOCK * 2
 
-Sink = Callable[[memoryview], None]
+Destination = Callable[[memoryview], None]
 
 
 def seconds_for(server: Server, path: str, body: Path | None, size: int, *, compare: bool = False) -> float:
@@ -58,7 +58,7 @@ class _Comparison(_Count):
         super().__call__(piece)
 
 
-def _exchange(connection: socket.socket, path: str, body: Path | None, sink: Sink) -> None:
+def _exchange(connection: socket.socket, path: str, body: Path | None, sink: Destination) -> None:
     length = body.stat().st_size if body else 0
     connection.sendall(f"PUT {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {length}\r\n\r\n".encode())
     sender = threading.Thread(target=_send, args=(connection, body), daemon=True)
@@ -76,7 +76,7 @@ def _send(connection: socket.socket, body: Path | None) -> None:
 class _Answer:
     """Reads one answer, chunked, with a length, or up to the connection's end, without a copy of its body."""
 
-    def __init__(self, connection: socket.socket, sink: Sink) -> None:
+    def __init__(self, connection: socket.socket, sink: Destination) -> None:
         self._connection = connection
         self._sink = sink
         self._buffer = bytearray(_BUFFER)

@@ -203,15 +203,15 @@ class WorkerError(InstoreError):
     """A worker process could not be started, or is no longer there."""
 
 
-class EtlNotFoundError(InstoreError):
+class ETLNotFoundError(InstoreError):
     """There is no ETL of that name."""
 
 
-class EtlExistsError(InstoreError):
+class ETLExistsError(InstoreError):
     """There is an ETL of that name already."""
 
 
-class EtlStageError(InstoreError):
+class ETLStageError(InstoreError):
     """An ETL is not where it must be for what is asked: not running, not stopped, or it could not be started."""
 
 
@@ -266,9 +266,9 @@ STATUS: dict[type[InstoreError], int] = {
     DirectPutError: 502,
     ETLDirectPutTransientError: 502,
     IncompleteAnswerError: 502,
-    EtlNotFoundError: 404,
-    EtlExistsError: 409,
-    EtlStageError: 400,
+    ETLNotFoundError: 404,
+    ETLExistsError: 409,
+    ETLStageError: 400,
     RemoteStoreError: 502,
     WorkerError: 503,
     JobFailedError: 422,

@@ -291,7 +291,7 @@ def ended_early(process: "subprocess.Popen[str]") -> dict[str, str]:
     assert ends[0].endswith("the same command goes on from here")
     assert json.loads(Path("report.json").read_text())["summary"]["ended"] in ends[0]
     found = verdicts()
-    failed = [name for name, verdict in found.items() if verdict == "failed"]
+    failed = [name for name, status in found.items() if status == "failed"]
     assert MOST_AWAY <= len(failed) < 3 * MOST_AWAY  # those that failed at once with the last of them, too
     return found
 
@@ -308,14 +308,14 @@ def test_a_store_that_dies_while_it_is_written_ends_the_job_and_a_second_one_doe
     Path("gate").touch()
     found = ended_early(process)
     kept = kept_by(mortal)
-    done = {name for name, verdict in found.items() if verdict == "done"}
+    done = {name for name, status in found.items() if status == "done"}
     assert done
     assert done <= set(kept)
     with running_node(tmp_path) as again:
         monkeypatch.setenv("AIS_ENDPOINT", again.endpoint)
         code, _, err = transform(*command, target="upper.py:Gated")
         assert code == 0, err
-        assert {name for name, verdict in verdicts().items() if verdict == "already there"} == set(kept)
+        assert {name for name, status in verdicts().items() if status == "already there"} == set(kept)
         assert set(verdicts()) == set(MANY)
         assert kept_by(again) == shouted(MANY)
 
@@ -329,7 +329,7 @@ def test_a_store_that_dies_while_it_is_read_ends_the_job_with_whole_results_only
     mortal.kill()
     Path("gate").touch()
     found = ended_early(process)
-    done = [name for name, verdict in found.items() if verdict == "done"]
+    done = [name for name, status in found.items() if status == "done"]
     assert done
     assert tree(Path("dst")) == shouted(done)
 

@@ -176,7 +176,7 @@ def test_a_stream_that_fails_midway_breaks_the_framing(kind: Kind, start: Start)
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             _put(server, "fail", b"x" * 5_000_000)
         assert _put(server) == (200, b"data")
-        assert "BrokenAnswerError" not in server.log_text()  # its reason is there, the server's own stack is not
+        assert "BrokenResponseError" not in server.log_text()  # its reason is there, the server's own stack is not
         assert "the end is missing" in server.log_text()
 
 

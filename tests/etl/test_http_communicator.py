@@ -7,17 +7,17 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from instore.errors import AnswerError, IncompleteAnswerError
-from instore.etl.http_communicator import Ask, Communicator, HttpCommunicator
+from instore.etl.http_communicator import Communicator, HTTPCommunicator, TransformRequest
 from instore.etl.websocket_communicator import WebSocketCommunicator
 from instore.http.bodies import Stream
 from instore.protocol.websocket import parse_control
 
 DESTINATION = "http://127.0.0.1:1/ais%2F@%23%2Fb%2Fo?part=1"
-INLINE = Ask("b/o", "/t/@ais/b/%ob/o", "args", "ais/@#/b/o")
-DELIVER = Ask("b/o", "/t/@ais/b/%ob/o", "", "ais/@#/b/o", DESTINATION, delivers=True)
+INLINE = TransformRequest("b/o", "/t/@ais/b/%ob/o", "args", "ais/@#/b/o")
+DELIVER = TransformRequest("b/o", "/t/@ais/b/%ob/o", "", "ais/@#/b/o", DESTINATION, delivers=True)
 
 
-async def send(communicator: Communicator, ask: Ask) -> bytes | None:
+async def send(communicator: Communicator, ask: TransformRequest) -> bytes | None:
     """The object; None for a delivery."""
     try:
         answer = await communicator.send(ask)
@@ -31,7 +31,7 @@ async def send(communicator: Communicator, ask: Ask) -> bytes | None:
         await communicator.close()
 
 
-def over_http(answer: bytes, ask: Ask, pull: bool = False) -> tuple[bytes | None, bytes]:
+def over_http(answer: bytes, ask: TransformRequest, pull: bool = False) -> tuple[bytes | None, bytes]:
     """What `answer` is to who asks, and the head of what was asked."""
     head = b""
 
@@ -45,7 +45,7 @@ def over_http(answer: bytes, ask: Ask, pull: bool = False) -> tuple[bytes | None
         server = await asyncio.start_server(exchange, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server:
-            return await send(HttpCommunicator(f"http://127.0.0.1:{port}", pull=pull), ask)
+            return await send(HTTPCommunicator(f"http://127.0.0.1:{port}", pull=pull), ask)
 
     return asyncio.run(run()), head
 
@@ -86,7 +86,7 @@ def test_a_pull_names_the_object() -> None:
         (http("302 Found", b"", "Location: /"), INLINE, "answered 302 where"),
     ],
 )
-def test_what_is_not_the_object_is_an_error(answer: bytes, ask: Ask, sentence: str) -> None:
+def test_what_is_not_the_object_is_an_error(answer: bytes, ask: TransformRequest, sentence: str) -> None:
     with pytest.raises(AnswerError, match=sentence):
         over_http(answer, ask)
 
@@ -109,7 +109,7 @@ def test_what_breaks_off_or_asks_for_it_may_be_asked_again(answer: bytes) -> Non
 
 def test_a_server_that_is_not_there_may_be_asked_again() -> None:
     with pytest.raises(IncompleteAnswerError):
-        asyncio.run(send(HttpCommunicator("http://127.0.0.1:1"), INLINE))
+        asyncio.run(send(HTTPCommunicator("http://127.0.0.1:1"), INLINE))
     with pytest.raises(IncompleteAnswerError):
         asyncio.run(send(WebSocketCommunicator("http://127.0.0.1:1"), INLINE))
 
@@ -142,7 +142,7 @@ def over_web_socket(handler: Handler, use: Callable[[WebSocketCommunicator], Awa
     asyncio.run(run())
 
 
-async def objects(communicator: WebSocketCommunicator, ask: Ask) -> bytes | None:
+async def objects(communicator: WebSocketCommunicator, ask: TransformRequest) -> bytes | None:
     answer = await communicator.send(ask)
     return None if answer is None else b"".join([piece async for piece in answer.pieces()])
 
@@ -170,7 +170,7 @@ def test_an_object_without_a_file_follows_as_a_message() -> None:
         await connection.send(data[-3:])
 
     async def use(communicator: WebSocketCommunicator) -> None:
-        assert await objects(communicator, Ask("b/o", body=Body)) == b"abc"
+        assert await objects(communicator, TransformRequest("b/o", body=Body)) == b"abc"
 
     over_web_socket(handler, use)
 
@@ -181,7 +181,7 @@ def test_a_delivery_that_failed_is_a_message_and_its_neighbours_go_on() -> None:
             await connection.send(b"it hurts" if parse_control(message).path == "b/1" else "5")  # type: ignore[arg-type]
 
     async def use(communicator: WebSocketCommunicator) -> None:
-        asks = [Ask(f"b/{number}", "/f", pipeline=DESTINATION, delivers=True) for number in range(3)]
+        asks = [TransformRequest(f"b/{number}", "/f", pipeline=DESTINATION, delivers=True) for number in range(3)]
         assert await communicator.send(asks[0]) is None  # the others come by the connection that it opened
         results = await asyncio.gather(*(communicator.send(ask) for ask in asks), return_exceptions=True)
         assert results[0] is results[2] is None
@@ -240,7 +240,7 @@ def test_who_gives_up_takes_no_other_objects_answer() -> None:
     async def use(communicator: WebSocketCommunicator) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
-                await communicator.send(Ask("b/slow", "/f"))
-        assert await objects(communicator, Ask("b/next", "/f")) == b"b/next"
+                await communicator.send(TransformRequest("b/slow", "/f"))
+        assert await objects(communicator, TransformRequest("b/next", "/f")) == b"b/next"
 
     over_web_socket(handler, use)

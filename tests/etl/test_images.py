@@ -5,14 +5,14 @@ import pytest
 
 from instore.errors import ConfigurationError, InvalidRequestError
 from instore.etl.images import Images, on_port
-from instore.protocol.etl_spec import EtlSpec
+from instore.protocol.etl_spec import ETLSpec
 
 
-def spec(image: str, command: list[str] | None = None, **env: str) -> EtlSpec:
+def spec(image: str, command: list[str] | None = None, **env: str) -> ETLSpec:
     runtime = {"image": image, "env": [{"name": name, "value": value} for name, value in env.items()]}
     if command:
         runtime["command"] = command
-    return EtlSpec.parse({"name": "some-etl", "communication": "hpush://", "runtime": runtime})
+    return ETLSpec.parse({"name": "some-etl", "communication": "hpush://", "runtime": runtime})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ GRACE = 10
 
 
 class Lengths:
-    """A `Shortcut`."""
+    """A `FastPath`."""
 
     def takes(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         lengths = [int(value) for name, value in headers if name == b"content-length"]

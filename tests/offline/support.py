@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from instore.offline.engine import Job, Outcome
+from instore.offline.engine import Engine, ItemResult
 from instore.offline.folder_destination import ResultFolder
-from instore.offline.folder_source import FolderOrder, Plan
-from instore.offline.workers import Pods
+from instore.offline.folder_source import FolderOrder, FolderPlan
+from instore.offline.workers import WorkerProcesses
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 
@@ -19,11 +19,11 @@ FAKE = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 class Seen:
     """An observer that remembers."""
 
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, ItemResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     bytes: int = 0
 
-    def settled(self, outcome: Outcome) -> None:
+    def settled(self, outcome: ItemResult) -> None:
         assert outcome.item.name not in self.outcomes
         self.outcomes[outcome.item.name] = outcome
 
@@ -37,7 +37,7 @@ class Seen:
         return {name: outcome.error for name, outcome in self.outcomes.items() if outcome.error}
 
     def verdicts(self) -> dict[str, str]:
-        return {name: outcome.verdict for name, outcome in self.outcomes.items()}
+        return {name: outcome.status for name, outcome in self.outcomes.items()}
 
 
 def plan(
@@ -47,20 +47,20 @@ def plan(
     extensions: tuple[str, ...] = (),
     prepend: str = "",
     overwrite: bool = False,
-) -> Plan:
-    return Plan.make(str(source), str(destination), prefix, extensions, prepend, overwrite)
+) -> FolderPlan:
+    return FolderPlan.make(str(source), str(destination), prefix, extensions, prepend, overwrite)
 
 
-async def arun(what: Plan, seen: Seen, order: FolderOrder, environment: Mapping[str, str]) -> bool:
+async def arun(what: FolderPlan, seen: Seen, order: FolderOrder, environment: Mapping[str, str]) -> bool:
     async with (
         ResultFolder(what.destination) as results,
-        Pods(FAKE, {**os.environ, **environment}) as pods,
+        WorkerProcesses(FAKE, {**os.environ, **environment}) as workers,
     ):
-        return await Job(order, what.items(), pods, results, seen).run()
+        return await Engine(order, what.items(), workers, results, seen).run()
 
 
 def run(
-    what: Plan,
+    what: FolderPlan,
     workers: int = 1,
     etl_args: str = "",
     continue_on_error: bool = True,

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from instore.errors import ConfigurationError, RemoteStoreError, WorkerError
-from instore.offline.engine import MOST_AWAY, Job, NamedLate, Written
-from instore.offline.folder_source import FolderOrder, Item, Plan
-from instore.offline.workers import Pods
+from instore.offline.engine import MOST_AWAY, CommittedLate, Engine, Stored
+from instore.offline.folder_source import FolderOrder, FolderPlan, Item
+from instore.offline.workers import WorkerProcesses
 from tests.offline.fake_worker import PIECE, PIECES
 from tests.offline.support import FAKE, Seen, arun, fill, plan, run, tree
 
@@ -225,7 +225,7 @@ class StoreSink:
             raise RemoteStoreError("it is away", is_away=True)
         return size
 
-    async def commit(self, batch: Sequence[tuple[Written, str]]) -> list[str]:
+    async def commit(self, batch: Sequence[tuple[Stored, str]]) -> list[str]:
         assert not batch
         return []
 
@@ -241,13 +241,13 @@ class LateSink(StoreSink):
         try:
             await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
-            raise NamedLate(3) from None
+            raise CommittedLate(3) from None
         raise AssertionError
 
 
-async def into(sink: StoreSink, what: Plan, seen: Seen) -> bool:
-    async with Pods(FAKE, os.environ) as pods:
-        return await Job(FolderOrder("b", "", 1, True), what.items(), pods, sink, seen).run()
+async def into(sink: StoreSink, what: FolderPlan, seen: Seen) -> bool:
+    async with WorkerProcesses(FAKE, os.environ) as workers:
+        return await Engine(FolderOrder("b", "", 1, True), what.items(), workers, sink, seen).run()
 
 
 def test_a_store_that_is_away_ends_the_job(source: Path, destination: Path) -> None:

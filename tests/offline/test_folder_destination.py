@@ -7,9 +7,9 @@ import pytest
 
 from instore.errors import ConfigurationError
 from instore.offline.folder_destination import ResultFolder
-from instore.offline.folder_source import PARTIAL, Fate, Item
+from instore.offline.folder_source import PARTIAL, Item, ItemState
 
-ITEM = Item("x", Fate.TODO)
+ITEM = Item("x", ItemState.TODO)
 
 
 async def body(*pieces: bytes) -> AsyncIterator[bytes]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from instore.errors import ConfigurationError
-from instore.offline.folder_source import PARTIAL, Fate, Plan
+from instore.offline.folder_source import PARTIAL, FolderPlan, ItemState
 from tests.offline.support import fill, plan
 
 
@@ -21,12 +21,12 @@ def _destination(tmp_path: Path) -> Path:
     return tmp_path / "dst"
 
 
-def names(what: Plan) -> list[str]:
+def names(what: FolderPlan) -> list[str]:
     return [item.name for item in what.items()]
 
 
-def reasons(what: Plan) -> dict[str, str]:
-    return {item.name: item.reason for item in what.items() if item.fate is not Fate.TODO}
+def reasons(what: FolderPlan) -> dict[str, str]:
+    return {item.name: item.reason for item in what.items() if item.state is not ItemState.TODO}
 
 
 def test_objects_come_sorted_folder_by_folder(source: Path, destination: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_link_to_a_file_inside_is_an_object_with_its_real_path(source: Path, d
     fill(source, ["d/real"])
     (source / "link").symlink_to("d/real")
     items = {item.name: item for item in plan(source, destination).items()}
-    assert items["link"].fate is Fate.TODO
+    assert items["link"].state is ItemState.TODO
     assert items["link"].path == str(source / "d/real")
 
 
@@ -102,10 +102,10 @@ def test_a_folder_that_cannot_be_listed_is_an_error(source: Path, destination: P
     assert next(items).name == "a"
     (source / "gone/x").unlink()
     # The walk knows that gone is a folder, and finds something else when it lists it.
-    what = Plan(str(source / "gone"), str(destination))
+    what = FolderPlan(str(source / "gone"), str(destination))
     (source / "gone").rmdir()
     (item,) = what.items()
-    assert (item.fate, item.reason) == (Fate.FAILED, "the folder can't be listed: No such file or directory")
+    assert (item.state, item.reason) == (ItemState.FAILED, "the folder can't be listed: No such file or directory")
 
 
 @pytest.mark.parametrize(
@@ -190,6 +190,6 @@ def test_what_is_there_is_not_to_do_again(source: Path, destination: Path) -> No
     fill(source, ["a.jpg", "b.jpg"])
     fill(destination, ["a.png"])
     what = plan(source, destination, extensions=("jpg:png",))
-    assert [item.fate for item in what.items()] == [Fate.THERE, Fate.TODO]
+    assert [item.state for item in what.items()] == [ItemState.THERE, ItemState.TODO]
     what = plan(source, destination, extensions=("jpg:png",), overwrite=True)
-    assert [item.fate for item in what.items()] == [Fate.TODO, Fate.TODO]
+    assert [item.state for item in what.items()] == [ItemState.TODO, ItemState.TODO]

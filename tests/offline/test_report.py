@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from instore.errors import ConfigurationError
-from instore.offline.engine import Outcome
-from instore.offline.folder_source import Fate, Item
+from instore.offline.engine import ItemResult
+from instore.offline.folder_source import Item, ItemState
 from instore.offline.report import Report
 
 
@@ -19,8 +19,8 @@ def test_a_report_without_objects_is_json(tmp_path: Path) -> None:
 def test_a_report_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
     (tmp_path / "report").write_text("the last one")
     report = Report(str(tmp_path / "report"))
-    report.add(Outcome(Item("bytes-\udcff\n", Fate.SKIPPED, "a pipe")))
-    report.add(Outcome(Item("b", Fate.TODO, "", "c", "/b", 5), "", 6, 0.25))
+    report.add(ItemResult(Item("bytes-\udcff\n", ItemState.SKIPPED, "a pipe")))
+    report.add(ItemResult(Item("b", ItemState.TODO, "", "c", "/b", 5), "", 6, 0.25))
     assert (tmp_path / "report").read_text() == "the last one"
     report.close({})
     report.discard()

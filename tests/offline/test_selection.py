@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instore.errors import InvalidRequestError
-from instore.offline.naming import Renaming
+from instore.offline.naming import Naming
 from instore.offline.selection import Selection
 
 
@@ -70,10 +70,10 @@ def test_malformed_selections_are_refused(message: dict[str, object]) -> None:
     ],
 )
 def test_new_names(message: dict[str, object], name: str, expected: str) -> None:
-    assert Renaming.parse(message)(name) == expected
+    assert Naming.parse(message)(name) == expected
 
 
 @pytest.mark.parametrize("message", [{"prepend": 7}, {"ext": "jpg:png"}, {"ext": {"jpg": 7}}])
 def test_malformed_renamings_are_refused(message: dict[str, object]) -> None:
     with pytest.raises(InvalidRequestError):
-        Renaming.parse(message)
+        Naming.parse(message)

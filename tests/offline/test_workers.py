@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from instore.errors import ConfigurationError
-from instore.offline.workers import Pods
+from instore.offline.workers import WorkerProcesses
 from tests.offline.support import FAKE
 
 
@@ -22,13 +22,13 @@ def test_a_pod_is_ready_says_its_concurrency_and_leaves_nothing(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     async def check() -> None:
-        async with Pods(FAKE, {**os.environ, "FAKE_CONCURRENCY": "7"}) as pods:
-            pod = await pods.start()
-            assert pod.concurrency == 7
-            assert not await pod.is_dead()
+        async with WorkerProcesses(FAKE, {**os.environ, "FAKE_CONCURRENCY": "7"}) as workers:
+            worker = await workers.start()
+            assert worker.concurrency == 7
+            assert not await worker.is_dead()
             (folder,) = tmp_path.iterdir()
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert pod.exited.done()
+        assert worker.exited.done()
 
     asyncio.run(check())
     assert os.listdir(tmp_path) == []
@@ -36,13 +36,13 @@ def test_a_pod_is_ready_says_its_concurrency_and_leaves_nothing(
 
 def test_a_killed_pod_is_seen_dead_at_once(tmp_path: Path) -> None:
     async def check() -> None:
-        async with Pods(FAKE, os.environ) as pods:
-            pod = await pods.start()
-            os.kill(pod.pid, signal.SIGKILL)
-            assert await pod.is_dead()
-            assert pod.how_it_died() == "was killed by signal 9 (out of memory?)"
-            await pods.bury(pod)
-            another = await pods.start()
+        async with WorkerProcesses(FAKE, os.environ) as workers:
+            worker = await workers.start()
+            os.kill(worker.pid, signal.SIGKILL)
+            assert await worker.is_dead()
+            assert worker.how_it_died() == "was killed by signal 9 (out of memory?)"
+            await workers.discard(worker)
+            another = await workers.start()
             os.kill(another.pid, signal.SIGSEGV)
             assert await another.is_dead()
             assert another.how_it_died() == "was killed by signal 11 (SIGSEGV)"
@@ -56,8 +56,8 @@ def test_a_deep_folder_for_temporary_files_is_no_hindrance(tmp_path: Path, monke
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
 
     async def check() -> None:
-        async with Pods(FAKE, os.environ) as pods:
-            assert not await (await pods.start()).is_dead()
+        async with WorkerProcesses(FAKE, os.environ) as workers:
+            assert not await (await workers.start()).is_dead()
 
     asyncio.run(check())
 
@@ -66,9 +66,9 @@ def test_a_flooded_log_gives_its_last_lines() -> None:
     flood = "import sys\nfor i in range(100000): print('line', i)\nsys.exit(5)"
 
     async def check() -> None:
-        async with Pods([sys.executable, "-c", flood], os.environ) as pods:
+        async with WorkerProcesses([sys.executable, "-c", flood], os.environ) as workers:
             with pytest.raises(ConfigurationError) as caught:
-                await pods.start()
+                await workers.start()
         lines = str(caught.value).splitlines()
         assert lines[0] == "a worker exited with code 5 before it was ready; its log ends:"
         assert [line.strip() for line in lines[1:]] == [f"line {i}" for i in range(99990, 100000)]
@@ -78,9 +78,9 @@ def test_a_flooded_log_gives_its_last_lines() -> None:
 
 def test_a_worker_that_dies_without_a_word_is_said_to() -> None:
     async def check() -> None:
-        async with Pods([sys.executable, "-c", "import os; os._exit(2)"], os.environ) as pods:
+        async with WorkerProcesses([sys.executable, "-c", "import os; os._exit(2)"], os.environ) as workers:
             with pytest.raises(ConfigurationError, match="exited with code 2 before it was ready; its log is empty"):
-                await pods.start()
+                await workers.start()
 
     asyncio.run(check())
 
@@ -88,10 +88,10 @@ def test_a_worker_that_dies_without_a_word_is_said_to() -> None:
 def test_workers_end_with_their_parent_even_if_it_is_killed() -> None:
     script = f"""
         import asyncio, os, signal
-        from instore.offline.workers import Pods
+        from instore.offline.workers import WorkerProcesses
 
         async def main():
-            async with Pods({FAKE!r}, os.environ) as pods:
+            async with WorkerProcesses({FAKE!r}, os.environ) as pods:
                 print((await pods.start()).pid, flush=True)
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -113,8 +113,8 @@ def test_what_a_worker_has_started_ends_with_it(tmp_path: Path) -> None:
     script.write_text(fake.replace("def main() -> None:", f"def main() -> None:\n    {child}"))
 
     async def check() -> None:
-        async with Pods([sys.executable, str(script)], os.environ) as pods:
-            await pods.start()
+        async with WorkerProcesses([sys.executable, str(script)], os.environ) as workers:
+            await workers.start()
 
     asyncio.run(check())
     status = Path(f"/proc/{(tmp_path / 'pid').read_text()}/status")

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from instore.errors import InvalidRequestError
-from instore.protocol.etl_spec import Communication, EtlSpec
+from instore.protocol.etl_spec import Communication, ETLSpec
 
 MESSAGE: dict[str, Any] = {
     "name": "md5-etl",
@@ -24,7 +24,7 @@ def with_runtime(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_whole_specification_is_read() -> None:
-    assert EtlSpec.parse(MESSAGE) == EtlSpec(
+    assert ETLSpec.parse(MESSAGE) == ETLSpec(
         name="md5-etl",
         communication=Communication.HPULL,
         init_timeout=300.0,
@@ -39,7 +39,7 @@ def test_a_whole_specification_is_read() -> None:
 
 def test_what_is_left_out_has_the_clusters_defaults() -> None:
     message = {"name": "abcdef", "communication": "hpush://", "runtime": {"image": "x"}, "init_timeout": None}
-    spec = EtlSpec.parse(message)
+    spec = ETLSpec.parse(message)
     assert (spec.communication, spec.init_timeout, spec.obj_timeout) == (Communication.HPUSH, 300.0, 45.0)
     assert (spec.direct_put, spec.command, spec.env) == (False, (), ())
 
@@ -55,9 +55,9 @@ def test_what_is_left_out_has_the_clusters_defaults() -> None:
 )
 def test_what_is_wrong_is_said(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidRequestError, match=sentence):
-        EtlSpec.parse({**MESSAGE, **changes})
+        ETLSpec.parse({**MESSAGE, **changes})
 
 
 def test_what_is_no_object_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="is a list"):
-        EtlSpec.parse(["name"])
+        ETLSpec.parse(["name"])

@@ -13,7 +13,7 @@ from instore.protocol.pipeline import direct_put_url
 from instore.protocol.requests import (
     METHODS,
     ObjectRequest,
-    Origin,
+    SourceKind,
     object_target,
     parse_download,
     parse_request,
@@ -40,21 +40,21 @@ def parse(url: str, headers: Headers | None = None, method: str = "PUT") -> Obje
 @pytest.mark.parametrize(
     ("method", "query", "origin"),
     [
-        ("PUT", "", Origin.BODY),
-        ("PUT", "etl_args=x", Origin.BODY),
-        ("PUT", "etl_fqn=", Origin.BODY),
-        ("GET", "", Origin.TARGET),
-        ("PUT", "etl_fqn=%252Fm%252Fo", Origin.FILE),
-        ("GET", "etl_fqn=%252Fm%252Fo", Origin.FILE),
+        ("PUT", "", SourceKind.BODY),
+        ("PUT", "etl_args=x", SourceKind.BODY),
+        ("PUT", "etl_fqn=", SourceKind.BODY),
+        ("GET", "", SourceKind.TARGET),
+        ("PUT", "etl_fqn=%252Fm%252Fo", SourceKind.FILE),
+        ("GET", "etl_fqn=%252Fm%252Fo", SourceKind.FILE),
     ],
 )
-def test_method_and_query_say_where_the_object_comes_from(method: str, query: str, origin: Origin) -> None:
+def test_method_and_query_say_where_the_object_comes_from(method: str, query: str, origin: SourceKind) -> None:
     assert parse_request(method, "/b/o", query, []).origin is origin
     assert method in METHODS
 
 
 def test_a_plain_request_names_only_its_object() -> None:
-    assert parse("/b/o") == ObjectRequest("b/o", Origin.BODY)
+    assert parse("/b/o") == ObjectRequest("b/o", SourceKind.BODY)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_file_path_is_query_decoded_once_and_unescaped_once_more(query: str, f
 @given(names, texts)
 def test_any_file_path_arrives_as_it_was(fqn: str, etl_args: str) -> None:
     request = parse_request("PUT", "/b/o", f"etl_args={escape_query(etl_args)}&etl_fqn={escape_fqn(fqn)}", [])
-    assert (request.origin, request.fqn, request.etl_args) == (Origin.FILE, fqn, etl_args.strip())
+    assert (request.origin, request.fqn, request.etl_args) == (SourceKind.FILE, fqn, etl_args.strip())
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_etl_args_and_path_survive_every_stage_of_a_pipeline(etl_args: str, path
         request = parse(url)
         url = direct_put_url("http://10.0.0.7:8000?etl_args=old", TARGET, request.path, request.etl_args)
         assert url.count("etl_args=") == 1
-    assert parse(url) == ObjectRequest(f"b/{path}", Origin.BODY, etl_args=etl_args)
+    assert parse(url) == ObjectRequest(f"b/{path}", SourceKind.BODY, etl_args=etl_args)
 
 
 @given(json_texts)
@@ -204,12 +204,14 @@ def test_any_request_is_understood_or_refused(method: str, path: str, query: str
     except InstoreError:
         return
     assert request.path
-    assert (request.origin is Origin.FILE) == bool(request.fqn)
+    assert (request.origin is SourceKind.FILE) == bool(request.fqn)
 
 
 def test_a_download_names_a_url_and_an_object() -> None:
     query = "original_url=https%3A%2F%2Fh%2Fa%3Fb%3D1%2526&object_to=/photos/a+b&etl_args=+x+"
-    assert parse_download(query, []) == ObjectRequest("photos/a b", Origin.URL, etl_args="x", url="https://h/a?b=1%26")
+    assert parse_download(query, []) == ObjectRequest(
+        "photos/a b", SourceKind.URL, etl_args="x", url="https://h/a?b=1%26"
+    )
 
 
 def test_a_download_may_have_a_pipeline() -> None:
@@ -235,4 +237,4 @@ def test_what_is_asked_for_a_pull_is_understood(uname: str, etl_args: str) -> No
     raw_path, _, query = pull_target(uname, etl_args).partition("?")
     assert "/" not in raw_path[1:]
     request = parse_request("GET", raw_path, query, [])
-    assert (request.path, request.origin, request.etl_args) == (uname, Origin.TARGET, etl_args.strip())
+    assert (request.path, request.origin, request.etl_args) == (uname, SourceKind.TARGET, etl_args.strip())

@@ -3,29 +3,29 @@
 import pytest
 
 from instore.protocol.pipeline import Hop
-from instore.protocol.responses import Reading, Verdict, judge, read_answer
+from instore.protocol.responses import NextHopOutcome, ResponseMeaning, judge, read_response
 
 
 @pytest.mark.parametrize("has_body", [False, True])
 @pytest.mark.parametrize("status", [200, 202])
 def test_content_of_an_etl_server_is_the_object_even_if_empty(status: int, has_body: bool) -> None:
-    assert judge(Hop.ETL, status, has_body) is Verdict.CONTENT
+    assert judge(Hop.ETL, status, has_body) is NextHopOutcome.CONTENT
 
 
 def test_an_empty_200_of_a_target_means_stored() -> None:
-    assert judge(Hop.TARGET, 200, has_body=False) is Verdict.DELIVERED
+    assert judge(Hop.TARGET, 200, has_body=False) is NextHopOutcome.DELIVERED
 
 
 @pytest.mark.parametrize("hop", Hop)
 def test_a_204_is_passed_on(hop: Hop) -> None:
-    assert judge(hop, 204, has_body=False) is Verdict.PASSED_ON
+    assert judge(hop, 204, has_body=False) is NextHopOutcome.PASSED_ON
 
 
 @pytest.mark.parametrize("hop", Hop)
 @pytest.mark.parametrize("has_body", [False, True])
 def test_every_status_from_400_on_is_a_failure(hop: Hop, has_body: bool) -> None:
     for status in range(400, 1000):
-        assert judge(hop, status, has_body) is Verdict.FAILED, status
+        assert judge(hop, status, has_body) is NextHopOutcome.FAILED, status
 
 
 LISTED = {(Hop.TARGET, 200, False), *((hop, 204, False) for hop in Hop)} | {
@@ -38,23 +38,23 @@ LISTED = {(Hop.TARGET, 200, False), *((hop, 204, False) for hop in Hop)} | {
 def test_no_other_status_passes_as_success(hop: Hop, has_body: bool) -> None:
     for status in range(100, 400):
         if (hop, status, has_body) not in LISTED:
-            assert judge(hop, status, has_body) is Verdict.UNEXPECTED, status
+            assert judge(hop, status, has_body) is NextHopOutcome.UNEXPECTED, status
 
 
 @pytest.mark.parametrize(
     ("status", "reason", "reading"),
     [
-        (200, "", Reading.OBJECT),
-        (202, "", Reading.OBJECT),
-        (204, "", Reading.DELIVERED),
-        (503, "direct-put-transient", Reading.REPLAY),
-        (503, "", Reading.ERROR),
-        (503, "something else", Reading.ERROR),
-        (502, "direct-put-transient", Reading.ERROR),
-        (404, "", Reading.ERROR),
-        (201, "", Reading.UNEXPECTED),
-        (307, "", Reading.UNEXPECTED),
+        (200, "", ResponseMeaning.OBJECT),
+        (202, "", ResponseMeaning.OBJECT),
+        (204, "", ResponseMeaning.DELIVERED),
+        (503, "direct-put-transient", ResponseMeaning.REPLAY),
+        (503, "", ResponseMeaning.ERROR),
+        (503, "something else", ResponseMeaning.ERROR),
+        (502, "direct-put-transient", ResponseMeaning.ERROR),
+        (404, "", ResponseMeaning.ERROR),
+        (201, "", ResponseMeaning.UNEXPECTED),
+        (307, "", ResponseMeaning.UNEXPECTED),
     ],
 )
-def test_the_target_reads_an_etl_servers_answer(status: int, reason: str, reading: Reading) -> None:
-    assert read_answer(status, reason) is reading
+def test_the_target_reads_an_etl_servers_answer(status: int, reason: str, reading: ResponseMeaning) -> None:
+    assert read_response(status, reason) is reading

@@ -9,18 +9,20 @@ from hypothesis import strategies as st
 
 from instore.errors import InvalidPipelineError, MalformedControlError
 from instore.protocol.names import escape_segment
-from instore.protocol.requests import ObjectRequest, Origin
+from instore.protocol.requests import ObjectRequest, SourceKind
 from instore.protocol.websocket import REASON_LIMIT, close_reason, parse_control, write_control
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def test_what_is_absent_is_empty_and_the_body_follows() -> None:
-    assert parse_control(b"{}") == ObjectRequest(path="", origin=Origin.BODY)
+    assert parse_control(b"{}") == ObjectRequest(path="", origin=SourceKind.BODY)
 
 
 def test_null_and_empty_count_as_absent() -> None:
-    assert parse_control(b'{"path": "x", "fqn": null, "pipeline": "", "more": 1}') == ObjectRequest("x", Origin.BODY)
+    assert parse_control(b'{"path": "x", "fqn": null, "pipeline": "", "more": 1}') == ObjectRequest(
+        "x", SourceKind.BODY
+    )
 
 
 @given(path=TEXT, args=TEXT)
@@ -32,7 +34,7 @@ def test_path_and_arguments_are_taken_as_they_are(path: str, args: str) -> None:
 @given(path=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_a_files_path_is_unescaped_once(path: str) -> None:
     request = parse_control(json.dumps({"path": "x", "fqn": escape_segment(path)}).encode())
-    assert (request.origin, request.fqn) == (Origin.FILE, path)
+    assert (request.origin, request.fqn) == (SourceKind.FILE, path)
 
 
 def test_a_pipeline_is_split() -> None:

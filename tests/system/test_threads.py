@@ -74,7 +74,7 @@ def test_who_is_cancelled_may_hurry_the_thread() -> None:
 
     async def hurried() -> None:
         with ThreadPoolExecutor(1) as pool:
-            task = asyncio.ensure_future(in_thread(pool, work, hurry=may_end.set))
+            task = asyncio.ensure_future(in_thread(pool, work, on_cancel=may_end.set))
             await asyncio.to_thread(began.wait)
             assert not may_end.is_set()
             task.cancel()

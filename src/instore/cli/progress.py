@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from instore.offline.engine import Outcome
-from instore.offline.folder_source import Fate
+from instore.offline.engine import ItemResult
+from instore.offline.folder_source import ItemState
 from instore.offline.report import Report
 from instore.system.printable import printable
 
@@ -70,17 +70,17 @@ class Progress:
             finally:
                 lines.cancel()
 
-    def settled(self, outcome: Outcome) -> None:
+    def settled(self, outcome: ItemResult) -> None:
         """Count it, report it, and say it if it failed or was skipped."""
-        self._verdicts[outcome.verdict] += 1
-        self._finished += outcome.item.fate is Fate.TODO
-        if outcome.verdict == "done":
+        self._verdicts[outcome.status] += 1
+        self._finished += outcome.item.state is ItemState.TODO
+        if outcome.status == "done":
             self._bytes_in += outcome.item.size
             self._bytes_out += outcome.result_bytes or 0
         if self._report is not None:
             self._report.add(outcome)
         if outcome.error or outcome.item.reason:
-            self.noted(f"{outcome.verdict} {outcome.item.name}: {outcome.error or outcome.item.reason}")
+            self.noted(f"{outcome.status} {outcome.item.name}: {outcome.error or outcome.item.reason}")
         self._refresh_now_and_then()
 
     def received(self, size: int) -> None:
@@ -95,7 +95,7 @@ class Progress:
     def summary(self) -> dict[str, object]:
         """The counts, as the report has them."""
         return {
-            **{verdict.replace(" ", "_"): self._verdicts[verdict] for verdict in _VERDICTS},
+            **{status.replace(" ", "_"): self._verdicts[status] for status in _STATUSES},
             "source_bytes": self._bytes_in,
             "result_bytes": self._bytes_out,
             "seconds": round(time.perf_counter() - self._began, 3),
@@ -104,7 +104,7 @@ class Progress:
     def summary_line(self) -> str:
         """The counts, for a person."""
         seconds = time.perf_counter() - self._began
-        counts = ", ".join(f"{self._verdicts[verdict]} {verdict}" for verdict in _VERDICTS)
+        counts = ", ".join(f"{self._verdicts[status]} {status}" for status in _STATUSES)
         return (
             f"{counts}; {decimal(self._bytes_in)} in, {decimal(self._bytes_out)} out; "
             f"{seconds:.1f} s, {self._verdicts['done'] / seconds:.0f} objects/s"
@@ -131,4 +131,4 @@ class Progress:
             self.noted(f"{self._finished}/{self._todo} objects, {self._more()}")
 
 
-_VERDICTS = ("done", "already there", "skipped", "failed")
+_STATUSES = ("done", "already there", "skipped", "failed")

@@ -20,13 +20,13 @@ from rich.filesize import decimal
 
 from instore.cli.progress import Progress
 from instore.errors import ConfigurationError, RemoteStoreError, WorkerError
-from instore.offline.bucket_source import RemotePlan, ResultBucket
-from instore.offline.engine import Job, Kept, Sink
+from instore.offline.bucket_source import BucketPlan, ResultBucket
+from instore.offline.engine import AnyStored, Destination, Engine
 from instore.offline.folder_destination import ResultFolder
-from instore.offline.folder_source import Fate, FolderOrder, Item, Plan, in_batches, is_inside
+from instore.offline.folder_source import FolderOrder, FolderPlan, Item, ItemState, in_batches, is_inside
 from instore.offline.remote_bucket import is_remote
 from instore.offline.report import Report
-from instore.offline.workers import Pods
+from instore.offline.workers import WorkerProcesses
 from instore.protocol.environment import FILE_ROOTS, TARGET_URL
 from instore.system.printable import printable
 
@@ -42,7 +42,7 @@ class _Command:
     """One call of the command, checked."""
 
     target: str
-    plan: Plan
+    plan: FolderPlan
     order: FolderOrder
     report: Report | None
 
@@ -88,7 +88,7 @@ def transform(
     130 interrupted; 143 terminated.
     """
     try:
-        kind = RemotePlan if is_remote(source) or is_remote(destination) else Plan
+        kind = BucketPlan if is_remote(source) or is_remote(destination) else FolderPlan
         plan = kind.make(source, destination, prefix, extensions, prepend, overwrite)
         order = plan.order(etl_args, workers or os.cpu_count() or 1, continue_on_error)
         if dry_run:
@@ -104,7 +104,7 @@ def transform(
     sys.exit(code)
 
 
-def _open_report(path: str | None, plan: Plan) -> Report | None:
+def _open_report(path: str | None, plan: FolderPlan) -> Report | None:
     if path is None:
         return None
     if is_inside(os.path.realpath(path), plan.source):
@@ -135,19 +135,19 @@ async def _until_signal(work: Coroutine[None, None, int]) -> int:
     return 128 + caught[0]
 
 
-async def _list(plan: Plan) -> int:
+async def _list(plan: FolderPlan) -> int:
     """Say what would be done, on standard output."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    counts: Counter[Fate] = Counter()
+    counts: Counter[ItemState] = Counter()
     size = 0
     async for batch in in_batches(plan.checked_items()):
         for item in batch:
-            counts[item.fate] += 1
-            size += item.size if item.fate is Fate.TODO else 0
-            click.echo(f"{item.fate.value}: {printable(_describe(item))}")
-    click.echo(", ".join(f"{counts[fate]} {fate.value}" for fate in Fate) + f"; {decimal(size)} to read")
-    return _SOME_FAILED if counts[Fate.FAILED] else 0
+            counts[item.state] += 1
+            size += item.size if item.state is ItemState.TODO else 0
+            click.echo(f"{item.state.value}: {printable(_describe(item))}")
+    click.echo(", ".join(f"{counts[state]} {state.value}" for state in ItemState) + f"; {decimal(size)} to read")
+    return _SOME_FAILED if counts[ItemState.FAILED] else 0
 
 
 def _describe(item: Item) -> str:
@@ -188,29 +188,29 @@ async def _run_job(command: _Command, progress: Progress) -> bool:
         Whether everything was gone through.
     """
     plan = command.plan
-    if isinstance(plan, RemotePlan) and plan.there is not None:
+    if isinstance(plan, BucketPlan) and plan.there is not None:
         async with ResultBucket(plan.there.bucket) as bucket:
             return await _run_into(bucket, command, progress)
     async with ResultFolder(plan.destination) as folder:
         return await _run_into(folder, command, progress)
 
 
-async def _run_into(results: Sink[Kept], command: _Command, progress: Progress) -> bool:
+async def _run_into(results: Destination[AnyStored], command: _Command, progress: Progress) -> bool:
     todo = await _count(command.plan)
     order = replace(command.order, workers=min(command.order.workers, todo))
     items = command.plan.items()
     if not todo:  # and so no worker: what has come since the count is the next command's
-        items = (item for item in items if item.fate is not Fate.TODO)
+        items = (item for item in items if item.state is not ItemState.TODO)
     with progress.shown(todo):
-        async with Pods(worker_command(command.target), _worker_environment(command.plan.source)) as pods:
-            return await Job(order, items, pods, results, progress).run()
+        async with WorkerProcesses(worker_command(command.target), _worker_environment(command.plan.source)) as workers:
+            return await Engine(order, items, workers, results, progress).run()
 
 
-async def _count(plan: Plan) -> int:
+async def _count(plan: FolderPlan) -> int:
     """How many objects there are to do."""
     todo = 0
     async for batch in in_batches(plan.checked_items()):
-        todo += sum(item.fate is Fate.TODO for item in batch)
+        todo += sum(item.state is ItemState.TODO for item in batch)
     return todo
 
 

@@ -21,8 +21,8 @@ def watch() -> None:
     """Register our base with the SDK's, now or when it is imported."""
     if (module := sys.modules.get(_BASE)) is not None:
         _register(module)
-    if not any(isinstance(finder, _Watch) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Watch())
+    if not any(isinstance(finder, _SDKWatcher) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _SDKWatcher())
 
 
 def _register(module: ModuleType) -> None:
@@ -31,7 +31,7 @@ def _register(module: ModuleType) -> None:
         base.register(ETLServer)
 
 
-class _Watch(MetaPathFinder):
+class _SDKWatcher(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:

@@ -1,6 +1,6 @@
 """Asking an ETL server for one object, over HTTP: the target's side of protocol sections 3 to 5.
 
-What is asked is an `Ask`; what comes back is an `Answer`, the object, or None where the object is delivered already.
+A `TransformRequest` goes out; a `TransformResponse` comes back, the object, or None where it is delivered already.
 Everything else is an error: `AnswerError` if the server said so, `IncompleteAnswerError` if its answer broke off, never
 came, or asked for the object again.
 """
@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from instore.errors import AnswerError, IncompleteAnswerError
-from instore.http.bodies import Output, Stream
-from instore.http.client import Client, Response, UnaskableError, describe
+from instore.http.bodies import Body, Stream
+from instore.http.client import Client, ClientResponse, UnaskableError, describe
 from instore.protocol.headers import DEFAULT_MIME_TYPE, NODE_URL, RETRY_REASON
 from instore.protocol.requests import object_target, pull_target
-from instore.protocol.responses import Reading, read_answer
+from instore.protocol.responses import ResponseMeaning, read_response
 
 PIECE = 1 << 20
 """Bytes at which a piece of a body is handed on."""
@@ -23,7 +23,7 @@ _MOST_CONNECTIONS = 1024
 _IDLE = 2.0  # seconds; servers drop idle connections after 5 s (as is usual), and none is used as it is being closed
 
 
-class Ask(NamedTuple):
+class TransformRequest(NamedTuple):
     """One object that is to be transformed.
 
     Attributes:
@@ -45,7 +45,7 @@ class Ask(NamedTuple):
     body: Callable[[], Stream] | None = None
 
 
-class Answer(Protocol):
+class TransformResponse(Protocol):
     """An object on its way from an ETL server.
 
     Attributes:
@@ -70,7 +70,7 @@ class Answer(Protocol):
 class Communicator(Protocol):
     """A way to talk to one ETL server."""
 
-    async def send(self, ask: Ask) -> Answer | None:
+    async def send(self, ask: TransformRequest) -> TransformResponse | None:
         """Have one object transformed.
 
         Returns:
@@ -85,7 +85,7 @@ class Communicator(Protocol):
         """Close every connection."""
 
 
-class HttpCommunicator:
+class HTTPCommunicator:
     """Talks HTTP: `hpush://`, or `hpull://` with `pull`.
 
     Args:
@@ -100,21 +100,21 @@ class HttpCommunicator:
         self._pull = pull
         self._client = Client(timeout, _MOST_CONNECTIONS, _IDLE, PIECE, socket=socket)
 
-    async def send(self, ask: Ask) -> Answer | None:
+    async def send(self, ask: TransformRequest) -> TransformResponse | None:
         """Have one object transformed; see `Communicator`."""
         response = await self._request(ask)
         try:
-            reading = read_answer(response.status, response.headers.get(RETRY_REASON.lower(), ""))
-            if reading is Reading.OBJECT and not ask.delivers:
-                return HttpAnswer(response)
-            if reading is Reading.DELIVERED and ask.delivers:
+            reading = read_response(response.status, response.headers.get(RETRY_REASON.lower(), ""))
+            if reading is ResponseMeaning.OBJECT and not ask.delivers:
+                return HTTPTransformResponse(response)
+            if reading is ResponseMeaning.DELIVERED and ask.delivers:
                 await _read_to_end(response)
                 return None
-            if reading is Reading.REPLAY:
+            if reading is ResponseMeaning.REPLAY:
                 raise IncompleteAnswerError(f"a direct put failed: {await _text(response)}")
             raise AnswerError(await _explain(response, reading, ask.delivers), response.status)
         finally:
-            if reading is not Reading.OBJECT or ask.delivers:
+            if reading is not ResponseMeaning.OBJECT or ask.delivers:
                 await response.close()
 
     async def health(self) -> Mapping[str, str] | None:
@@ -130,14 +130,14 @@ class HttpCommunicator:
         """Close every connection."""
         self._client.close()
 
-    async def _request(self, ask: Ask) -> Response:
+    async def _request(self, ask: TransformRequest) -> ClientResponse:
         headers = {NODE_URL: ask.pipeline} if ask.pipeline else {}
         body = None
         try:
             if self._pull:
                 return await self._client.request("GET", self._base + pull_target(ask.uname, ask.etl_args), headers)
             if ask.body is not None:
-                body = await Output.begin(ask.body())
+                body = await Body.begin(ask.body())
             target = object_target(ask.path, ask.fqn if body is None else "", ask.etl_args)
             return await self._client.request("PUT", self._base + target, headers, body)
         except UnaskableError as error:
@@ -146,17 +146,17 @@ class HttpCommunicator:
             raise IncompleteAnswerError("the answer broke off after 0 bytes", describe(error)) from error
 
 
-class HttpAnswer:
-    """The body of an HTTP answer as the object; see `Answer`."""
+class HTTPTransformResponse:
+    """The body of an HTTP answer as the object; see `TransformResponse`."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: ClientResponse) -> None:
         length = response.headers.get("content-length", "")
         self.content_type = response.headers.get("content-type") or DEFAULT_MIME_TYPE
         self.length = int(length) if length.isdigit() else None
         self._response = response
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The object; see `Answer`."""
+        """The object; see `TransformResponse`."""
         try:
             while piece := await self._response.take():
                 yield piece
@@ -169,15 +169,15 @@ class HttpAnswer:
         await self._response.close()
 
 
-async def _explain(response: Response, reading: Reading, delivers: bool) -> str:
+async def _explain(response: ClientResponse, reading: ResponseMeaning, delivers: bool) -> str:
     """Why an answer is not what was asked for: its text, if it is an error."""
-    if reading is not Reading.ERROR:
+    if reading is not ResponseMeaning.ERROR:
         due = "that it is delivered was" if delivers else "the object was"
         return f"the server answered {response.status} where {due} expected"
     return await _text(response) or f"the server answered {response.status} without saying why"
 
 
-async def _text(response: Response) -> str:
+async def _text(response: ClientResponse) -> str:
     text = b""
     try:
         while len(text) < _LONGEST_ERROR and (data := await response.take()):
@@ -187,7 +187,7 @@ async def _text(response: Response) -> str:
     return text[:_LONGEST_ERROR].decode(errors="replace").strip()
 
 
-async def _read_to_end(response: Response) -> None:
+async def _read_to_end(response: ClientResponse) -> None:
     try:
         while await response.take():
             pass

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from instore.errors import ConfigurationError, InvalidRequestError
-from instore.protocol.etl_spec import EtlSpec
+from instore.protocol.etl_spec import ETLSpec
 
 LOOPBACK = "127.0.0.1"
 PORT = "PORT"
@@ -64,7 +64,7 @@ class Images:
         self._folders = dict(_entry(text) for text in mapped)
         self._workers = workers
 
-    def check(self, spec: EtlSpec) -> None:
+    def check(self, spec: ETLSpec) -> None:
         """See whether an ETL can run here.
 
         Raises:
@@ -72,7 +72,7 @@ class Images:
         """
         self.launch(spec, 0, "")
 
-    def launch(self, spec: EtlSpec, port: int, packages: str) -> Launch:
+    def launch(self, spec: ETLSpec, port: int, packages: str) -> Launch:
         """How to start the server of an ETL.
 
         Args:
@@ -98,7 +98,7 @@ class Images:
             )
         return Launch((*_OVERLAID, *on_port(spec.command, port)), folder)
 
-    def _runtime(self, spec: EtlSpec, port: int, packages: str) -> Launch:
+    def _runtime(self, spec: ETLSpec, port: int, packages: str) -> Launch:
         env = dict(spec.env)
         command = [*_OVERLAID, sys.executable, "-m", "instore", "runtime", "--host", LOOPBACK, "--port", str(port)]
         if env.get(PACKAGES, "").strip():

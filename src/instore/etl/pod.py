@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from instore.errors import ConfigurationError
-from instore.etl.http_communicator import Communicator, HttpCommunicator
+from instore.etl.http_communicator import Communicator, HTTPCommunicator
 from instore.etl.images import LOOPBACK, OUR_PORT, PORT, Images
 from instore.etl.process import Process, ServerProcess
 from instore.etl.websocket_communicator import WebSocketCommunicator
 from instore.offline.workers import why_not_ready
 from instore.protocol.environment import TARGET_URL, TRANSFORM_TIMEOUT
-from instore.protocol.etl_spec import Communication, EtlSpec
+from instore.protocol.etl_spec import Communication, ETLSpec
 from instore.protocol.headers import CONCURRENCY
 from instore.system.printable import printable
 
@@ -51,7 +51,7 @@ class Site:
         return os.path.join(self.folder, f"{name}.{self.target}.log")
 
 
-class EtlPod(ServerProcess):
+class Pod(ServerProcess):
     """A server that is ready; a `job.Worker`. Made by `start`.
 
     Attributes:
@@ -60,17 +60,17 @@ class EtlPod(ServerProcess):
         concurrency: how many transforms it runs at once.
     """
 
-    def __init__(self, process: Process, spec: EtlSpec, reserved: socket.socket, workers: int) -> None:
+    def __init__(self, process: Process, spec: ETLSpec, reserved: socket.socket, workers: int) -> None:
         super().__init__(process)
         self.url = f"http://{LOOPBACK}:{reserved.getsockname()[1]}"
         self.concurrency = workers
         self._workers = workers
         self._reserved = reserved
-        self._http = HttpCommunicator(self.url, _HEALTH_TIMEOUT)
+        self._http = HTTPCommunicator(self.url, _HEALTH_TIMEOUT)
         self.communicator = _communicator(spec, self.url)
 
     @classmethod
-    async def start(cls, spec: EtlSpec, site: Site, images: Images) -> Self:
+    async def start(cls, spec: ETLSpec, site: Site, images: Images) -> Self:
         """Start the server of an ETL and wait until it is ready.
 
         Raises:
@@ -128,7 +128,7 @@ class EtlPod(ServerProcess):
         await self.process.end()
         self._reserved.close()
 
-    async def _wait_until_ready(self, spec: EtlSpec) -> None:
+    async def _wait_until_ready(self, spec: ETLSpec) -> None:
         try:
             # A client waits just as long, and is to hear of it.
             async with asyncio.timeout(spec.init_timeout - min(_MARGIN, spec.init_timeout / 5)):
@@ -157,7 +157,7 @@ def reserve_port() -> socket.socket:
     return reserved
 
 
-def _environment(spec: EtlSpec, site: Site, more: Mapping[str, str], port: int) -> dict[str, str]:
+def _environment(spec: ETLSpec, site: Site, more: Mapping[str, str], port: int) -> dict[str, str]:
     """What the server finds in its environment (protocol section 1)."""
     inherited = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
     return {
@@ -173,7 +173,7 @@ def _environment(spec: EtlSpec, site: Site, more: Mapping[str, str], port: int) 
     }
 
 
-def _communicator(spec: EtlSpec, url: str) -> Communicator:
+def _communicator(spec: ETLSpec, url: str) -> Communicator:
     if spec.communication is Communication.WS:
         return WebSocketCommunicator(url)
-    return HttpCommunicator(url, pull=spec.communication is Communication.HPULL)
+    return HTTPCommunicator(url, pull=spec.communication is Communication.HPULL)

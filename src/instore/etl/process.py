@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Self
 
-from instore.etl import shim as guardian
+from instore.etl import shim as shim
 from instore.protocol.environment import PARENT_FD
 
 _GRACE = 3.0  # seconds for a process to end by itself
@@ -87,7 +87,7 @@ class Process:
         Raises:
             OSError: the guardian can't be run. A command that can't be run exits with 127 and says so in its log.
         """
-        head = [sys.executable, "-I", "-S", guardian.__file__, str(parent), log, str(log_limit), str(grace)]
+        head = [sys.executable, "-I", "-S", shim.__file__, str(parent), log, str(log_limit), str(grace)]
         process = await asyncio.create_subprocess_exec(
             *head,
             *command,

@@ -1,4 +1,4 @@
-"""Stands between a node and a foreign process: `python guardian.py PARENT_FD LOG LIMIT GRACE COMMAND...`
+"""Stands between a node and a foreign process: `python shim.py PARENT_FD LOG LIMIT GRACE COMMAND...`
 
 It runs the command and copies what that prints to LOG, never more than LIMIT bytes of it on the disk. At SIGTERM it
 lets the command end within GRACE seconds, at SIGINT it ends it at once. And it makes sure of three things: nothing that

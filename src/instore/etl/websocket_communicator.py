@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from instore.errors import AnswerError, IncompleteAnswerError
-from instore.etl.http_communicator import Answer, Ask
+from instore.etl.http_communicator import TransformRequest, TransformResponse
 from instore.http.bodies import Stream
 from instore.protocol.headers import DEFAULT_MIME_TYPE, WEBSOCKET_PATH
 from instore.protocol.websocket import write_control
@@ -38,7 +38,7 @@ class WebSocketCommunicator:
         self._url = "ws" + base.removeprefix("http") + WEBSOCKET_PATH
         self._sessions: set[_Session] = set()
 
-    async def send(self, ask: Ask) -> Answer | None:
+    async def send(self, ask: TransformRequest) -> TransformResponse | None:
         """Have one object transformed; see `Communicator`."""
         session = self._choose(ask.delivers) or await self._open()
         session.load += 1 if ask.delivers else _TOGETHER
@@ -108,7 +108,7 @@ class _Session:
         """Whether no answer will come any more."""
         return self._reader.done()
 
-    async def exchange(self, ask: Ask) -> bytes | str:
+    async def exchange(self, ask: TransformRequest) -> bytes | str:
         """Send an object, and wait for its answer.
 
         Raises:
@@ -170,8 +170,8 @@ class _Session:
         self._connection.transport.abort()
 
 
-class _WholeAnswer:
-    """A message as the object; see `Answer`."""
+class _WholeTransformResponse:
+    """A message as the object; see `TransformResponse`."""
 
     def __init__(self, data: bytes) -> None:
         self.content_type = DEFAULT_MIME_TYPE
@@ -179,7 +179,7 @@ class _WholeAnswer:
         self._data = data
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The object; see `Answer`."""
+        """The object; see `TransformResponse`."""
         if self._data:
             yield self._data
 
@@ -187,7 +187,7 @@ class _WholeAnswer:
         """Nothing is held."""
 
 
-def _read(message: bytes | str, ask: Ask) -> Answer | None:
+def _read(message: bytes | str, ask: TransformRequest) -> TransformResponse | None:
     """What a message means for the object that was asked for."""
     if isinstance(message, str):
         if ask.delivers:
@@ -199,7 +199,7 @@ def _read(message: bytes | str, ask: Ask) -> Answer | None:
         raise AnswerError(
             message[: 64 << 10].decode(errors="replace") or "the server gave an empty answer, not a delivery"
         )
-    return _WholeAnswer(message)
+    return _WholeTransformResponse(message)
 
 
 async def _batches(stream: Stream) -> AsyncIterator[bytes]:

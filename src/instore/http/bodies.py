@@ -15,7 +15,7 @@ class Stream(Protocol):
         """The next batch; empty at the end. Raises where the stream broke off."""
 
 
-class Output:
+class Body:
     """The first bytes, and the stream of the rest unless the first are all.
 
     The first batch is there before anything is sent, so that a failure up to then is still a proper error.
@@ -32,7 +32,7 @@ class Output:
         self.rest = rest
 
     @classmethod
-    async def begin(cls, stream: Stream) -> "Output":
+    async def begin(cls, stream: Stream) -> "Body":
         """Take the first batch of `stream`."""
         first = await stream.take()
         return cls(first, None if stream.drained else stream)

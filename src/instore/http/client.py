@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from functools import partial
 
-from instore.http.bodies import Output
+from instore.http.bodies import Body
 from instore.http.connections import Check, Connection, ConnectionPool, Origin, parse_origin
 
 _ONE_WRITE = 1 << 20
@@ -26,7 +26,7 @@ class UnaskableError(Exception):
     """A URL that can't stand in a request."""
 
 
-class Response:
+class ClientResponse:
     """An answer whose body is read batch by batch.
 
     Attributes:
@@ -38,7 +38,7 @@ class Response:
 
     __slots__ = ("_batch", "_closed", "_connection", "early", "headers", "status", "upload")
 
-    def __init__(self, connection: Connection, batch: int, upload: "Upload | None" = None) -> None:
+    def __init__(self, connection: Connection, batch: int, upload: "BodySender | None" = None) -> None:
         self.status = connection.status
         self.headers: Mapping[str, str] = connection.headers
         self.early = connection.early
@@ -107,7 +107,9 @@ class Client:
         self._open = partial(ConnectionPool, ssl_context, timeout, limit, expiry, check, socket)
         self._pool: ConnectionPool | None = None
 
-    async def request(self, method: str, url: str, headers: Mapping[str, str], body: Output | None = None) -> Response:
+    async def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body | None = None
+    ) -> ClientResponse:
         """Ask, and wait until the answer begins.
 
         Args:
@@ -121,7 +123,7 @@ class Client:
         """
         if body is None or (body.length is not None and body.length <= _ONE_WRITE):
             connection = await self._exchange(method, url, headers, b"" if body is None else body.first)
-            return Response(connection, self._batch)
+            return ClientResponse(connection, self._batch)
         return await self._upload(method, url, headers, body)
 
     def close(self) -> None:
@@ -146,13 +148,13 @@ class Client:
         connection, _ = await pool.acquire(origin, fresh=True)
         return await _ask(connection, message)
 
-    async def _upload(self, method: str, url: str, headers: Mapping[str, str], output: Output) -> Response:
+    async def _upload(self, method: str, url: str, headers: Mapping[str, str], output: Body) -> ClientResponse:
         origin, target = _split(url)
         framing = {"Transfer-Encoding": "chunked"} if output.length is None else {"Content-Length": str(output.length)}
         connection, _ = await self._connections().acquire(origin)
         connection.begin()
         connection.send(self._head(method, target, origin.authority, {**headers, **framing}))
-        upload = Upload(connection, output, self._batch)
+        upload = BodySender(connection, output, self._batch)
         try:
             await connection.answered()
         except BaseException as error:
@@ -161,7 +163,7 @@ class Client:
             if upload.failure is not None and isinstance(error, OSError):
                 raise upload.failure from None
             raise
-        return Response(connection, self._batch, upload)
+        return ClientResponse(connection, self._batch, upload)
 
     def _head(self, method: str, target: str, authority: str, headers: Mapping[str, str]) -> bytes:
         return f"{method} {target} HTTP/1.1\r\nHost: {authority}\r\n{self._common}{_lines(headers)}\r\n".encode()
@@ -176,7 +178,7 @@ def _lines(headers: Mapping[str, str]) -> str:
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
-class Upload:
+class BodySender:
     """A body that is sent in pieces, while the answer may already come.
 
     Attributes:
@@ -186,7 +188,7 @@ class Upload:
         failure: what the output itself failed with.
     """
 
-    def __init__(self, connection: Connection, output: Output, piece: int) -> None:
+    def __init__(self, connection: Connection, output: Body, piece: int) -> None:
         self.ended = False
         self.complete = False
         self.sent = 0

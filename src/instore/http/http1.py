@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 
-class Shortcut(Protocol):
+class FastPath(Protocol):
     """Answers small requests without a task; what it doesn't take goes to the application."""
 
     def takes(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
@@ -43,17 +43,17 @@ class HTTP1(HttpToolsProtocol):
         server: uvicorn's own arguments.
     """
 
-    def __init__(self, *, shortcut: Shortcut | None = None, **server: Any) -> None:
+    def __init__(self, *, fast_path: FastPath | None = None, **server: Any) -> None:
         super().__init__(**server)
-        self._shortcut = shortcut
-        self._taker: Shortcut | None = None
+        self._fast_path = fast_path
+        self._fast: FastPath | None = None
         self._body = b""
         self._stopping = False
 
     def on_headers_complete(self) -> None:
         """A request has begun. Its task is made here, and runs later."""
-        self._taker = self._find_taker()
-        if self._taker is not None:
+        self._fast = self._find_fast_path()
+        if self._fast is not None:
             return
         super().on_headers_complete()
         # There is none before the first one, which may be the upgrade to WebSocket; and HEAD has no second write.
@@ -62,7 +62,7 @@ class HTTP1(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the request's body has come."""
-        if self._taker is not None:
+        if self._fast is not None:
             self._body = self._body + body if self._body else body
             return
         cycle = self.cycle
@@ -74,11 +74,11 @@ class HTTP1(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        if self._taker is None:
+        if self._fast is None:
             super().on_message_complete()
             return
-        status, text = self._taker.answer(self.url, self._body)
-        self._taker = None
+        status, text = self._fast.answer(self.url, self._body)
+        self._fast = None
         self._body = b""
         self.transport.write(_short_answer(status, text.encode(errors="replace")))
         if self._stopping:
@@ -87,15 +87,15 @@ class HTTP1(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server stops: the request under way is the last."""
-        if self._taker is not None:
+        if self._fast is not None:
             self._stopping = True
         else:
             super().shutdown()
 
-    def _find_taker(self) -> Shortcut | None:
+    def _find_fast_path(self) -> FastPath | None:
         """Who answers at once, if anyone does: nothing may come before the answer, and nothing be agreed on first."""
         if (
-            self._shortcut is None
+            self._fast_path is None
             or not (self.cycle is None or self.cycle.response_complete)
             or self.flow.write_paused
             or self.expect_100_continue
@@ -103,7 +103,7 @@ class HTTP1(HttpToolsProtocol):
             or not self.parser.should_keep_alive()
         ):
             return None
-        return self._shortcut if self._shortcut.takes(self.parser.get_method(), self.url, self.headers) else None
+        return self._fast_path if self._fast_path.takes(self.parser.get_method(), self.url, self.headers) else None
 
 
 def _short_answer(status: int, text: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 
 from instore.errors import ConfigurationError
-from instore.http.http1 import HTTP1, Shortcut
+from instore.http.http1 import HTTP1, FastPath
 
 _KEEP_ALIVE = 300  # seconds; longer than any client of ours or the target's keeps a connection idle
 BACKLOG = 2048
@@ -40,7 +40,7 @@ def serve(
     application: Any,
     listeners: Sequence[socket.socket],
     grace: int,
-    shortcut: Shortcut | None = None,
+    fast_path: FastPath | None = None,
     **options: Any,
 ) -> bool:
     """Serve an ASGI application until a signal says stop; then return, when the requests under way are over.
@@ -58,7 +58,7 @@ def serve(
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=partial(HTTP1, shortcut=shortcut),  # type: ignore[arg-type]  # it is only called
+        http=partial(HTTP1, fast_path=fast_path),  # type: ignore[arg-type]  # it is only called
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -22,7 +22,7 @@ from instore.node.cluster import Cluster
 from instore.node.jobs import copy as bulk
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
-from instore.node.request import Call, Handler, Node
+from instore.node.request import Handler, Node, NodeRequest
 from instore.store.names import Bucket
 
 logger = logging.getLogger("instore")
@@ -99,7 +99,7 @@ class App:
         try:
             if path != _OPEN:
                 self._admit(request)
-            response = await self._handler(request)(Call(self._node, request))
+            response = await self._handler(request)(NodeRequest(self._node, request))
         except ClientGoneError:
             return
         except Exception as error:

@@ -23,7 +23,7 @@ SMALL = 64 << 10
 """Bytes that are written without one, while the disk is quick."""
 
 
-class Sink(Protocol[Made]):
+class BodyWriter(Protocol[Made]):
     """Where a body goes; `Store.upload` and its kin are such."""
 
     def write(self, data: bytes) -> None:
@@ -51,7 +51,7 @@ async def store_body(cluster: Cluster, store: Store, bucket: Bucket, name: str, 
     return await take_body(cluster, lambda: store.upload(bucket, name), receive)
 
 
-async def take_body(cluster: Cluster, begin: Callable[[], Sink[Made]], receive: Receive) -> Made:
+async def take_body(cluster: Cluster, begin: Callable[[], BodyWriter[Made]], receive: Receive) -> Made:
     """Hand a request's body to a sink, and commit it if it came to its end. A small one takes one hop to a thread.
 
     Args:
@@ -81,7 +81,7 @@ async def take_body(cluster: Cluster, begin: Callable[[], Sink[Made]], receive: 
         await cluster.disk(sink.abort)
 
 
-def take_whole(begin: Callable[[], Sink[Made]], pieces: Sequence[bytes]) -> Made:
+def take_whole(begin: Callable[[], BodyWriter[Made]], pieces: Sequence[bytes]) -> Made:
     """Hand a body that is at hand to a sink, and commit it. It blocks."""
     sink = begin()
     try:
@@ -91,7 +91,7 @@ def take_whole(begin: Callable[[], Sink[Made]], pieces: Sequence[bytes]) -> Made
         sink.abort()
 
 
-def _write(sink: Sink[Any], pieces: Sequence[bytes]) -> None:
+def _write(sink: BodyWriter[Any], pieces: Sequence[bytes]) -> None:
     for piece in pieces:
         sink.write(piece)
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from instore.errors import ClientGoneError, InvalidRequestError
-from instore.http.http1 import Shortcut
+from instore.http.http1 import FastPath
 from instore.node.cluster import Cluster
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
@@ -20,17 +20,17 @@ from instore.store.names import Bucket, check_object_name
 _LARGEST_MESSAGE = 64 << 20  # bytes; a list of a million names
 
 
-class Transforms(Protocol):
+class InlineTransforms(Protocol):
     """What the ETL subsystem does for requests about objects. Without it they answer 501."""
 
-    async def read(self, call: "Call", bucket: Bucket, name: str) -> ASGIApp:
+    async def read(self, request: "NodeRequest", bucket: Bucket, name: str) -> ASGIApp:
         """Answer a GET with `etl_name`."""
 
-    async def copy(self, call: "Call", bucket: Bucket, name: str, to_bucket: Bucket, to_name: str) -> ASGIApp:
+    async def copy(self, request: "NodeRequest", bucket: Bucket, name: str, to_bucket: Bucket, to_name: str) -> ASGIApp:
         """Answer a PUT with `object_to` and `etl_name`."""
 
 
-class Call:
+class NodeRequest:
     """One request.
 
     Attributes:
@@ -125,8 +125,8 @@ class Call:
         return self.bucket(), name
 
 
-Handler = Callable[[Call], Awaitable[ASGIApp]]
-Action = Callable[[Call, Bucket, dict[str, Any]], Awaitable[ASGIApp]]
+Handler = Callable[[NodeRequest], Awaitable[ASGIApp]]
+Action = Callable[[NodeRequest, Bucket, dict[str, Any]], Awaitable[ASGIApp]]
 
 
 @dataclass
@@ -149,9 +149,9 @@ class Node:
     listings: Listings
     actions: dict[tuple[str, str], Action] = field(default_factory=dict)
     raw: dict[bytes, ASGIApp] = field(default_factory=dict)
-    shortcut: Shortcut | None = None
+    fast_path: FastPath | None = None
     resources: dict[str, Handler] = field(default_factory=dict)
-    transforms: Transforms | None = None
+    transforms: InlineTransforms | None = None
     starting: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     stopping: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 

@@ -66,7 +66,7 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
         extend(node)
     app = App(node, lambda: announce(cluster))
     try:
-        started = serve(app, sockets, _GRACE, node.shortcut, ws="none")
+        started = serve(app, sockets, _GRACE, node.fast_path, ws="none")
     except SystemExit:  # how the engine ends where an application can't start
         started = False
     if app.failure is not None:

@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import IO, Self
 
 from instore.errors import ConfigurationError, InvalidRequestError, RemoteStoreError
-from instore.etl.http_communicator import Ask
-from instore.offline.engine import NamedLate
+from instore.etl.http_communicator import TransformRequest
+from instore.offline.engine import CommittedLate
 from instore.offline.folder_source import (
-    Fate,
     FolderOrder,
+    FolderPlan,
     Item,
-    Plan,
+    ItemState,
     check_prepend,
     destination_folder,
     parse_extensions,
@@ -36,7 +36,7 @@ _AT_ONCE = 4 << 20
 
 
 @dataclass(frozen=True)
-class RemotePlan(Plan):
+class BucketPlan(FolderPlan):
     """A plan of which at least one side is a bucket.
 
     Attributes:
@@ -50,8 +50,8 @@ class RemotePlan(Plan):
     @classmethod
     def make(
         cls, source: str, destination: str, prefix: str, extensions: Sequence[str], prepend: str, overwrite: bool
-    ) -> "RemotePlan":
-        """Check what a user has written, and that the source is there; see `Plan.make`.
+    ) -> "BucketPlan":
+        """Check what a user has written, and that the source is there; see `FolderPlan.make`.
 
         Raises:
             ConfigurationError: a side that is not there or can't be asked, or a malformed option.
@@ -95,23 +95,23 @@ class RemotePlan(Plan):
             return
         for name, size in self.origin.bucket.names(self.prefix):
             result = self.result_name(name)
-            yield Item(name, *self.fate_of(result), result, size=size)
+            yield Item(name, *self.state_of(result), result, size=size)
 
-    def fate_of(self, result: str) -> tuple[Fate, str]:
+    def state_of(self, result: str) -> tuple[ItemState, str]:
         """What is to be made of an object whose result is called `result`, and why if it fails."""
         try:
             check_object_name(result)  # a bucket's names come from elsewhere: none may lead out of a folder
         except InvalidRequestError as error:
-            return Fate.FAILED, f"its result can't be called {printable(result)}: {error}"
+            return ItemState.FAILED, f"its result can't be called {printable(result)}: {error}"
         if self.there is None:
-            return super().fate_of(result)
-        return Fate.THERE if not self.overwrite and result in self.there else Fate.TODO, ""
+            return super().state_of(result)
+        return ItemState.THERE if not self.overwrite and result in self.there else ItemState.TODO, ""
 
     def _is_object(self, name: str) -> bool:
         return super()._is_object(name) if self.origin is None else name in self.origin
 
     def order(self, etl_args: str, workers: int, continue_on_error: bool) -> FolderOrder:
-        """How the objects are transformed; a `job.Order`."""
+        """How the objects are transformed; a `job.JobOptions`."""
         if self.origin is None:
             return super().order(etl_args, workers, continue_on_error)
         return BucketOrder(self.bucket, etl_args, workers, continue_on_error, origin=self.origin.bucket)
@@ -127,10 +127,12 @@ class BucketOrder(FolderOrder):
 
     origin: RemoteBucket | None = None
 
-    def ask(self, item: Item) -> Ask:
+    def ask(self, item: Item) -> TransformRequest:
         """With its bytes, fetched as they are sent; the result is the answer."""
         assert self.origin is not None  # noqa: S101  # fields with defaults come before it
-        return Ask(self.path(item), etl_args=self.etl_args, body=functools.partial(self.origin.open, item.name))
+        return TransformRequest(
+            self.path(item), etl_args=self.etl_args, body=functools.partial(self.origin.open, item.name)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class Stored:
 
 
 class ResultBucket:
-    """A bucket as a job's `Sink`; an asynchronous context. The bucket is made if it is missing.
+    """A bucket as a job's `Destination`; an asynchronous context. The bucket is made if it is missing.
 
     Args:
         bucket: the destination.
@@ -194,7 +196,7 @@ class ResultBucket:
             await self._bucket.hop(lambda: stored.append(self._bucket.put(item.result, content)))
         except asyncio.CancelledError:
             if stored:
-                raise NamedLate(stored[0]) from None
+                raise CommittedLate(stored[0]) from None
             raise
         return stored[0]
 

@@ -21,11 +21,11 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from instore.errors import ConfigurationError, IncompleteAnswerError, InstoreError, RemoteStoreError, WorkerError
-from instore.etl.http_communicator import Answer, Ask, Communicator
-from instore.offline.folder_source import Fate, Item, in_batches
+from instore.etl.http_communicator import Communicator, TransformRequest, TransformResponse
+from instore.offline.folder_source import Item, ItemState, in_batches
 from instore.system.printable import printable
 
-Kept = TypeVar("Kept", bound="Written")
+AnyStored = TypeVar("AnyStored", bound="Stored")
 AnyWorker = TypeVar("AnyWorker", bound="Worker")
 
 MOST_AWAY = 10
@@ -39,7 +39,7 @@ _LONGEST_PAUSE = 2.0
 _GATHER = 0.2  # seconds in which the results of one batch gather
 
 
-class Written(Protocol):
+class Stored(Protocol):
     """A result that is written, but has not got its name.
 
     Attributes:
@@ -50,10 +50,10 @@ class Written(Protocol):
     def size(self) -> int: ...
 
 
-class Sink(Protocol[Kept]):
+class Destination(Protocol[AnyStored]):
     """Where results go."""
 
-    async def write(self, item: Item, body: AsyncIterator[bytes]) -> Kept | int:
+    async def write(self, item: Item, body: AsyncIterator[bytes]) -> AnyStored | int:
         """Take the result of `item`, piece by piece; `OSError` if it can't be kept.
 
         Returns:
@@ -63,14 +63,14 @@ class Sink(Protocol[Kept]):
             NamedLate: cancelled, but too late: the result has got its name.
         """
 
-    async def commit(self, batch: Sequence[tuple[Kept, str]]) -> list[str]:
+    async def commit(self, batch: Sequence[tuple[AnyStored, str]]) -> list[str]:
         """Make results appear under their names; for each, why it could not be done, or an empty text."""
 
     async def flush(self) -> None:
         """Make what was committed last."""
 
 
-class NamedLate(asyncio.CancelledError):  # it is a cancellation
+class CommittedLate(asyncio.CancelledError):  # it is a cancellation
     """A sink was cancelled while a result was getting its name, and it got it: the object is done.
 
     Args:
@@ -120,11 +120,11 @@ class Workers(Protocol[AnyWorker]):
     async def start(self) -> AnyWorker:
         """Another worker, ready to be asked; `ConfigurationError` if there is none to be had."""
 
-    async def bury(self, worker: AnyWorker) -> None:
+    async def discard(self, worker: AnyWorker) -> None:
         """Forget one that died."""
 
 
-class Outcome(NamedTuple):
+class ItemResult(NamedTuple):
     """What became of an item.
 
     Attributes:
@@ -140,18 +140,18 @@ class Outcome(NamedTuple):
     seconds: float | None = None
 
     @property
-    def verdict(self) -> str:
+    def status(self) -> str:
         """`done`, `already there`, `skipped` or `failed`."""
-        return "failed" if self.error else _VERDICTS[self.item.fate]
+        return "failed" if self.error else _STATUSES[self.item.state]
 
 
-_VERDICTS = {Fate.TODO: "done", Fate.THERE: "already there", Fate.SKIPPED: "skipped"}
+_STATUSES = {ItemState.TODO: "done", ItemState.THERE: "already there", ItemState.SKIPPED: "skipped"}
 
 
 class Observer(Protocol):
     """Who is told what happens, on the job's event loop."""
 
-    def settled(self, outcome: Outcome) -> None:
+    def settled(self, outcome: ItemResult) -> None:
         """An item is done with."""
 
     def received(self, size: int) -> None:
@@ -161,7 +161,7 @@ class Observer(Protocol):
         """Something a person should know, which is no object's error."""
 
 
-class Order(Protocol):
+class JobOptions(Protocol):
     """What is to be done, and how.
 
     Attributes:
@@ -176,7 +176,7 @@ class Order(Protocol):
     def workers(self) -> int: ...
 
     @property
-    def lanes(self) -> int: ...
+    def slots(self) -> int: ...
 
     @property
     def continue_on_error(self) -> bool: ...
@@ -190,7 +190,7 @@ class Order(Protocol):
     def path(self, item: Item) -> str:
         """What `item` is called on the wire, and so in a worker's log."""
 
-    def ask(self, item: Item) -> Ask:
+    def ask(self, item: Item) -> TransformRequest:
         """How a worker is asked for `item`; called for each try."""
 
     def delivered(self, item: Item) -> int:
@@ -201,7 +201,7 @@ class Order(Protocol):
         """
 
 
-class _Crew:
+class ConcurrencyLimit:
     """The lanes of one worker, which come and go.
 
     Args:
@@ -213,27 +213,27 @@ class _Crew:
         self._transforms = transforms
         self._least = fixed or transforms
         self._most = fixed or transforms + _SPARE
-        self.lanes = self._least
+        self.slots = self._least
 
     @property
     def turns(self) -> int:
         """How many turns of the worker it may take until an object that is sent now has had its own."""
-        return -(-self.lanes // self._transforms)
+        return -(-self.slots // self._transforms)
 
     def grows(self, seconds: float) -> bool:
         """Whether there is to be one lane more, after an object took so long; it is counted."""
-        more = seconds < _QUICK and self.lanes < self._most
-        self.lanes += more
+        more = seconds < _QUICK and self.slots < self._most
+        self.slots += more
         return more
 
     def shrinks(self, seconds: float) -> bool:
         """Whether there is to be one lane less; it is counted."""
-        less = seconds >= _QUICK and self.lanes > self._least
-        self.lanes -= less
+        less = seconds >= _QUICK and self.slots > self._least
+        self.slots -= less
         return less
 
 
-class Job(Generic[AnyWorker, Kept]):
+class Engine(Generic[AnyWorker, AnyStored]):
     """Puts items through workers.
 
     Args:
@@ -245,7 +245,12 @@ class Job(Generic[AnyWorker, Kept]):
     """
 
     def __init__(
-        self, order: Order, items: Iterator[Item], workers: Workers[AnyWorker], sink: Sink[Kept], observer: Observer
+        self,
+        order: JobOptions,
+        items: Iterator[Item],
+        workers: Workers[AnyWorker],
+        sink: Destination[AnyStored],
+        observer: Observer,
     ) -> None:
         self._order = order
         self._items = items
@@ -254,7 +259,7 @@ class Job(Generic[AnyWorker, Kept]):
         self._observer = observer
         # None ends both; in the first it stays, so that every lane comes across it.
         self._queue: asyncio.Queue[Item | None] = asyncio.Queue(_AHEAD)
-        self._written: asyncio.Queue[tuple[Outcome, Kept] | None] = asyncio.Queue(_UNCOMMITTED)
+        self._written: asyncio.Queue[tuple[ItemResult, AnyStored] | None] = asyncio.Queue(_UNCOMMITTED)
         self._fed = False
         self._away = 0  # objects in a row
         self._stop = asyncio.Event()
@@ -298,98 +303,100 @@ class Job(Generic[AnyWorker, Kept]):
         async with asyncio.TaskGroup() as group:
             group.create_task(self._feed())
             for _ in range(self._order.workers):
-                group.create_task(self._tend())
+                group.create_task(self._run_worker())
 
     async def _feed(self) -> None:
         """Walk, a little ahead of the lanes."""
         async for items in in_batches(self._items):
             for item in items:
-                if item.fate is Fate.TODO:
+                if item.state is ItemState.TODO:
                     await self._queue.put(item)
                 else:
-                    self._settle(Outcome(item, item.reason if item.fate is Fate.FAILED else ""))
+                    self._settle(ItemResult(item, item.reason if item.state is ItemState.FAILED else ""))
         await self._queue.put(None)
         self._fed = True
 
     def _is_drained(self) -> bool:
         return self._fed and self._queue.qsize() == 1
 
-    async def _tend(self) -> None:
+    async def _run_worker(self) -> None:
         """Keep one worker alive and at work until there is none left."""
-        pod = await self._workers.start()
-        suspects = await self._run_lanes(pod)
-        while pod.exited.done():
-            self._tell_of_death(pod, suspects)
-            pod = await self._run_suspects(pod, suspects)
+        worker = await self._workers.start()
+        suspects = await self._run_slots(worker)
+        while worker.exited.done():
+            self._tell_of_death(worker, suspects)
+            worker = await self._run_suspects(worker, suspects)
             if self._is_drained():
                 return
-            pod = await self._living(pod)
-            suspects = await self._run_lanes(pod)
+            worker = await self._living(worker)
+            suspects = await self._run_slots(worker)
 
-    async def _run_suspects(self, pod: AnyWorker, suspects: Sequence[Item]) -> AnyWorker:
+    async def _run_suspects(self, worker: AnyWorker, suspects: Sequence[Item]) -> AnyWorker:
         """Run one after the other, each in a worker of its own if it kills it.
 
         Returns:
             The worker that is there at the end, dead or alive.
         """
         for number, item in enumerate(suspects):
-            died = pod.how_it_died() if pod.exited.done() else ""
+            died = worker.how_it_died() if worker.exited.done() else ""
             try:
-                pod = await self._living(pod)
+                worker = await self._living(worker)
             except WorkerError:
                 for lost in suspects[number:]:
-                    self._observer.settled(Outcome(lost, f"it was under way when the worker {died}"))
+                    self._observer.settled(ItemResult(lost, f"it was under way when the worker {died}"))
                 raise
-            if not await self._attempt(pod, item):
-                self._blame(pod, item)
-        return pod
+            if not await self._attempt(worker, item):
+                self._blame(worker, item)
+        return worker
 
-    async def _living(self, pod: AnyWorker) -> AnyWorker:
-        """`pod`, or another in its place if it is dead.
+    async def _living(self, worker: AnyWorker) -> AnyWorker:
+        """`worker`, or another in its place if it is dead.
 
         Raises:
             WorkerError: no other could be started.
         """
-        if not pod.exited.done():
-            return pod
-        await self._workers.bury(pod)
+        if not worker.exited.done():
+            return worker
+        await self._workers.discard(worker)
         try:
             return await self._workers.start()
         except ConfigurationError as error:
             raise WorkerError(f"a worker that died could not be replaced: {error}") from error
 
-    async def _run_lanes(self, pod: AnyWorker) -> list[Item]:
+    async def _run_slots(self, worker: AnyWorker) -> list[Item]:
         """Work until nothing is left or the worker is dead.
 
         Returns:
             What was under way when it died.
         """
         suspects: list[Item] = []
-        crew = _Crew(pod.concurrency, self._order.lanes)
-        async with asyncio.TaskGroup() as lanes:
-            for _ in range(crew.lanes):
-                lanes.create_task(self._run_lane(pod, suspects, crew, lanes))
+        limit = ConcurrencyLimit(worker.concurrency, self._order.slots)
+        async with asyncio.TaskGroup() as slots:
+            for _ in range(limit.slots):
+                slots.create_task(self._run_slot(worker, suspects, limit, slots))
         return suspects
 
-    async def _run_lane(self, pod: AnyWorker, suspects: list[Item], crew: _Crew, lanes: asyncio.TaskGroup) -> None:
-        while (item := await self._take(pod)) is not None:
+    async def _run_slot(
+        self, worker: AnyWorker, suspects: list[Item], limit: ConcurrencyLimit, slots: asyncio.TaskGroup
+    ) -> None:
+        while (item := await self._take(worker)) is not None:
             began = time.perf_counter()
-            if not await self._attempt(pod, item, crew.turns):
+            if not await self._attempt(worker, item, limit.turns):
                 suspects.append(item)
                 return
             seconds = time.perf_counter() - began
-            if crew.grows(seconds):
-                lanes.create_task(self._run_lane(pod, suspects, crew, lanes))
-            elif crew.shrinks(seconds):
+            if limit.grows(seconds):
+                slots.create_task(self._run_slot(worker, suspects, limit, slots))
+            elif limit.shrinks(seconds):
                 return
 
-    async def _take(self, pod: AnyWorker) -> Item | None:
+    async def _take(self, worker: AnyWorker) -> Item | None:
         """The next object; None when there is none left, or the worker is dead."""
-        if pod.exited.done():
+        if worker.exited.done():
             return None
         if self._queue.empty():
             there = asyncio.ensure_future(self._queue.get())
-            either: list[asyncio.Future[Any]] = [there, pod.exited]
+            either: list[asyncio.Future[Any]] = [there, worker.exited]
             try:
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -397,11 +404,11 @@ class Job(Generic[AnyWorker, Kept]):
             item = there.result() if there.done() else None
         else:
             item = self._queue.get_nowait()
-        if item is None and not pod.exited.done():
+        if item is None and not worker.exited.done():
             self._queue.put_nowait(None)
         return item
 
-    async def _attempt(self, pod: AnyWorker, item: Item, turns: int = 1) -> bool:
+    async def _attempt(self, worker: AnyWorker, item: Item, turns: int = 1) -> bool:
         """Have one object transformed and written, in as many tries as the order allows.
 
         Args:
@@ -419,20 +426,20 @@ class Job(Generic[AnyWorker, Kept]):
         while True:
             try:
                 async with asyncio.timeout(limit):
-                    written = await self._transfer(pod, item)
+                    written = await self._transfer(worker, item)
             except IncompleteAnswerError as error:
-                if await pod.is_dead():
+                if await worker.is_dead():
                     return False
                 if attempt < self._order.retries:
                     await asyncio.sleep(backoff(attempt))
                     attempt += 1
                     continue
-                self._fail(item, f"{error}{_tries(attempt)}{self._log_of(pod, item)}", started)
+                self._fail(item, f"{error}{_tries(attempt)}{self._log_of(worker, item)}", started)
             except InstoreError as error:
                 self._fail(item, str(error), started)
                 self._end_if_away(error)
-            except NamedLate as late:
-                self._settle(Outcome(item, "", late.size, time.perf_counter() - started))
+            except CommittedLate as late:
+                self._settle(ItemResult(item, "", late.size, time.perf_counter() - started))
                 raise
             except TimeoutError:
                 self._fail(item, f"it took longer than {limit or 0:g} s, and was given up", started)
@@ -442,13 +449,13 @@ class Job(Generic[AnyWorker, Kept]):
                 await self._take_note(item, written, time.perf_counter() - started)
             return True
 
-    async def _transfer(self, pod: AnyWorker, item: Item) -> Kept | int:
+    async def _transfer(self, worker: AnyWorker, item: Item) -> AnyStored | int:
         """Have one object transformed, once.
 
         Returns:
             The result, written; its size, if the worker has delivered it.
         """
-        answer = await pod.communicator.send(self._order.ask(item))
+        answer = await worker.communicator.send(self._order.ask(item))
         if answer is None:
             return self._order.delivered(item)
         try:
@@ -465,14 +472,14 @@ class Job(Generic[AnyWorker, Kept]):
                 is_away=True,
             )
 
-    async def _take_note(self, item: Item, written: Kept | int, seconds: float) -> None:
+    async def _take_note(self, item: Item, written: AnyStored | int, seconds: float) -> None:
         self._away = 0
         if isinstance(written, int):
-            self._settle(Outcome(item, "", written, seconds))
+            self._settle(ItemResult(item, "", written, seconds))
         else:
-            await self._written.put((Outcome(item, "", written.size, seconds), written))
+            await self._written.put((ItemResult(item, "", written.size, seconds), written))
 
-    async def _counted(self, answer: Answer) -> AsyncIterator[bytes]:
+    async def _counted(self, answer: TransformResponse) -> AsyncIterator[bytes]:
         async for piece in answer.pieces():
             self._observer.received(len(piece))
             yield piece
@@ -484,9 +491,9 @@ class Job(Generic[AnyWorker, Kept]):
             batch, more = await self._gather_batch()
             errors = await self._sink.commit([(written, outcome.item.result) for outcome, written in batch])
             for (outcome, _), error in zip(batch, errors, strict=True):
-                self._settle(outcome if not error else Outcome(outcome.item, error, None, outcome.seconds))
+                self._settle(outcome if not error else ItemResult(outcome.item, error, None, outcome.seconds))
 
-    async def _gather_batch(self) -> tuple[list[tuple[Outcome, Kept]], bool]:
+    async def _gather_batch(self) -> tuple[list[tuple[ItemResult, AnyStored]], bool]:
         """What gets written within `_GATHER` seconds of the first, and whether more may come."""
         waiting = [await self._written.get()]
         if waiting[0] is not None:
@@ -498,25 +505,25 @@ class Job(Generic[AnyWorker, Kept]):
         return batch, len(batch) == len(waiting)
 
     def _fail(self, item: Item, error: str, started: float | None = None) -> None:
-        self._settle(Outcome(item, error, None, None if started is None else time.perf_counter() - started))
+        self._settle(ItemResult(item, error, None, None if started is None else time.perf_counter() - started))
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: ItemResult) -> None:
         self._observer.settled(outcome)
         if outcome.error and not self._order.continue_on_error:
             self._stop.set()
 
-    def _tell_of_death(self, pod: AnyWorker, suspects: Sequence[Item]) -> None:
+    def _tell_of_death(self, worker: AnyWorker, suspects: Sequence[Item]) -> None:
         again = f"; the {len(suspects)} objects under way in it are run again, one by one" if suspects else ""
-        self._observer.noted(f"worker {pod.pid} {pod.how_it_died()}, another takes its place{again}")
+        self._observer.noted(f"worker {worker.pid} {worker.how_it_died()}, another takes its place{again}")
 
-    def _blame(self, pod: AnyWorker, item: Item) -> None:
-        lines = pod.last_lines()
+    def _blame(self, worker: AnyWorker, item: Item) -> None:
+        lines = worker.last_lines()
         last = f"its last log line: {printable(lines[-1])}" if lines else "its log is empty"
-        self._fail(item, f"the worker {pod.how_it_died()} twice while transforming it; {last}")
+        self._fail(item, f"the worker {worker.how_it_died()} twice while transforming it; {last}")
 
-    def _log_of(self, pod: AnyWorker, item: Item) -> str:
+    def _log_of(self, worker: AnyWorker, item: Item) -> str:
         """What the worker's log says of an object whose answer broke off."""
-        lines = pod.last_lines(containing=f"object={self._order.path(item)!r}")
+        lines = worker.last_lines(containing=f"object={self._order.path(item)!r}")
         return f"; the worker's log says: {printable(lines[-1].rpartition('error=')[2])}" if lines else ""
 
 

@@ -32,7 +32,7 @@ _THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Stored:
     """A result that is written, but has not got its name.
 
     Attributes:
@@ -85,7 +85,7 @@ class ResultFolder:
         with contextlib.suppress(OSError):  # the next command has just moved in
             os.rmdir(self._partial)
 
-    async def write(self, _item: Item, body: AsyncIterator[bytes]) -> Written:
+    async def write(self, _item: Item, body: AsyncIterator[bytes]) -> Stored:
         """Write a result that comes in pieces; a small one, which comes in one, in a single thread hop.
 
         Raises:
@@ -96,14 +96,14 @@ class ResultFolder:
         second = await anext(body, b"")
         if not second:
             await self._hop(_write_whole, path, first)
-            return Written(path, len(first))
+            return Stored(path, len(first))
         try:
-            return Written(path, await self._write_pieces(path, (first, second), body))
+            return Stored(path, await self._write_pieces(path, (first, second), body))
         except BaseException:  # also when cancelled
             _remove(path)
             raise
 
-    async def commit(self, batch: Sequence[tuple[Written, str]]) -> list[str]:
+    async def commit(self, batch: Sequence[tuple[Stored, str]]) -> list[str]:
         """Flush results to the disk and give each the name that stands with it, its folders made.
 
         Returns:
@@ -125,14 +125,14 @@ class ResultFolder:
             await self._hop(os.close, file)
         return size
 
-    def _commit(self, batch: Sequence[tuple[Written, str]]) -> list[str]:
+    def _commit(self, batch: Sequence[tuple[Stored, str]]) -> list[str]:
         try:
             _flush(self._lock)
         except OSError as error:
             return [f"its result could not be flushed to the disk: {error.strerror}"] * len(batch)
         return [self._name(written, name) for written, name in batch]
 
-    def _name(self, written: Written, name: str) -> str:
+    def _name(self, written: Stored, name: str) -> str:
         final = os.path.join(self._destination, name)
         try:
             try:

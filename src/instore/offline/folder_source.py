@@ -14,7 +14,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from instore.errors import AnswerError, ConfigurationError
-from instore.etl.http_communicator import Ask
+from instore.etl.http_communicator import TransformRequest
 from instore.system.printable import printable
 
 PARTIAL = ".instore-partial"
@@ -23,7 +23,7 @@ PARTIAL = ".instore-partial"
 _BATCH = 256  # items found in one thread hop
 
 
-class Fate(Enum):
+class ItemState(Enum):
     """What a job makes of an item."""
 
     TODO = "to do"
@@ -45,7 +45,7 @@ class Item(NamedTuple):
     """
 
     name: str
-    fate: Fate
+    state: ItemState
     reason: str = ""
     result: str = ""
     path: str = ""
@@ -53,7 +53,7 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FolderPlan:
     """What goes where.
 
     Attributes:
@@ -74,7 +74,7 @@ class Plan:
     @classmethod
     def make(
         cls, source: str, destination: str, prefix: str, extensions: Sequence[str], prepend: str, overwrite: bool
-    ) -> "Plan":
+    ) -> "FolderPlan":
         """Check what a user has written, and plan it.
 
         Args:
@@ -93,7 +93,7 @@ class Plan:
         return os.path.basename(self.source) or "root"
 
     def order(self, etl_args: str, workers: int, continue_on_error: bool) -> "FolderOrder":
-        """How the objects are transformed; a `job.Order`."""
+        """How the objects are transformed; a `job.JobOptions`."""
         return FolderOrder(self.bucket, etl_args, workers, continue_on_error)
 
     def items(self) -> Iterator[Item]:
@@ -119,10 +119,10 @@ class Plan:
             ConfigurationError: two do.
         """
         for item in self.items():
-            rival = self._rival_of(item) if item.result else None
-            if rival is not None:
+            other = self._conflict_of(item) if item.result else None
+            if other is not None:
                 raise ConfigurationError(
-                    f"{printable(item.name)} and {printable(rival)} would both become {printable(item.result)}; "
+                    f"{printable(item.name)} and {printable(other)} would both become {printable(item.result)}; "
                     "change --ext, or transform them into different places"
                 )
             yield item
@@ -134,7 +134,7 @@ class Plan:
             name = f"{stem}.{dict(self.extensions).get(old, old)}"
         return self.prepend + name
 
-    def _rival_of(self, item: Item) -> str | None:
+    def _conflict_of(self, item: Item) -> str | None:
         """The name of another object with the same result as `item`; None if there is none.
 
         Two names share a result only if an extension was mapped, so the few names that could be the other one are
@@ -162,7 +162,7 @@ class Plan:
         """What `name` is; None for a folder."""
         path = os.path.join(self.source, name)
         if name == PARTIAL:
-            return Item(name, Fate.SKIPPED, "the unfinished results of another job")
+            return Item(name, ItemState.SKIPPED, "the unfinished results of another job")
         try:
             state = os.lstat(path)
             is_link = stat.S_ISLNK(state.st_mode)
@@ -170,40 +170,40 @@ class Plan:
                 path = os.path.realpath(path, strict=True)
                 state = os.stat(path)
         except FileNotFoundError:
-            return Item(name, Fate.SKIPPED, "a link that leads nowhere, or a file that has just gone")
+            return Item(name, ItemState.SKIPPED, "a link that leads nowhere, or a file that has just gone")
         except OSError as error:
-            return Item(name, Fate.FAILED, f"can't be looked at: {error.strerror}")
+            return Item(name, ItemState.FAILED, f"can't be looked at: {error.strerror}")
         if stat.S_ISDIR(state.st_mode):
-            return Item(name, Fate.SKIPPED, "a link to a folder") if is_link else None
+            return Item(name, ItemState.SKIPPED, "a link to a folder") if is_link else None
         if is_link and not is_inside(path, self.source):
-            return Item(name, Fate.SKIPPED, "a link that leads out of the source folder")
+            return Item(name, ItemState.SKIPPED, "a link that leads out of the source folder")
         if not stat.S_ISREG(state.st_mode):
-            return Item(name, Fate.SKIPPED, _SPECIAL.get(stat.S_IFMT(state.st_mode), "not a regular file"))
+            return Item(name, ItemState.SKIPPED, _SPECIAL.get(stat.S_IFMT(state.st_mode), "not a regular file"))
         return self._judge(name, path, state.st_size)
 
     def _judge(self, name: str, path: str, size: int) -> Item:
         """The object `name`: to do, already there, or without a place for its result."""
         result = self.result_name(name)
-        return Item(name, *self.fate_of(result), result, path, size)
+        return Item(name, *self.state_of(result), result, path, size)
 
-    def fate_of(self, result: str) -> tuple[Fate, str]:
+    def state_of(self, result: str) -> tuple[ItemState, str]:
         """What is to be made of an object whose result is called `result`, and why if it fails."""
         if result.startswith(PARTIAL + "/"):
-            return Fate.FAILED, f"its result can't be called {printable(result)}: that folder is in use"
+            return ItemState.FAILED, f"its result can't be called {printable(result)}: that folder is in use"
         try:
             there = os.stat(os.path.join(self.destination, result))
         except FileNotFoundError:
-            return Fate.TODO, ""
+            return ItemState.TODO, ""
         except OSError as error:
-            return Fate.FAILED, f"its result can't be called {printable(result)}: {error.strerror}"
+            return ItemState.FAILED, f"its result can't be called {printable(result)}: {error.strerror}"
         if stat.S_ISDIR(there.st_mode):
-            return Fate.FAILED, f"its result can't be called {printable(result)}: a folder has that name"
-        return Fate.TODO if self.overwrite else Fate.THERE, ""
+            return ItemState.FAILED, f"its result can't be called {printable(result)}: a folder has that name"
+        return ItemState.TODO if self.overwrite else ItemState.THERE, ""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderOrder:
-    """How a folder's objects are transformed; a `job.Order`.
+    """How a folder's objects are transformed; a `job.JobOptions`.
 
     Attributes:
         bucket: the objects' bucket on the wire.
@@ -216,7 +216,7 @@ class FolderOrder:
     etl_args: str
     workers: int
     continue_on_error: bool
-    lanes: int = 0
+    slots: int = 0
     retries: int = 0
     timeout: float | None = None  # how long a transform may take is the user's to say
 
@@ -224,9 +224,9 @@ class FolderOrder:
         """`<bucket>/<object>`."""
         return f"{self.bucket}/{item.name}"
 
-    def ask(self, item: Item) -> Ask:
+    def ask(self, item: Item) -> TransformRequest:
         """By the path of its file; the result is the answer."""
-        return Ask(self.path(item), item.path, self.etl_args)
+        return TransformRequest(self.path(item), item.path, self.etl_args)
 
     def delivered(self, item: Item) -> int:  # noqa: ARG002
         """There is nowhere to deliver it to."""
@@ -257,7 +257,7 @@ def _listing(folder: str, start: str) -> Iterator[str | Item]:
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        yield Item(start.rstrip("/") or ".", Fate.FAILED, f"the folder can't be listed: {error.strerror}")
+        yield Item(start.rstrip("/") or ".", ItemState.FAILED, f"the folder can't be listed: {error.strerror}")
         return
     for name in names:
         yield start + name

@@ -8,7 +8,7 @@ from instore.errors import InvalidRequestError
 
 
 @dataclass(frozen=True, slots=True)
-class Renaming:
+class Naming:
     """New names for old ones.
 
     Attributes:
@@ -20,7 +20,7 @@ class Renaming:
     extensions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, message: Mapping[str, Any]) -> "Renaming":
+    def parse(cls, message: Mapping[str, Any]) -> "Naming":
         """That of a request: its `prepend` and `ext`.
 
         Raises:

@@ -161,7 +161,7 @@ class RemoteBucket:
         given_up = Event()
         context = copy_context()
         context.run(_GIVEN_UP.set, given_up)
-        return await in_thread(self._pool, context.run, function, *arguments, hurry=given_up.set)
+        return await in_thread(self._pool, context.run, function, *arguments, on_cancel=given_up.set)
 
     def _get(self, name: str) -> Any:
         """The body of the answer to a GET, as urllib3 has it."""
@@ -232,7 +232,7 @@ class _Sdk:
                 f"{printable(url)} needs the store's address: set {ENDPOINT}{is_now} as in {ENDPOINT}={_EXAMPLE}"
             )
         self._failures = (requests.RequestException, urllib3.exceptions.HTTPError, APIRequestError)
-        self._riddles = (ValueError, msgspec.MsgspecError, pydantic.PydanticUserError)
+        self._unparsable = (ValueError, msgspec.MsgspecError, pydantic.PydanticUserError)
         passing = (
             requests.ConnectionError,
             requests.Timeout,
@@ -271,7 +271,7 @@ class _Sdk:
             raise
         except self._failures as error:
             raise RemoteStoreError(f"{what}: {self._reason(error)}", _is_away(error)) from error
-        except self._riddles as error:  # what the client makes of an answer that is not a store's
+        except self._unparsable as error:  # what the client makes of an answer that is not a store's
             raise RemoteStoreError(
                 f"{what}: {_shown(self.endpoint)} ({ENDPOINT}) gives an answer that is no store's"
             ) from error

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from instore.errors import ConfigurationError
-from instore.offline.engine import Outcome
+from instore.offline.engine import ItemResult
 from instore.system.printable import printable
 
 
@@ -28,12 +28,12 @@ class Report:
             raise ConfigurationError(f"--report {printable(path)} can't be written: {error.strerror}") from error
         self._separator = '{"objects": [\n'
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: ItemResult) -> None:
         """Write a line. Bytes of a name that are not UTF-8 become lone surrogates, as in `os.fsdecode`."""
         item = outcome.item
         line = {
             "name": item.name,
-            "outcome": outcome.verdict,
+            "outcome": outcome.status,
             "error": outcome.error or item.reason or None,
             "result": item.result or None,
             "source_bytes": item.size,

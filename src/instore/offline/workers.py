@@ -1,7 +1,8 @@
 """Worker processes: an ETL server each, behind a Unix socket that only this user can reach.
 
-A `Pod` is one process from its start to its death; one that died is not revived, another is started. `Pods` owns what
-they share: a private folder for sockets and logs, and a pipe whose end tells every worker that we are gone.
+A `WorkerProcess` is one process from its start to its death; one that died is not revived, another is started.
+`WorkerProcesses` owns what they share: a private folder for sockets and logs, and a pipe whose end tells every
+worker that we are gone.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from instore.errors import ConfigurationError
-from instore.etl.http_communicator import Communicator, HttpCommunicator
+from instore.etl.http_communicator import Communicator, HTTPCommunicator
 from instore.etl.process import Process, ServerProcess
 from instore.protocol.headers import CONCURRENCY
 from instore.system.printable import printable
@@ -25,8 +26,8 @@ _POLL = 0.05  # seconds between two looks at a worker that is starting
 _LONGEST_SOCKET_PATH = 90  # the system's limit is 104 (macOS) or 108 (Linux) bytes
 
 
-class Pod(ServerProcess):
-    """One worker process. Made by `Pods.start`, ready to be asked.
+class WorkerProcess(ServerProcess):
+    """One worker process. Made by `WorkerProcesses.start`, ready to be asked.
 
     Attributes:
         communicator: how to talk to it.
@@ -35,7 +36,7 @@ class Pod(ServerProcess):
 
     def __init__(self, process: Process, socket: str) -> None:
         super().__init__(process)
-        self._http = HttpCommunicator("http://worker", socket=socket)  # the host is only a name
+        self._http = HTTPCommunicator("http://worker", socket=socket)  # the host is only a name
         self.communicator: Communicator = self._http
         self.concurrency = 1
         self._socket = socket
@@ -92,7 +93,7 @@ def why_not_ready(process: Process, what: str) -> ConfigurationError:
     return ConfigurationError(f"{what} {process.how_it_died()} before it was ready; {log}")
 
 
-class Pods:
+class WorkerProcesses:
     """The workers of one job; an asynchronous context that leaves no process and no file behind.
 
     Args:
@@ -104,7 +105,7 @@ class Pods:
         self._command = command
         self._environment = environment
         self._numbers = itertools.count()
-        self._living: set[Pod] = set()
+        self._living: set[WorkerProcess] = set()
 
     async def __aenter__(self) -> Self:
         self._folder = _private_folder()
@@ -114,12 +115,12 @@ class Pods:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(*(pod.stop() for pod in self._living))
+        await asyncio.gather(*(worker.stop() for worker in self._living))
         os.close(self._we_live)
         os.close(self._parent)
         shutil.rmtree(self._folder)
 
-    async def start(self) -> Pod:
+    async def start(self) -> WorkerProcess:
         """Start a worker, and wait until it is ready.
 
         Raises:
@@ -128,16 +129,16 @@ class Pods:
         number = next(self._numbers)
         socket, log = (os.path.join(self._folder, f"{number}.{kind}") for kind in ("sock", "log"))
         process = await Process.start([*self._command, socket], self._environment, log, self._parent)
-        pod = Pod(process, socket)
-        self._living.add(pod)
-        await pod.wait_until_ready()
-        return pod
+        worker = WorkerProcess(process, socket)
+        self._living.add(worker)
+        await worker.wait_until_ready()
+        return worker
 
-    async def bury(self, pod: Pod) -> None:
+    async def discard(self, worker: WorkerProcess) -> None:
         """Forget a worker that died, and remove its files and its processes."""
-        self._living.discard(pod)
-        await pod.stop()
-        pod.remove_files()
+        self._living.discard(worker)
+        await worker.stop()
+        worker.remove_files()
 
 
 def _private_folder() -> str:

@@ -29,7 +29,7 @@ class Stage(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class EtlSpec:
+class ETLSpec:
     """What an ETL is to be.
 
     Attributes:
@@ -55,7 +55,7 @@ class EtlSpec:
     message: Mapping[str, Any]
 
     @classmethod
-    def parse(cls, message: Any) -> "EtlSpec":
+    def parse(cls, message: Any) -> "ETLSpec":
         """Read the message of `PUT /v1/etl`; what is null counts as left out.
 
         Raises:

@@ -13,7 +13,7 @@ _NODE_URL = NODE_URL.lower().encode()
 _LONGEST_LENGTH = 18  # digits; no body is as long as 2**63 bytes
 
 
-class Origin(Enum):
+class SourceKind(Enum):
     """Where an object's bytes come from."""
 
     BODY = "body"
@@ -29,8 +29,8 @@ class ObjectRequest:
     Attributes:
         path: the object's path or uname, decoded, without the leading slash.
         origin: where its bytes come from.
-        fqn: the local file's path for `Origin.FILE`, else empty.
-        url: where the bytes are for `Origin.URL`, else empty.
+        fqn: the local file's path for `SourceKind.FILE`, else empty.
+        url: where the bytes are for `SourceKind.URL`, else empty.
         raw_path: the path as it came, still escaped, with its slash; empty where there was none. Requests that differ
             in nothing else are equal.
         etl_args: the per-request arguments, decoded and stripped; may be empty.
@@ -40,7 +40,7 @@ class ObjectRequest:
     """
 
     path: str
-    origin: Origin
+    origin: SourceKind
     fqn: str = ""
     etl_args: str = ""
     next_url: str = ""
@@ -73,7 +73,7 @@ def _with_query(path: str, fqn: str, etl_args: str) -> str:
     return path + (f"?{'&'.join(pairs)}" if pairs else "")
 
 
-_ORIGINS = {"PUT": Origin.BODY, "GET": Origin.TARGET}
+_ORIGINS = {"PUT": SourceKind.BODY, "GET": SourceKind.TARGET}
 METHODS = tuple(_ORIGINS)
 
 
@@ -97,7 +97,7 @@ def parse_request(method: str, raw_path: str, query: str, headers: Iterable[tupl
     etl_args = _args(values)
     fqn = unescape(values.get(QUERY_FQN, ""))
     next_url, pipeline, length = _parse_headers(headers)
-    origin = Origin.FILE if fqn else _ORIGINS[method]
+    origin = SourceKind.FILE if fqn else _ORIGINS[method]
     return ObjectRequest(path, origin, fqn, etl_args, next_url, pipeline, length, raw_path=raw_path)
 
 
@@ -117,7 +117,7 @@ def parse_download(query: str, headers: Iterable[tuple[bytes, bytes]]) -> Object
     next_url, pipeline, _ = _parse_headers(headers)
     return ObjectRequest(
         path=values[QUERY_OBJECT_TO].removeprefix("/"),
-        origin=Origin.URL,
+        origin=SourceKind.URL,
         etl_args=_args(values),
         next_url=next_url,
         pipeline=pipeline,

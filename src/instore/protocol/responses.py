@@ -1,6 +1,6 @@
 """What an answer means: the next hop's to us, and an ETL server's to the target (protocol sections 4 and 5).
 
-`judge` and `read_answer` are tables, one for each side. The kind of hop decides what an empty 200 is: from a target
+`judge` and `read_response` are tables, one for each side. The kind of hop decides what an empty 200 is: from a target
 "stored", from an ETL server an object that happens to be empty.
 """
 
@@ -10,7 +10,7 @@ from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT
 from instore.protocol.pipeline import Hop
 
 
-class Verdict(Enum):
+class NextHopOutcome(Enum):
     """What we answer in turn."""
 
     DELIVERED = "204, with the number of bytes we sent"
@@ -20,30 +20,30 @@ class Verdict(Enum):
     UNEXPECTED = "502: an answer that no next hop should give"
 
 
-_VERDICTS: dict[tuple[Hop, int, bool], Verdict] = {
+_VERDICTS: dict[tuple[Hop, int, bool], NextHopOutcome] = {
     # (kind of hop, its status, has it a body)
-    (Hop.TARGET, 200, False): Verdict.DELIVERED,
-    (Hop.TARGET, 204, False): Verdict.PASSED_ON,
-    (Hop.ETL, 204, False): Verdict.PASSED_ON,
-    (Hop.ETL, 200, True): Verdict.CONTENT,
-    (Hop.ETL, 200, False): Verdict.CONTENT,
-    (Hop.ETL, 202, True): Verdict.CONTENT,
-    (Hop.ETL, 202, False): Verdict.CONTENT,
+    (Hop.TARGET, 200, False): NextHopOutcome.DELIVERED,
+    (Hop.TARGET, 204, False): NextHopOutcome.PASSED_ON,
+    (Hop.ETL, 204, False): NextHopOutcome.PASSED_ON,
+    (Hop.ETL, 200, True): NextHopOutcome.CONTENT,
+    (Hop.ETL, 200, False): NextHopOutcome.CONTENT,
+    (Hop.ETL, 202, True): NextHopOutcome.CONTENT,
+    (Hop.ETL, 202, False): NextHopOutcome.CONTENT,
 }
 
 
-def judge(hop: Hop, status: int, has_body: bool) -> Verdict:
+def judge(hop: Hop, status: int, has_body: bool) -> NextHopOutcome:
     """The meaning of a next hop's complete answer.
 
     A status below 400 that the table does not list (a redirect, a target's 200 with a body) would be read as content
     or as success by whoever asked us, and is neither: `UNEXPECTED`.
     """
     if status >= 400:
-        return Verdict.FAILED
-    return _VERDICTS.get((hop, status, has_body), Verdict.UNEXPECTED)
+        return NextHopOutcome.FAILED
+    return _VERDICTS.get((hop, status, has_body), NextHopOutcome.UNEXPECTED)
 
 
-class Reading(Enum):
+class ResponseMeaning(Enum):
     """What an ETL server's answer is to the target."""
 
     OBJECT = "the body is the object"
@@ -53,13 +53,13 @@ class Reading(Enum):
     UNEXPECTED = "a status that no ETL server should give"
 
 
-_READINGS = {200: Reading.OBJECT, 202: Reading.OBJECT, 204: Reading.DELIVERED}
+_READINGS = {200: ResponseMeaning.OBJECT, 202: ResponseMeaning.OBJECT, 204: ResponseMeaning.DELIVERED}
 
 
-def read_answer(status: int, retry_reason: str = "") -> Reading:
+def read_response(status: int, retry_reason: str = "") -> ResponseMeaning:
     """The meaning of an ETL server's answer to the target, by its status and its `Ais-Etl-Retry-Reason`."""
     if status == 503 and retry_reason == RETRY_DIRECT_PUT_TRANSIENT:
-        return Reading.REPLAY
+        return ResponseMeaning.REPLAY
     if status >= 400:
-        return Reading.ERROR
-    return _READINGS.get(status, Reading.UNEXPECTED)
+        return ResponseMeaning.ERROR
+    return _READINGS.get(status, ResponseMeaning.UNEXPECTED)

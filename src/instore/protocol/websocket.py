@@ -6,7 +6,7 @@ from typing import Any
 from instore.errors import MalformedControlError
 from instore.protocol.names import escape_segment, unescape
 from instore.protocol.pipeline import parse_pipeline
-from instore.protocol.requests import ObjectRequest, Origin
+from instore.protocol.requests import ObjectRequest, SourceKind
 
 CLOSE_INVALID_DATA = 1007
 CLOSE_POLICY = 1008
@@ -33,7 +33,7 @@ def parse_control(message: bytes) -> ObjectRequest:
     next_url, pipeline = parse_pipeline(fields["pipeline"])
     return ObjectRequest(
         path=fields["path"].removeprefix("/"),
-        origin=Origin.FILE if fqn else Origin.BODY,
+        origin=SourceKind.FILE if fqn else SourceKind.BODY,
         fqn=fqn,
         etl_args=fields["etl_args"].strip(),
         next_url=next_url,

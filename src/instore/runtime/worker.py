@@ -80,7 +80,7 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replace
     exit_with_parent()
     server = _create(cls)
     if not replaced:
-        server.asgi_app.stuck.end = functools.partial(_start_anew, listener)
+        server.asgi_app.watchdog.end = functools.partial(_start_anew, listener)
     gc.collect()
     gc.freeze()  # modules and models stay for good: no collection looks at them again
     run(server, listener)

@@ -16,7 +16,7 @@ _OURS = os.path.dirname(__file__)
 logger = logging.getLogger("instore.outcome")
 
 
-class Record:
+class AccessLogEntry:
     """One request, as its outcome line will tell it.
 
     Args:
@@ -54,7 +54,7 @@ class Record:
         return f"{what} status={status} in={received} out={sent} ms={milliseconds:.1f}"
 
 
-class Outcomes:
+class AccessLog:
     """Writes the outcome lines of one process.
 
     Args:
@@ -66,11 +66,11 @@ class Outcomes:
         self._shown: set[str] = set()
         self._numbers = itertools.count(1)
 
-    def begin(self, door: str, subject: str) -> Record:
-        """A request has come; arguments as for `Record`."""
-        return Record(next(self._numbers), door, subject)
+    def begin(self, door: str, subject: str) -> AccessLogEntry:
+        """A request has come; arguments as for `AccessLogEntry`."""
+        return AccessLogEntry(next(self._numbers), door, subject)
 
-    def failed(self, record: Record, status: int, sent: int, error: BaseException) -> None:
+    def failed(self, record: AccessLogEntry, status: int, sent: int, error: BaseException) -> None:
         """An object failed: what, with which answer, why.
 
         Args:
@@ -94,7 +94,7 @@ class Outcomes:
         logger.log(logging.DEBUG if place in self._shown else logging.INFO, "%s", stack)
         self._shown.add(place)
 
-    def served(self, record: Record, status: int, sent: int) -> None:
+    def served(self, record: AccessLogEntry, status: int, sent: int) -> None:
         """An object went where it belongs; arguments as for `failed`."""
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s outcome=served", record.line(status, sent))

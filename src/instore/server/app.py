@@ -6,10 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from instore.server.exchange import Service
-from instore.server.http import HTTPDoor, Send
+from instore.server.http import HTTPHandler, Send
 from instore.server.process import set_up_process
 from instore.server.sources import Receive
-from instore.server.websocket import WebSocketDoor
+from instore.server.websocket import WebSocketHandler
 from instore.webserver.base_etl_server import ETLServer
 
 logger = logging.getLogger("instore")
@@ -33,9 +33,9 @@ class ETLApplication:
         set_up_process()  # here, since a server that users start themselves runs no other code of ours
         self.state = SimpleNamespace(etl_server=server)
         self._service = Service(server)
-        self.stuck = self._service.stuck
-        self._http = HTTPDoor(self._service)
-        self._websocket = WebSocketDoor(self._service)
+        self.watchdog = self._service.watchdog
+        self._http = HTTPHandler(self._service)
+        self._websocket = WebSocketHandler(self._service)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one ASGI connection.

@@ -9,21 +9,21 @@ import random
 from dataclasses import dataclass, field
 
 from instore.errors import DirectPutError, ETLDirectPutTransientError
-from instore.http.bodies import Output
-from instore.http.client import FAILURES, Response, describe
+from instore.http.bodies import Body
+from instore.http.client import FAILURES, ClientResponse, describe
 from instore.protocol.environment import Environment
 from instore.protocol.headers import DIRECT_PUT_LENGTH, NODE_URL, RETRY_REASON
 from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of
 from instore.protocol.requests import ObjectRequest
-from instore.protocol.responses import Verdict, judge
+from instore.protocol.responses import NextHopOutcome, judge
 from instore.server.outbound import Outbound, TransientError
-from instore.server.results import Production
+from instore.server.results import Result
 
 _BACKOFF_LIMIT = 30.0
 
 
 @dataclass(slots=True)
-class Reply:
+class Response:
     """What we answer.
 
     Attributes:
@@ -35,10 +35,10 @@ class Reply:
     """
 
     status: int
-    output: Output
+    output: Body
     content_type: str = ""
     headers: dict[str, str] = field(default_factory=dict)
-    response: Response | None = None
+    response: ClientResponse | None = None
 
     async def close(self) -> None:
         """Release the connection that the body comes from."""
@@ -46,7 +46,7 @@ class Reply:
             await self.response.close()
 
 
-class Delivery:
+class DirectPut:
     """Puts results to the next hops of their pipelines.
 
     Args:
@@ -58,8 +58,8 @@ class Delivery:
         self._environment = environment
         self._outbound = outbound
 
-    async def put(self, request: ObjectRequest, production: Production, mime_type: str) -> Reply:
-        """Put the result of `production` to the request's next hop.
+    async def put(self, request: ObjectRequest, result: Result, mime_type: str) -> Response:
+        """Put the result of `result` to the request's next hop.
 
         Raises:
             DirectPutError: no answer within the retries, or one that no next hop should give.
@@ -71,31 +71,31 @@ class Delivery:
         headers = {"Content-Type": mime_type}
         if request.pipeline:
             headers[NODE_URL] = request.pipeline
-        retries = self._environment.direct_put_retries if production.replayable else 0
+        retries = self._environment.direct_put_retries if result.replayable else 0
         attempt = 0
         while True:
             try:
-                output = await production.begin()
+                output = await result.begin()
                 return self._without_secrets(await self._attempt(request, url, output, headers))
             except TransientError as error:
-                if not production.replayable:
+                if not result.replayable:
                     raise ETLDirectPutTransientError(request.next_url, error, bail_without_local_retry=True) from error
                 if attempt == retries:
                     raise DirectPutError(
                         f"could not put {request.path!r} to {request.next_url} in {attempt + 1} attempts: {error}"
                     ) from error
-            await production.end()
+            await result.end()
             await asyncio.sleep(backoff(attempt))
             attempt += 1
 
-    def _without_secrets(self, reply: Reply) -> Reply:
+    def _without_secrets(self, reply: Response) -> Response:
         """A failure's text is the next hop's own, and a target may well quote the URL that it was asked."""
         if reply.status >= 400:
             text = reply.output.first.decode(errors="surrogateescape")
             reply.output.first = self._environment.redact(text).encode(errors="surrogateescape")
         return reply
 
-    async def _attempt(self, request: ObjectRequest, url: str, output: Output, headers: dict[str, str]) -> Reply:
+    async def _attempt(self, request: ObjectRequest, url: str, output: Body, headers: dict[str, str]) -> Response:
         response = await self._outbound.put(url, output, headers)
         try:
             return await _reply(request, output, response)
@@ -104,34 +104,34 @@ class Delivery:
             raise
 
 
-async def _reply(request: ObjectRequest, output: Output, response: Response) -> Reply:
+async def _reply(request: ObjectRequest, output: Body, response: ClientResponse) -> Response:
     try:
-        body = await Output.begin(response)
+        body = await Body.begin(response)
     except FAILURES as error:
         raise TransientError(describe(error)) from error
     hop = hop_of(request.next_url)
     verdict = judge(hop, response.status, bool(body.first))
-    if verdict in (Verdict.DELIVERED, Verdict.PASSED_ON) and hop is Hop.TARGET and response.early:
-        verdict = Verdict.UNEXPECTED  # nobody can have stored what was not sent
-    if verdict is Verdict.PASSED_ON and not ends_at_target(request.next_url, request.pipeline):
-        verdict = Verdict.UNEXPECTED  # nobody was asked to store it
+    if verdict in (NextHopOutcome.DELIVERED, NextHopOutcome.PASSED_ON) and hop is Hop.TARGET and response.early:
+        verdict = NextHopOutcome.UNEXPECTED  # nobody can have stored what was not sent
+    if verdict is NextHopOutcome.PASSED_ON and not ends_at_target(request.next_url, request.pipeline):
+        verdict = NextHopOutcome.UNEXPECTED  # nobody was asked to store it
     match verdict:
-        case Verdict.DELIVERED:
+        case NextHopOutcome.DELIVERED:
             sent = len(output.first) if response.upload is None else response.upload.sent
-            return Reply(204, body, headers={DIRECT_PUT_LENGTH: str(sent)} if sent else {}, response=response)
-        case Verdict.PASSED_ON:
-            return Reply(204, body, headers=_forwarded(response, DIRECT_PUT_LENGTH), response=response)
-        case Verdict.CONTENT | Verdict.FAILED:
+            return Response(204, body, headers={DIRECT_PUT_LENGTH: str(sent)} if sent else {}, response=response)
+        case NextHopOutcome.PASSED_ON:
+            return Response(204, body, headers=_forwarded(response, DIRECT_PUT_LENGTH), response=response)
+        case NextHopOutcome.CONTENT | NextHopOutcome.FAILED:
             content_type = response.headers.get("content-type", "")
-            return Reply(response.status, body, content_type, _forwarded(response, RETRY_REASON), response)
-        case Verdict.UNEXPECTED:
+            return Response(response.status, body, content_type, _forwarded(response, RETRY_REASON), response)
+        case NextHopOutcome.UNEXPECTED:
             raise DirectPutError(
                 f"the {hop.value} {request.next_url} answered {response.status} to the put of {request.path!r}, "
                 f"which is neither a result nor a failure: {body.first[:200].decode(errors='replace')!r}"
             )
 
 
-def _forwarded(response: Response, name: str) -> dict[str, str]:
+def _forwarded(response: ClientResponse, name: str) -> dict[str, str]:
     value = response.headers.get(name.lower())
     return {} if value is None else {name: value}
 

@@ -11,7 +11,7 @@ import string
 from urllib.parse import quote, urljoin
 
 from instore.errors import ForbiddenAddressError, TargetError
-from instore.http.client import Response
+from instore.http.client import ClientResponse
 from instore.protocol.environment import Environment
 from instore.server.outbound import Outbound
 
@@ -31,7 +31,7 @@ class Downloads:
         check = None if environment.download_local else refuse_local
         self._outbound = Outbound(environment, authorize=False, check=check)
 
-    async def get(self, url: str) -> Response:
+    async def get(self, url: str) -> ClientResponse:
         """GET `url`, through redirects.
 
         Raises:

@@ -1,7 +1,7 @@
-"""The one way of every object: *source* -> *transform* -> *delivery*, whichever door its request came through.
+"""The one way of every object: *source* -> *transform* -> *delivery*, whichever handler its request came to.
 
-A door reads an `ObjectRequest`, says where the bytes come from, and gets an `Exchange`: its `begin` gives the `Reply`,
-its `end` stops whatever still goes on for it.
+A handler reads an `ObjectRequest`, says where the bytes come from, and gets an `Exchange`: its `begin` gives the
+`Response`, its `end` stops whatever still goes on for it.
 """
 
 import functools
@@ -14,19 +14,19 @@ from instore.errors import (
     TransformError,
     status_of,
 )
-from instore.http.bodies import Output
+from instore.http.bodies import Body
 from instore.http.client import describe
 from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
 from instore.protocol.names import escape_segment
 from instore.protocol.requests import ObjectRequest
-from instore.server.access_log import Outcomes
-from instore.server.direct_put import Delivery, Reply
+from instore.server.access_log import AccessLog
+from instore.server.direct_put import DirectPut, Response
 from instore.server.downloads import Downloads
 from instore.server.files import FileRules
 from instore.server.outbound import Outbound
-from instore.server.results import Buffered, Production, Streamed
+from instore.server.results import BufferedResult, Result, StreamedResult
 from instore.server.sources import FileSource, RemoteSource, Source
-from instore.server.transforms import Transforms
+from instore.server.transforms import TransformRunner
 from instore.webserver.base_etl_server import ETLServer
 
 TEXT = "text/plain; charset=utf-8"
@@ -45,13 +45,13 @@ class Service:
     def __init__(self, server: ETLServer) -> None:
         self.server = server
         self.environment = server.environment
-        self.outcomes = Outcomes(self.environment)
+        self.access_log = AccessLog(self.environment)
         self._outbound = Outbound(self.environment)
         self._downloads = Downloads(self.environment)
         self._rules = FileRules(self.environment.file_roots)
-        self._transforms = Transforms(server)
-        self.stuck = self._transforms.stuck
-        self._delivery = Delivery(self.environment, self._outbound)
+        self._transforms = TransformRunner(server)
+        self.watchdog = self._transforms.watchdog
+        self._direct_put = DirectPut(self.environment, self._outbound)
 
     async def close(self) -> None:
         """Close the connections to others and take no more transforms."""
@@ -81,16 +81,16 @@ class Service:
 
     def exchange(self, request: ObjectRequest, source: Source) -> "Exchange":
         """Prepare what `request` asks for, with the bytes of `source`."""
-        return Exchange(self, request, self._production(request, source), self._delivery)
+        return Exchange(self, request, self._make_result(request, source), self._direct_put)
 
-    def refusal(self, error: BaseException) -> Reply:
+    def refusal(self, error: BaseException) -> Response:
         """The reply that reports `error`: its status, and a sentence without a secret."""
         status, headers = status_of(error), {}
         if isinstance(error, ETLDirectPutTransientError) and error.bail_without_local_retry:
             status, headers = 503, {RETRY_REASON: RETRY_DIRECT_PUT_TRANSIENT}
         sentence = str(error) if isinstance(error, InstoreError) else describe(error)
         body = self.environment.redact(sentence).encode(errors="backslashreplace")
-        return Reply(status, Output(body), TEXT, headers)
+        return Response(status, Body(body), TEXT, headers)
 
     def mime_type(self) -> str:
         """The content type of the results.
@@ -103,10 +103,10 @@ class Service:
         except Exception as error:
             raise TransformError(f"get_mime_type() failed: {type(error).__name__}: {error}") from error
 
-    def _production(self, request: ObjectRequest, source: Source) -> Production:
+    def _make_result(self, request: ObjectRequest, source: Source) -> Result:
         if self.server.use_streaming:
-            return Streamed(request, source, self._transforms, self.environment.direct_put_chunk_size)
-        return Buffered(request, source, self._transforms)
+            return StreamedResult(request, source, self._transforms, self.environment.direct_put_chunk_size)
+        return BufferedResult(request, source, self._transforms)
 
 
 class Exchange:
@@ -116,16 +116,16 @@ class Exchange:
         production: its result in the making.
     """
 
-    __slots__ = ("_delivery", "_reply", "_request", "_service", "production")
+    __slots__ = ("_direct_put", "_reply", "_request", "_service", "result")
 
-    def __init__(self, service: Service, request: ObjectRequest, production: Production, delivery: Delivery) -> None:
-        self.production = production
+    def __init__(self, service: Service, request: ObjectRequest, result: Result, direct_put: DirectPut) -> None:
+        self.result = result
         self._service = service
         self._request = request
-        self._delivery = delivery
-        self._reply: Reply | None = None
+        self._direct_put = direct_put
+        self._reply: Response | None = None
 
-    async def begin(self) -> Reply:
+    async def begin(self) -> Response:
         """Transform the object and send it where it goes.
 
         Returns:
@@ -136,13 +136,13 @@ class Exchange:
         """
         mime_type = self._service.mime_type()
         if self._request.next_url:
-            self._reply = await self._delivery.put(self._request, self.production, mime_type)
+            self._reply = await self._direct_put.put(self._request, self.result, mime_type)
         else:
-            self._reply = Reply(200, await self.production.begin(), mime_type)
+            self._reply = Response(200, await self.result.begin(), mime_type)
         return self._reply
 
     async def end(self) -> None:
         """Stop what still goes on and release what is held."""
         if self._reply is not None:
             await self._reply.close()
-        await self.production.end()
+        await self.result.end()

@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from instore.errors import InstoreError
-from instore.http.bodies import Output
+from instore.http.bodies import Body
 from instore.http.client import FAILURES
 from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH
-from instore.protocol.requests import METHODS, ObjectRequest, Origin, parse_download, parse_request
-from instore.server.direct_put import Reply
-from instore.server.disconnects import Watch
+from instore.protocol.requests import METHODS, ObjectRequest, SourceKind, parse_download, parse_request
+from instore.server.direct_put import Response
+from instore.server.disconnects import DisconnectWatcher
 from instore.server.exchange import TEXT, Service
 from instore.server.sources import BodySource, Receive, Source
 
@@ -23,11 +23,11 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class BrokenAnswerError(Exception):
+class BrokenResponseError(Exception):
     """Raised to the ASGI server to make it break the framing of an answer that has begun."""
 
 
-class HTTPDoor:
+class HTTPHandler:
     """Serves HTTP requests.
 
     Args:
@@ -37,7 +37,7 @@ class HTTPDoor:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._timeout = service.environment.timeout
-        self._watch = Watch()
+        self._watch = DisconnectWatcher()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request.
@@ -47,41 +47,43 @@ class HTTPDoor:
         """
         method: str = scope["method"]
         raw_path = _raw_path(scope)
-        answer = Answer(send, self._timeout)
+        answer = ResponseWriter(send, self._timeout)
         if raw_path == HEALTH_PATH and method in ("GET", "HEAD"):
             headers = {CONCURRENCY: str(self._service.server.offered_concurrency)}
-            await answer.give(Reply(200, Output(HEALTH_BODY), TEXT, headers))
+            await answer.give(Response(200, Body(HEALTH_BODY), TEXT, headers))
         elif raw_path == DOWNLOAD_PATH and method == "POST":
             await self._object(scope, receive, answer, lambda query: parse_download(query, scope["headers"]))
         elif method not in METHODS:
             methods = ", ".join(METHODS)
             sentence = f"{method} is not served here; the methods are {methods}"
-            await answer.give(Reply(405, Output(sentence.encode()), TEXT, {"Allow": methods}))
+            await answer.give(Response(405, Body(sentence.encode()), TEXT, {"Allow": methods}))
         else:
             await self._object(
                 scope, receive, answer, lambda query: parse_request(method, raw_path, query, scope["headers"])
             )
 
     async def _object(
-        self, scope: Scope, receive: Receive, answer: "Answer", parse: Callable[[str], ObjectRequest]
+        self, scope: Scope, receive: Receive, answer: "ResponseWriter", parse: Callable[[str], ObjectRequest]
     ) -> None:
-        record = self._service.outcomes.begin(scope["method"], scope["path"])
+        record = self._service.access_log.begin(scope["method"], scope["path"])
         try:
             query = scope["query_string"].decode(errors="surrogateescape")
             record.request = request = parse(query)
             record.source = source = self._source(request, receive)
             await self._exchange(request, source, receive, answer)
         except (InstoreError, *FAILURES) as error:
-            self._service.outcomes.failed(record, answer.status, answer.sent, error)
+            self._service.access_log.failed(record, answer.status, answer.sent, error)
             if answer.status:
-                raise BrokenAnswerError(str(error)) from None
+                raise BrokenResponseError(str(error)) from None
             await answer.give(self._service.refusal(error))
         else:
-            self._service.outcomes.served(record, answer.status, answer.sent)
+            self._service.access_log.served(record, answer.status, answer.sent)
 
-    async def _exchange(self, request: ObjectRequest, source: Source, receive: Receive, answer: "Answer") -> None:
+    async def _exchange(
+        self, request: ObjectRequest, source: Source, receive: Receive, answer: "ResponseWriter"
+    ) -> None:
         exchange = self._service.exchange(request, source)
-        watched = self._watch.begin(receive, source, exchange.production)
+        watched = self._watch.begin(receive, source, exchange.result)
         try:
             await answer.give(await exchange.begin())
         finally:
@@ -90,17 +92,17 @@ class HTTPDoor:
 
     def _source(self, request: ObjectRequest, receive: Receive) -> Source:
         match request.origin:
-            case Origin.FILE:
+            case SourceKind.FILE:
                 return self._service.file(request)
-            case Origin.BODY:
+            case SourceKind.BODY:
                 return BodySource(receive, request.length, self._timeout)
-            case Origin.TARGET:
+            case SourceKind.TARGET:
                 return self._service.target(request)
-            case Origin.URL:
+            case SourceKind.URL:
                 return self._service.url(request)
 
 
-class Answer:
+class ResponseWriter:
     """One answer: sent whole, or begun and then either completed or left broken.
 
     Args:
@@ -120,7 +122,7 @@ class Answer:
         self.status = 0
         self.sent = 0
 
-    async def give(self, reply: Reply) -> None:
+    async def give(self, reply: Response) -> None:
         """Send `reply`: its length is announced where it is known, else the body is chunked; 204 has none.
 
         Raises:
@@ -141,7 +143,7 @@ class Answer:
         else:
             await self._stream(output)
 
-    async def _stream(self, output: Output) -> None:
+    async def _stream(self, output: Body) -> None:
         async for batch in output.batches():
             async with asyncio.timeout(self._timeout):
                 await self._send({"type": "http.response.body", "body": batch, "more_body": True})

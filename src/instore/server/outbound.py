@@ -8,8 +8,8 @@ import ssl
 from collections.abc import Mapping
 
 from instore.errors import ConfigurationError, InvalidPipelineError, InvalidRequestError, TargetError
-from instore.http.bodies import Output
-from instore.http.client import FAILURES, Client, Response, UnaskableError, describe
+from instore.http.bodies import Body
+from instore.http.client import FAILURES, Client, ClientResponse, UnaskableError, describe
 from instore.http.connections import Check
 from instore.protocol.environment import Environment
 
@@ -42,7 +42,7 @@ class Outbound:
             check,
         )
 
-    async def get(self, url: str, place: str = "the target") -> Response:
+    async def get(self, url: str, place: str = "the target") -> ClientResponse:
         """GET `url`, which is called `place` to a person.
 
         Raises:
@@ -56,7 +56,7 @@ class Outbound:
         except FAILURES as error:
             raise TargetError(f"can't reach {place}: {describe(error)}") from error
 
-    async def put(self, url: str, output: Output, headers: Mapping[str, str]) -> Response:
+    async def put(self, url: str, output: Body, headers: Mapping[str, str]) -> ClientResponse:
         """PUT `output` to `url`; the length is announced where it is known, else the body is chunked.
 
         Raises:

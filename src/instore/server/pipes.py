@@ -1,9 +1,9 @@
 """Bytes between the event loop and a transform's thread, bounded in both directions.
 
-A `Feed` carries an object's bytes from the loop to the thread that reads them; a `Spool` carries the result from the
-thread that makes it to the loop that sends it. Each holds a small number of bytes and stops whoever is too fast:
-the loop's side waits on a future, the thread's side on a condition. Each ends in one of three ways, whole, failed or
-abandoned, and whatever ends it first is what both sides see.
+An `InputPipe` carries an object's bytes from the loop to the thread that reads them; an `OutputPipe` carries the result
+from the thread that makes it to the loop that sends it. Each holds a small number of bytes and stops whoever is too
+fast: the loop's side waits on a future, the thread's side on a condition. Each ends in one of three ways, whole, failed
+or abandoned, and whatever ends it first is what both sides see.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _FEED_LIMIT = 2 << 20
 _SPOOL_BATCHES = 3
 
 
-class Feed:
+class InputPipe:
     """An object on its way to a thread: `put` and `finish` on the loop, `readinto` in the thread.
 
     Args:
@@ -106,7 +106,7 @@ class Feed:
                 self._room.set()
 
 
-class Spool:
+class OutputPipe:
     """A result on its way to the loop: `put`, `finish` and `fail` in the thread, `take` on the loop.
 
     Small pieces are joined into batches, so that a transform that yields lines costs no wake-up a line.

@@ -2,7 +2,7 @@
 
 import logging
 
-from instore.server.http import BrokenAnswerError
+from instore.server.http import BrokenResponseError
 from instore.system.limits import prepare_process
 
 _SERVERS = ("uvicorn.error", "gunicorn.error")
@@ -17,4 +17,4 @@ def set_up_process() -> None:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Drop the server's stack trace for an answer that we broke ourselves: its reason has been logged."""
-    return not (record.exc_info and isinstance(record.exc_info[1], BrokenAnswerError))
+    return not (record.exc_info and isinstance(record.exc_info[1], BrokenResponseError))

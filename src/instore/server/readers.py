@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from typing import Protocol
 
 from instore.errors import InstoreError
-from instore.server.pipes import Feed
+from instore.server.pipes import InputPipe
 
 _BUFFER = 1 << 18
 
@@ -38,13 +38,13 @@ class BytesReader(io.BytesIO):
     failure: InstoreError | None = None
 
 
-class FeedReader(io.BufferedReader):
-    """A binary reader over a `Feed`."""
+class PipeReader(io.BufferedReader):
+    """A binary reader over a `InputPipe`."""
 
-    raw: "_FeedFile"
+    raw: "_PipeFile"
 
-    def __init__(self, feed: Feed) -> None:
-        super().__init__(_FeedFile(feed), _BUFFER)
+    def __init__(self, feed: InputPipe) -> None:
+        super().__init__(_PipeFile(feed), _BUFFER)
 
     @property
     def failure(self) -> InstoreError | None:
@@ -52,8 +52,8 @@ class FeedReader(io.BufferedReader):
         return self.raw.feed.failure
 
 
-class _FeedFile(io.RawIOBase):
-    def __init__(self, feed: Feed) -> None:
+class _PipeFile(io.RawIOBase):
+    def __init__(self, feed: InputPipe) -> None:
         self.feed = feed
 
     def readable(self) -> bool:

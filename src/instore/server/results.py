@@ -4,14 +4,14 @@ import asyncio
 from typing import Protocol
 
 from instore.errors import ClientGoneError
-from instore.http.bodies import Output
+from instore.http.bodies import Body
 from instore.protocol.requests import ObjectRequest
-from instore.server.pipes import Spool
+from instore.server.pipes import OutputPipe
 from instore.server.sources import Source
-from instore.server.transforms import Transforms
+from instore.server.transforms import TransformRunner
 
 
-class Production(Protocol):
+class Result(Protocol):
     """The result of one request.
 
     Attributes:
@@ -20,7 +20,7 @@ class Production(Protocol):
 
     replayable: bool
 
-    async def begin(self) -> Output:
+    async def begin(self) -> Body:
         """The result, or its beginning. Raises what the source or the transform raised."""
 
     async def end(self) -> None:
@@ -30,23 +30,23 @@ class Production(Protocol):
         """Nobody waits for the result any more."""
 
 
-class Buffered:
+class BufferedResult:
     """A result that is whole before it is sent. It is made once and kept for retries."""
 
     replayable = True
 
-    def __init__(self, request: ObjectRequest, source: Source, transforms: Transforms) -> None:
+    def __init__(self, request: ObjectRequest, source: Source, transforms: TransformRunner) -> None:
         self._request = request
         self._source = source
         self._transforms = transforms
         self._job: asyncio.Future[bytes] | None = None
         self._abandoned = False
 
-    async def begin(self) -> Output:
+    async def begin(self) -> Body:
         if self._job is None:
             self._job = self._transforms.start(self._request, await self._source.load())
         try:
-            return Output(await self._job)
+            return Body(await self._job)
         except asyncio.CancelledError:
             if self._abandoned:
                 raise _gone() from None
@@ -55,7 +55,7 @@ class Buffered:
     async def end(self) -> None:
         """Nothing goes on, but perhaps a transform that was given up."""
         if self._job is not None and self._job.cancelled():
-            self._transforms.stuck.look()
+            self._transforms.watchdog.check()
 
     def abandon(self) -> None:
         """A transform that waits for its turn is not begun; one that runs can't be stopped, its result is dropped."""
@@ -64,27 +64,27 @@ class Buffered:
             self._job.cancel()
 
 
-class Streamed:
+class StreamedResult:
     """A result that is sent while it is made. A retry reads the source and runs the transform again."""
 
-    def __init__(self, request: ObjectRequest, source: Source, transforms: Transforms, batch: int) -> None:
+    def __init__(self, request: ObjectRequest, source: Source, transforms: TransformRunner, batch: int) -> None:
         self.replayable = source.replayable
         self._request = request
         self._source = source
         self._transforms = transforms
         self._batch = batch
-        self._spool: Spool | None = None
+        self._spool: OutputPipe | None = None
         self._job: asyncio.Future[None] | None = None
 
-    async def begin(self) -> Output:
-        self._spool = Spool(self._batch)
+    async def begin(self) -> Body:
+        self._spool = OutputPipe(self._batch)
         self._job = self._transforms.start_stream(self._request, await self._source.stream(), self._spool)
-        return await Output.begin(self._spool)
+        return await Body.begin(self._spool)
 
     async def end(self) -> None:
         self.abandon()
         if self._job is not None and self._job.cancel():
-            self._transforms.stuck.look()
+            self._transforms.watchdog.check()
         await self._source.close()
 
     def abandon(self) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from instore.errors import ClientGoneError, InstoreError, InvalidRequestError, TargetAnswerError, TargetError
-from instore.http.client import FAILURES, Response, describe
+from instore.http.client import FAILURES, ClientResponse, describe
 from instore.server.files import FileReader, FileRules
-from instore.server.pipes import Feed
-from instore.server.readers import BytesReader, FeedReader, ObjectReader
+from instore.server.pipes import InputPipe
+from instore.server.readers import BytesReader, ObjectReader, PipeReader
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -76,9 +76,9 @@ class BodySource:
         return lambda: chunk
 
     async def stream(self) -> Callable[[], ObjectReader]:
-        feed = Feed()
+        feed = InputPipe()
         self._pump = asyncio.create_task(self._feed(feed))
-        return functools.partial(FeedReader, feed)
+        return functools.partial(PipeReader, feed)
 
     async def close(self) -> None:
         await _cancel(self._pump)
@@ -96,7 +96,7 @@ class BodySource:
         self.consumed = not more
         return body, more
 
-    async def _feed(self, feed: Feed) -> None:
+    async def _feed(self, feed: InputPipe) -> None:
         try:
             more = True
             while more:
@@ -195,12 +195,12 @@ class RemoteSource:
     replayable = True
     consumed = True
 
-    def __init__(self, name: str, place: str, get: Callable[[], Awaitable[Response]]) -> None:
+    def __init__(self, name: str, place: str, get: Callable[[], Awaitable[ClientResponse]]) -> None:
         self._name = name
         self._place = place
         self._get = get
         self.received = 0
-        self._response: Response | None = None
+        self._response: ClientResponse | None = None
         self._pump: asyncio.Task[None] | None = None
 
     async def load(self) -> Callable[[], bytes | str]:
@@ -216,16 +216,16 @@ class RemoteSource:
 
     async def stream(self) -> Callable[[], ObjectReader]:
         self._response = await self._open()
-        feed = Feed()
+        feed = InputPipe()
         self._pump = asyncio.create_task(self._feed(feed, self._response))
-        return functools.partial(FeedReader, feed)
+        return functools.partial(PipeReader, feed)
 
     async def close(self) -> None:
         await _cancel(self._pump)
         if self._response is not None:
             await self._response.close()
 
-    async def _open(self) -> Response:
+    async def _open(self) -> ClientResponse:
         self.received = 0
         response = await self._get()
         if response.status == 200:
@@ -238,7 +238,7 @@ class RemoteSource:
             response.status, f"{self._place} answered {response.status} for {self._name!r}: {reason}"
         )
 
-    async def _take(self, response: Response) -> bytes:
+    async def _take(self, response: ClientResponse) -> bytes:
         try:
             chunk = await response.take()
         except FAILURES as error:
@@ -246,7 +246,7 @@ class RemoteSource:
         self.received += len(chunk)
         return chunk
 
-    async def _feed(self, feed: Feed, response: Response) -> None:
+    async def _feed(self, feed: InputPipe, response: ClientResponse) -> None:
         try:
             while chunk := await self._take(response):
                 await feed.put(chunk)

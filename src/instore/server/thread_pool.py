@@ -20,7 +20,7 @@ Call = tuple["asyncio.Future[Any]", float]
 """What a thread is at: its future, and when it began (`time.monotonic`)."""
 
 
-class Pool:
+class ThreadPool:
     """Threads, up to a fixed number, that call functions in the order in which they were submitted.
 
     Args:

@@ -17,17 +17,17 @@ from typing import Any
 from instore.errors import ETLDirectPutTransientError, InstoreError, InvalidPipelineError, TransformError
 from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
-from instore.server.pipes import Spool
+from instore.server.pipes import OutputPipe
 from instore.server.readers import ObjectReader, ThreadedReader
-from instore.server.thread_pool import Pool
-from instore.server.watchdog import Stuck
+from instore.server.thread_pool import ThreadPool
+from instore.server.watchdog import Watchdog
 from instore.webserver.base_etl_server import ETLServer
 
 _BATCH_BYTES = 1 << 18
 _BATCH_SECONDS = 0.05
 
 
-class Transforms:
+class TransformRunner:
     """The user's transform and the threads it runs in.
 
     Args:
@@ -39,8 +39,8 @@ class Transforms:
 
     def __init__(self, server: ETLServer) -> None:
         self._server = server
-        self._pool = Pool(server.concurrency, "transform")
-        self.stuck = Stuck(self._pool, server.environment.transform_timeout)
+        self._pool = ThreadPool(server.concurrency, "transform")
+        self.watchdog = Watchdog(self._pool, server.environment.transform_timeout)
         self._path = _raw_path if server.wants_raw_path else _decoded_path
         self._asynchronous = inspect.isasyncgenfunction(server.transform_stream)
         self._user_loop: _UserLoop | None = None
@@ -56,7 +56,7 @@ class Transforms:
         return self._pool.submit(self._run, request, load)
 
     def start_stream(
-        self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: Spool
+        self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe
     ) -> "asyncio.Future[None]":
         """Begin to transform one object piece by piece into `spool`, which gets every failure too.
 
@@ -83,7 +83,7 @@ class Transforms:
         except BaseException as error:
             raise _translate(error, request) from error
 
-    def _stream(self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: Spool) -> None:
+    def _stream(self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe) -> None:
         try:
             reader = open_reader()
         except BaseException as error:

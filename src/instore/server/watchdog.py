@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from instore.protocol.environment import TRANSFORM_TIMEOUT
-from instore.server.thread_pool import Call, Pool
+from instore.server.thread_pool import Call, ThreadPool
 
 logger = logging.getLogger("instore")
 
@@ -22,7 +22,7 @@ EXIT_CODE = 75
 _LEAST = 0.1  # seconds for a transform that has its result already to end
 
 
-class Stuck:
+class Watchdog:
     """Ends the process when it is stuck.
 
     Args:
@@ -33,23 +33,23 @@ class Stuck:
         end: does it; does not return. Default: the process exits with `EXIT_CODE`.
     """
 
-    def __init__(self, pool: Pool, limit: float) -> None:
+    def __init__(self, pool: ThreadPool, limit: float) -> None:
         self.end: Callable[[], None] = _exit
         self._pool = pool
         self._limit = limit
         self._timer: asyncio.TimerHandle | None = None
 
-    def look(self) -> None:
+    def check(self) -> None:
         """A transform was given up: look whether it was the last that could be waited for."""
         if self._timer is None and math.isfinite(self._limit) and (calls := self._pool.given_up()):
             youngest = max(began for _, began in calls)
             wait = max(_LEAST, youngest + self._limit - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(wait, self._look_again, calls)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._check_again, calls)
 
-    def _look_again(self, before: tuple[Call, ...]) -> None:
+    def _check_again(self, before: tuple[Call, ...]) -> None:
         self._timer = None
         if self._pool.given_up() != before:
-            self.look()
+            self.check()
             return
         threads = "the thread" if len(before) == 1 else f"all {len(before)} threads"
         logger.error(

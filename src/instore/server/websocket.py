@@ -19,10 +19,10 @@ from instore.errors import ClientGoneError, InstoreError, InvalidPipelineError, 
 from instore.http.client import FAILURES
 from instore.protocol.headers import DIRECT_PUT_LENGTH, WEBSOCKET_PATH
 from instore.protocol.pipeline import ends_at_target
-from instore.protocol.requests import ObjectRequest, Origin
+from instore.protocol.requests import ObjectRequest, SourceKind
 from instore.protocol.websocket import CLOSE_FAILED, CLOSE_POLICY, close_reason, parse_control
-from instore.server.access_log import Record
-from instore.server.direct_put import Reply
+from instore.server.access_log import AccessLogEntry
+from instore.server.direct_put import Response
 from instore.server.exchange import Service
 from instore.server.http import Scope, Send
 from instore.server.sources import BytesSource, Receive, Source
@@ -33,7 +33,7 @@ _BYTES_AHEAD = 64 << 20
 Message = MutableMapping[str, Any]
 
 
-class WebSocketDoor:
+class WebSocketHandler:
     """Serves WebSocket connections.
 
     Args:
@@ -56,7 +56,7 @@ class WebSocketDoor:
 
 
 @dataclass(slots=True)
-class _Item:
+class _PendingObject:
     """An object under way, or the end of the connection: what `answer` gives is sent when its turn comes."""
 
     answer: "asyncio.Task[Message]"
@@ -69,7 +69,7 @@ class _Connection:
         self._service = service
         self._receive = receive
         self._send = send
-        self._items: deque[_Item] = deque()
+        self._items: deque[_PendingObject] = deque()
         self._bytes = 0
         self._most = service.server.concurrency + _AHEAD
         self._arrived = asyncio.Event()
@@ -97,17 +97,17 @@ class _Connection:
         """Begin one object after the other, until the client leaves or sends what is not due."""
         try:
             while (request := await self._control()) is not None:
-                body = await self._body() if request.origin is Origin.BODY else b""
+                body = await self._body() if request.origin is SourceKind.BODY else b""
                 if body is None:
                     self._lost(request, "its bytes were there")
                     return
-                source = BytesSource(body) if request.origin is Origin.BODY else self._service.file(request)
+                source = BytesSource(body) if request.origin is SourceKind.BODY else self._service.file(request)
                 answer = asyncio.create_task(self._object(request, source))
-                await self._begin(_Item(answer, len(body), request))
+                await self._begin(_PendingObject(answer, len(body), request))
         except (MalformedControlError, InvalidPipelineError) as error:
             code = error.code if isinstance(error, MalformedControlError) else CLOSE_POLICY
-            self._service.outcomes.failed(self._record("message"), 0, 0, error)
-            await self._begin(_Item(asyncio.create_task(self._closing(code, error)), 0))
+            self._service.access_log.failed(self._record("message"), 0, 0, error)
+            await self._begin(_PendingObject(asyncio.create_task(self._closing(code, error)), 0))
             await asyncio.Event().wait()  # until the answers before it are sent and the connection is closed
 
     async def _control(self) -> ObjectRequest | None:
@@ -130,14 +130,16 @@ class _Connection:
     def _lost(self, request: ObjectRequest, due: str) -> None:
         """The connection ended before what was `due`."""
         error = ClientGoneError(f"the connection ended before {due}")
-        self._service.outcomes.failed(self._record("message", request), 0, 0, error)
+        self._service.access_log.failed(self._record("message", request), 0, 0, error)
 
-    def _record(self, subject: str, request: ObjectRequest | None = None, source: Source | None = None) -> Record:
-        record = self._service.outcomes.begin("WS", subject)
+    def _record(
+        self, subject: str, request: ObjectRequest | None = None, source: Source | None = None
+    ) -> AccessLogEntry:
+        record = self._service.access_log.begin("WS", subject)
         record.request, record.source = request, source
         return record
 
-    async def _begin(self, item: _Item) -> None:
+    async def _begin(self, item: _PendingObject) -> None:
         self._items.append(item)
         self._bytes += item.size
         self._arrived.set()
@@ -180,11 +182,11 @@ class _Connection:
             reply = await exchange.begin()
             result = await _whole(reply)
         except (InstoreError, *FAILURES) as error:
-            self._service.outcomes.failed(record, 0, 0, error)
+            self._service.access_log.failed(record, 0, 0, error)
             return self._failure(request, self._service.refusal(error).output.first)
         finally:
             await exchange.end()
-        self._service.outcomes.served(record, reply.status, len(result))
+        self._service.access_log.served(record, reply.status, len(result))
         if reply.status >= 400:
             return self._failure(request, result or f"{request.next_url} answered {reply.status}".encode())
         if reply.status == 204:
@@ -200,7 +202,7 @@ class _Connection:
         return _close(code, self._service.environment.redact(str(error)))
 
 
-async def _whole(reply: Reply) -> bytes:
+async def _whole(reply: Response) -> bytes:
     if reply.output.rest is None:
         return reply.output.first
     return b"".join([batch async for batch in reply.output.batches()])

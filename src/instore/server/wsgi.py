@@ -51,7 +51,7 @@ class WSGIApplication:
         return self.wsgi_app(environ, start_response)
 
     def _serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return _Exchange(self._running(environ), environ).begin(start_response)
+        return _WSGIExchange(self._running(environ), environ).begin(start_response)
 
     def _running(self, environ: Environ) -> "_Host":
         """This process's event loop, with the application on it."""
@@ -78,7 +78,7 @@ class _Host:
         threading.Thread(target=self.loop.run_forever, name="asgi", daemon=True).start()
 
 
-class _Exchange:
+class _WSGIExchange:
     """One request: what the application asks of the WSGI server's thread, and what that answers."""
 
     def __init__(self, host: _Host, environ: Environ) -> None:

@@ -13,7 +13,7 @@ async def in_thread(
     pool: ThreadPoolExecutor,
     function: Callable[..., Result],
     *arguments: object,
-    hurry: Callable[[], object] = lambda: None,
+    on_cancel: Callable[[], object] = lambda: None,
 ) -> Result:
     """Run `function` in a thread of `pool`.
 
@@ -31,7 +31,7 @@ async def in_thread(
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         submitted.cancel()  # which does nothing once it has begun
-        hurry()
+        on_cancel()
         while not work.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({work})

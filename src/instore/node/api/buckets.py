@@ -14,7 +14,7 @@ from instore.node.jobs import copy as bulk
 from instore.node.jobs.registry import Job
 from instore.node.listing import Page, Query
 from instore.node.metadata import BucketRecord
-from instore.node.request import Action, Call, as_json, empty, text
+from instore.node.request import Action, NodeRequest, as_json, empty, text
 from instore.offline.selection import Selection
 from instore.store.attributes import CHECKSUM_TYPE
 from instore.store.names import Bucket
@@ -30,28 +30,28 @@ _DEFAULT_PROPERTIES = "name,size,checksum,atime"
 _IN_ATTRIBUTES = {"checksum", "version"}
 
 
-async def resource(call: Call) -> ASGIApp:
+async def resource(request: NodeRequest) -> ASGIApp:
     """Everything below `/v1/buckets`."""
-    if call.method == "HEAD":
-        return await _head(call)
-    action, value = await call.action()
-    if call.segments[1:] in ([], [""]):
-        return _list_buckets(call, action)
-    bucket = call.bucket()
-    if any(call.segments[2:]):
-        raise InvalidRequestError(f"{'/'.join(call.segments[1:])!r} can't be a bucket's name: it has a slash")
-    handler = call.node.actions.get((call.method, action))
+    if request.method == "HEAD":
+        return await _head(request)
+    action, value = await request.action()
+    if request.segments[1:] in ([], [""]):
+        return _list_buckets(request, action)
+    bucket = request.bucket()
+    if any(request.segments[2:]):
+        raise InvalidRequestError(f"{'/'.join(request.segments[1:])!r} can't be a bucket's name: it has a slash")
+    handler = request.node.actions.get((request.method, action))
     if handler is None:
-        raise NotSupportedError(f"the action {action!r} ({call.method}) on a bucket is not supported")
-    return await handler(call, bucket, value)
+        raise NotSupportedError(f"the action {action!r} ({request.method}) on a bucket is not supported")
+    return await handler(request, bucket, value)
 
 
-def _list_buckets(call: Call, action: str) -> ASGIApp:
-    if call.method != "GET" or action not in ("list", ""):
-        raise NotSupportedError(f"the action {action!r} ({call.method}) on all buckets is not supported")
-    if call.query("provider") not in ("", "ais"):
+def _list_buckets(request: NodeRequest, action: str) -> ASGIApp:
+    if request.method != "GET" or action not in ("list", ""):
+        raise NotSupportedError(f"the action {action!r} ({request.method}) on all buckets is not supported")
+    if request.query("provider") not in ("", "ais"):
         return as_json([])
-    return as_json([model(bucket) for bucket in call.node.cluster.folder.buckets()])
+    return as_json([model(bucket) for bucket in request.node.cluster.folder.buckets()])
 
 
 def model(bucket: Bucket) -> dict[str, Any]:
@@ -59,28 +59,28 @@ def model(bucket: Bucket) -> dict[str, Any]:
     return {"name": bucket.name, "provider": "ais", "namespace": {"uuid": "", "name": bucket.namespace}}
 
 
-async def _create(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+async def _create(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
     if value:
         raise NotSupportedError("properties of a new bucket are not supported: all buckets are alike here")
-    await call.node.cluster.disk(call.node.cluster.create_bucket, bucket, BucketRecord(time.time_ns()))
+    await request.node.cluster.disk(request.node.cluster.create_bucket, bucket, BucketRecord(time.time_ns()))
     return empty()
 
 
-async def _destroy(call: Call, bucket: Bucket, _value: dict[str, Any]) -> ASGIApp:
-    await call.node.cluster.disk(call.node.cluster.destroy_bucket, bucket)
+async def _destroy(request: NodeRequest, bucket: Bucket, _value: dict[str, Any]) -> ASGIApp:
+    await request.node.cluster.disk(request.node.cluster.destroy_bucket, bucket)
     return empty()
 
 
-async def _head(call: Call) -> ASGIApp:
-    bucket = call.bucket()
-    record = call.node.cluster.folder.bucket(bucket)
+async def _head(request: NodeRequest) -> ASGIApp:
+    bucket = request.bucket()
+    record = request.node.cluster.folder.bucket(bucket)
     headers = {"Ais-Bucket-Props": json.dumps(_properties(bucket, record))}
-    if not call.query("bsumm_remote"):
+    if not request.query("bsumm_remote"):
         return empty(headers=headers)
-    if not call.query("uuid"):
-        job = _start_summary(call, bucket, "/".join(call.segments[2:]))
+    if not request.query("uuid"):
+        job = _start_summary(request, bucket, "/".join(request.segments[2:]))
         return empty(202, {**headers, "Ais-Xaction-Id": job.id})
-    job = call.node.jobs.get(call.query("uuid"))
+    job = request.node.jobs.get(request.query("uuid"))
     if job.running:
         return empty(202, headers)
     return empty(headers={**headers, "Ais-Bucket-Summ": json.dumps(_summary_of(job))})
@@ -102,7 +102,7 @@ def _properties(bucket: Bucket, record: BucketRecord) -> dict[str, Any]:
 # Listing
 
 
-async def _list_objects(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+async def _list_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
     flags = _number(value, "flags")
     if flags & _ARCHIVES:
         raise NotSupportedError("listing what is in archives is not supported")
@@ -114,9 +114,11 @@ async def _list_objects(call: Call, bucket: Bucket, value: dict[str, Any]) -> AS
     after = str(value.get("continuation_token") or value.get("start_after") or "")
     uuid = str(value.get("uuid") or "")
     limit = min(size, _PAGE) if size > 0 else _PAGE
-    body = await call.node.cluster.disk(_page, call, query, after, limit, uuid, properties, bool(flags & _NO_DIRS))
-    if _MSGPACK in call.request.headers.get("accept", ""):
-        return Response(await call.node.cluster.disk(msgpack.packb, body), media_type=_MSGPACK)
+    body = await request.node.cluster.disk(
+        _page, request, query, after, limit, uuid, properties, bool(flags & _NO_DIRS)
+    )
+    if _MSGPACK in request.request.headers.get("accept", ""):
+        return Response(await request.node.cluster.disk(msgpack.packb, body), media_type=_MSGPACK)
     return as_json(body)
 
 
@@ -139,9 +141,9 @@ def _asked(properties: str, flags: int) -> frozenset[str]:
 
 
 def _page(
-    call: Call, query: Query, after: str, limit: int, uuid: str, properties: frozenset[str], no_folders: bool
+    request: NodeRequest, query: Query, after: str, limit: int, uuid: str, properties: frozenset[str], no_folders: bool
 ) -> dict[str, Any]:
-    listings = call.node.listings
+    listings = request.node.listings
     page: Page = listings.page(query, after, limit, uuid)
     names = [one for one in page.names if not (no_folders and one[0].endswith("/"))]
     columns = [column for name, column in _COLUMNS.items() if name in properties]
@@ -179,19 +181,19 @@ _COLUMNS: dict[str, tuple[str, Any]] = {
 # Summary
 
 
-async def _summary(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
-    call.node.cluster.folder.bucket(bucket)
+async def _summary(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+    request.node.cluster.folder.bucket(bucket)
     uuid = str(value.get("uuid") or "")
     if not uuid:
-        return as_json(_start_summary(call, bucket, str(value.get("prefix") or "")).id, 202)
-    job = call.node.jobs.get(uuid)
+        return as_json(_start_summary(request, bucket, str(value.get("prefix") or "")).id, 202)
+    job = request.node.jobs.get(uuid)
     if job.running:
         return as_json(uuid, 202)
     return as_json([_summary_of(job)])
 
 
-def _start_summary(call: Call, bucket: Bucket, prefix: str) -> Job:
-    cluster = call.node.cluster
+def _start_summary(request: NodeRequest, bucket: Bucket, prefix: str) -> Job:
+    cluster = request.node.cluster
     cluster.folder.bucket(bucket)
 
     def on(job: Job, target: Target) -> None:
@@ -203,7 +205,7 @@ def _start_summary(call: Call, bucket: Bucket, prefix: str) -> Job:
     async def work(job: Job) -> None:
         await bulk.on_targets(cluster, job, lambda target: on(job, target))
 
-    return call.node.jobs.start("summary-bck", work, bucket)
+    return request.node.jobs.start("summary-bck", work, bucket)
 
 
 def _summary_of(job: Job) -> dict[str, Any]:
@@ -221,35 +223,35 @@ def _summary_of(job: Job) -> dict[str, Any]:
 # Jobs over buckets
 
 
-async def _copy(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
-    to = other_bucket(call)
-    await make_if_missing(call, bucket, to)
+async def _copy(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+    to = other_bucket(request)
+    await make_if_missing(request, bucket, to)
     return text(
-        bulk.copy(call.node, "copy-bck", bucket, to, Selection(prefix=str(value.get("prefix") or "")), value).id
+        bulk.copy(request.node, "copy-bck", bucket, to, Selection(prefix=str(value.get("prefix") or "")), value).id
     )
 
 
-async def _rename(call: Call, bucket: Bucket, _value: dict[str, Any]) -> ASGIApp:
-    return text((await bulk.rename(call.node, bucket, other_bucket(call))).id)
+async def _rename(request: NodeRequest, bucket: Bucket, _value: dict[str, Any]) -> ASGIApp:
+    return text((await bulk.rename(request.node, bucket, other_bucket(request))).id)
 
 
-async def _copy_objects(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+async def _copy_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
     destination = named_bucket(value.get("tobck"))
-    await make_if_missing(call, bucket, destination)
-    return text(bulk.copy(call.node, "copy-listrange", bucket, destination, Selection.parse(value), value).id)
+    await make_if_missing(request, bucket, destination)
+    return text(bulk.copy(request.node, "copy-listrange", bucket, destination, Selection.parse(value), value).id)
 
 
-async def _delete_objects(call: Call, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
-    return text(bulk.delete(call.node, bucket, Selection.parse(value), value).id)
+async def _delete_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+    return text(bulk.delete(request.node, bucket, Selection.parse(value), value).id)
 
 
-def other_bucket(call: Call) -> Bucket:
+def other_bucket(request: NodeRequest) -> Bucket:
     """The bucket that `bck_to` names.
 
     Raises:
         InvalidRequestError, NotSupportedError: it can't be.
     """
-    provider, _, rest = call.query("bck_to").partition("/")
+    provider, _, rest = request.query("bck_to").partition("/")
     namespace, _, name = rest.partition("/")
     return Bucket.parse(provider, namespace, name.rstrip("/"))
 
@@ -267,13 +269,13 @@ def named_bucket(value: object) -> Bucket:
     return Bucket.parse(str(value.get("provider") or ""), path, str(value.get("name") or ""))
 
 
-async def make_if_missing(call: Call, source: Bucket, destination: Bucket) -> None:
+async def make_if_missing(request: NodeRequest, source: Bucket, destination: Bucket) -> None:
     """Make the destination of a job if it isn't there, as AIStore does; the source must be there.
 
     Raises:
         BucketNotFoundError: the source is not.
     """
-    cluster = call.node.cluster
+    cluster = request.node.cluster
     cluster.folder.bucket(source)
     await cluster.disk(cluster.create_if_missing, destination, BucketRecord(time.time_ns()))
 

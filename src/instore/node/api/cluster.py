@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from instore.errors import NotSupportedError
 from instore.node.api import jobs as job_calls
 from instore.node.cluster import Cluster, Target
-from instore.node.request import Call, as_json, empty
+from instore.node.request import NodeRequest, as_json, empty
 from instore.store.placement import digest
 
 PROXY_ID = "p1"
@@ -18,36 +18,36 @@ _NODE_HEADER = "Ais-Node-Id"
 _STARTED = time.monotonic_ns()
 
 
-async def health(_call: Call) -> ASGIApp:
+async def health(_call: NodeRequest) -> ASGIApp:
     """The node answers, so it is well."""
     return empty()
 
 
-async def daemon(call: Call) -> ASGIApp:
+async def daemon(request: NodeRequest) -> ASGIApp:
     """What a node says of itself."""
-    what = call.query("what")
+    what = request.query("what")
     if what == "smap":
-        return as_json(smap(call.node.cluster, call.request))
+        return as_json(smap(request.node.cluster, request.request))
     raise NotSupportedError(f"what={what!r} is not supported of a node; there is smap")
 
 
-async def reverse(call: Call) -> ASGIApp:
+async def reverse(request: NodeRequest) -> ASGIApp:
     """What one target says of itself, asked through the proxy."""
-    what = call.query("what")
-    if call.segments[1:] != ["daemon"] or what != "node_status":
+    what = request.query("what")
+    if request.segments[1:] != ["daemon"] or what != "node_status":
         raise NotSupportedError(f"what={what!r} is not supported of a target; there is node_status")
-    target = call.node.cluster.target(call.request.headers.get(_NODE_HEADER, ""))
-    return as_json(await call.node.cluster.disk(_status, call.node.cluster, target))
+    target = request.node.cluster.target(request.request.headers.get(_NODE_HEADER, ""))
+    return as_json(await request.node.cluster.disk(_status, request.node.cluster, target))
 
 
-async def cluster(call: Call) -> ASGIApp:
+async def cluster(request: NodeRequest) -> ASGIApp:
     """Questions about jobs, and the start and stop of them."""
-    if call.method == "PUT":
-        return await job_calls.change(call)
-    what = call.query("what")
+    if request.method == "PUT":
+        return await job_calls.change(request)
+    what = request.query("what")
     if what == "smap":
-        return as_json(smap(call.node.cluster, call.request))
-    return await job_calls.ask(call, what)
+        return as_json(smap(request.node.cluster, request.request))
+    return await job_calls.ask(request, what)
 
 
 def smap(cluster: Cluster, request: Request) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 from instore.errors import ClientGoneError, InstoreError, WrongSecretError, status_of
 from instore.node.bodies import SMALL, ObjectAnswer, open_piece, take_body, take_whole
 from instore.node.cluster import Cluster
-from instore.node.etls.expected_puts import Deliveries, Expected
-from instore.node.etls.manager import OBJECT_PATH, Etls
+from instore.node.etls.expected_puts import ExpectedPut, ExpectedPuts
+from instore.node.etls.manager import OBJECT_PATH, ETLManager
 from instore.protocol.names import unescape
 from instore.store.names import parse_uname
 
@@ -23,8 +23,8 @@ PREFIX = OBJECT_PATH.encode()
 _DIGITS = 8  # that the length of something small has at most
 
 
-class Door:
-    """The ASGI application, and the `Shortcut` for small results.
+class DirectPutHandler:
+    """The ASGI application, and the `FastPath` for small results.
 
     Args:
         cluster: the node's targets.
@@ -32,10 +32,10 @@ class Door:
         deliveries: the results that are expected.
     """
 
-    def __init__(self, cluster: Cluster, etls: Etls, deliveries: Deliveries) -> None:
+    def __init__(self, cluster: Cluster, etls: ETLManager, expected_puts: ExpectedPuts) -> None:
         self._cluster = cluster
         self._etls = etls
-        self._deliveries = deliveries
+        self._deliveries = expected_puts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,7 +46,7 @@ class Door:
             uname = self._admit(raw_path)
             if method == "PUT":
                 expected = self._deliveries.find(uname, scope["query_string"])
-                await take_body(self._cluster, lambda: _Arrival(expected), receive)
+                await take_body(self._cluster, lambda: _ArrivingPut(expected), receive)
                 await _respond(send, 200, [(b"content-length", b"0")])
             elif method in ("GET", "HEAD"):
                 await self._get(uname, scope, receive, send)
@@ -55,10 +55,10 @@ class Door:
         except ClientGoneError:
             return
         except Exception as error:
-            await _say(send, *_told(error, raw_path))
+            await _say(send, *_described(error, raw_path))
 
     def takes(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
-        """Whether a request is a small result, and the disk is quick; see `Shortcut`."""
+        """Whether a request is a small result, and the disk is quick; see `FastPath`."""
         if method != b"PUT" or not target.startswith(PREFIX) or not self._cluster.is_quick:
             return False
         for name, value in headers:
@@ -67,13 +67,13 @@ class Door:
         return False
 
     def answer(self, target: bytes, body: bytes) -> tuple[int, str]:
-        """Keep a small result; see `Shortcut`."""
+        """Keep a small result; see `FastPath`."""
         raw_path, _, query = target.partition(b"?")
         try:
             expected = self._deliveries.find(self._admit(raw_path), query)
-            self._cluster.at_once(take_whole, lambda: _Arrival(expected), [body])
+            self._cluster.at_once(take_whole, lambda: _ArrivingPut(expected), [body])
         except Exception as error:
-            return _told(error, raw_path)
+            return _described(error, raw_path)
         return 200, ""
 
     def _admit(self, raw_path: bytes) -> str:
@@ -100,10 +100,10 @@ class Door:
         await ObjectAnswer(self._cluster, opened, first, 0, opened.entry.size, 200, headers)(scope, receive, send)
 
 
-class _Arrival:
-    """A result as it arrives; a `bodies.Sink`."""
+class _ArrivingPut:
+    """A result as it arrives; a `bodies.Destination`."""
 
-    def __init__(self, expected: Expected) -> None:
+    def __init__(self, expected: ExpectedPut) -> None:
         self._expected = expected
         self._upload = expected.owner.store.upload(expected.bucket, expected.name)
 
@@ -120,7 +120,7 @@ class _Arrival:
         self._upload.abort()
 
 
-def _told(error: Exception, raw_path: bytes) -> tuple[int, str]:
+def _described(error: Exception, raw_path: bytes) -> tuple[int, str]:
     """Status and sentence for an error; what is our own mistake is logged."""
     if isinstance(error, InstoreError):
         return status_of(error), str(error)

@@ -7,23 +7,23 @@ from starlette.types import ASGIApp
 
 from instore.errors import InvalidRequestError, NotSupportedError
 from instore.node.jobs.registry import Job
-from instore.node.request import Call, as_json, empty
+from instore.node.request import NodeRequest, as_json, empty
 from instore.store.names import Bucket
 
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-async def ask(call: Call, what: str) -> ASGIApp:
+async def ask(request: NodeRequest, what: str) -> ASGIApp:
     """Answer a question about jobs."""
-    jobs = call.node.jobs
-    message = await call.json()
+    jobs = request.node.jobs
+    message = await request.json()
     if what == "status":
         return as_json(_status(jobs.get(_text(message, "ID", "id", "uuid"))))
     if what == "qryxstats":
         running = True if message.get("show_active") or message.get("OnlyRunning") else None
         found = jobs.find(_text(message, "ID", "id"), _text(message, "Kind", "kind"), running)
         only = _text(message, "DaemonID", "node")
-        targets = [target.id for target in call.node.cluster.targets if not only or target.id == only]
+        targets = [target.id for target in request.node.cluster.targets if not only or target.id == only]
         return as_json({target: [_snapshot(job, target) for job in found] for target in targets})
     if what == "status_all":
         running = True if message.get("show_active") else None
@@ -36,15 +36,15 @@ async def ask(call: Call, what: str) -> ASGIApp:
     )
 
 
-async def change(call: Call) -> ASGIApp:
+async def change(request: NodeRequest) -> ASGIApp:
     """Start or stop jobs."""
-    action, value = await call.action()
+    action, value = await request.action()
     if action == "stop":
         job_id, kind = _text(value, "ID", "id"), _text(value, "Kind", "kind")
         if not job_id and not kind:
             raise InvalidRequestError("name the job to stop by its id or its kind")
-        for job in [call.node.jobs.get(job_id)] if job_id else call.node.jobs.find(kind=kind, running=True):
-            call.node.jobs.stop(job)
+        for job in [request.node.jobs.get(job_id)] if job_id else request.node.jobs.find(kind=kind, running=True):
+            request.node.jobs.stop(job)
         return empty()
     if action == "start":
         raise NotSupportedError(

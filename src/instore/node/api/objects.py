@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from instore.errors import InvalidRequestError, NotSupportedError, UnsatisfiableRangeError
 from instore.node.bodies import PIECE, ObjectAnswer, open_piece, store_body, take_body
 from instore.node.cluster import Target
-from instore.node.request import Call, empty, text
+from instore.node.request import NodeRequest, empty, text
 from instore.store import multipart
 from instore.store.appends import Appending, flush
 from instore.store.attributes import CHECKSUM_TYPE
@@ -28,29 +28,29 @@ _ARCHIVE_QUERIES = ("archpath", "archregx", "archmode")
 _PROPERTY = re.compile(r"[^=,\x00-\x1f\x7f]*")
 
 
-async def resource(call: Call) -> ASGIApp:
+async def resource(request: NodeRequest) -> ASGIApp:
     """Everything below `/v1/objects`."""
     for name in _ARCHIVE_QUERIES:
-        if call.query(name):
+        if request.query(name):
             raise NotSupportedError(f"reading and writing what is in archives ({name}) is not supported")
-    if call.request.headers.get("ais-blob-download"):
+    if request.request.headers.get("ais-blob-download"):
         raise NotSupportedError("blob downloads are not supported: there is no remote store to download from")
-    if len(call.segments) < 3 or call.segments[2:] == [""]:
-        raise await _unknown_action(call)
-    bucket, name = call.object()
-    handler = _METHODS.get(call.method)
+    if len(request.segments) < 3 or request.segments[2:] == [""]:
+        raise await _unknown_action(request)
+    bucket, name = request.object()
+    handler = _METHODS.get(request.method)
     if handler is None:
-        raise NotSupportedError(f"the method {call.method} on an object is not supported")
-    return await handler(call, bucket, name)
+        raise NotSupportedError(f"the method {request.method} on an object is not supported")
+    return await handler(request, bucket, name)
 
 
-async def _unknown_action(call: Call) -> Exception:
-    action, _ = await call.action()
-    return NotSupportedError(f"the action {action!r} ({call.method}) on a bucket's objects is not supported")
+async def _unknown_action(request: NodeRequest) -> Exception:
+    action, _ = await request.action()
+    return NotSupportedError(f"the action {action!r} ({request.method}) on a bucket's objects is not supported")
 
 
-async def _head(call: Call, bucket: Bucket, name: str) -> ASGIApp:
-    cluster = call.node.cluster
+async def _head(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = request.node.cluster
     cluster.folder.bucket(bucket)
     target = cluster.owner(bucket, name)
     entry = await cluster.disk(target.store.head, bucket, name)
@@ -69,35 +69,37 @@ class _Headers:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _get(call: Call, bucket: Bucket, name: str) -> ASGIApp:
-    cluster = call.node.cluster
+async def _get(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = request.node.cluster
     cluster.folder.bucket(bucket)
-    if call.query("etl_name"):
-        if call.node.transforms is None:
+    if request.query("etl_name"):
+        if request.node.transforms is None:
             raise NotSupportedError("this node has no ETL subsystem")
-        return await call.node.transforms.read(call, bucket, name)
+        return await request.node.transforms.read(request, bucket, name)
     target = cluster.owner(bucket, name)
     opened, first = await cluster.disk(open_piece, target.store, bucket, name)
     try:
-        return await _object_answer(call, bucket, target, opened, first)
+        return await _object_answer(request, bucket, target, opened, first)
     except BaseException:
         opened.close()
         raise
 
 
-async def _object_answer(call: Call, bucket: Bucket, target: Target, opened: OpenObject, first: bytes) -> ASGIApp:
+async def _object_answer(
+    request: NodeRequest, bucket: Bucket, target: Target, opened: OpenObject, first: bytes
+) -> ASGIApp:
     entry = opened.entry
     headers = {**_described(entry, target, bucket), "Content-Type": "application/octet-stream"}
-    wanted = call.request.headers.get("range")
+    wanted = request.request.headers.get("range")
     if not wanted:
-        return ObjectAnswer(call.node.cluster, opened, first, 0, entry.size, 200, headers)
+        return ObjectAnswer(request.node.cluster, opened, first, 0, entry.size, 200, headers)
     start, end = parse_range(wanted, entry.size)
     if start >= len(first) and start < end:
-        first = await call.node.cluster.disk(opened.read, start, min(PIECE, end - start))
+        first = await request.node.cluster.disk(opened.read, start, min(PIECE, end - start))
     else:
         first = first[start:end]
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{entry.size}"
-    return ObjectAnswer(call.node.cluster, opened, first, start, end, 206, headers)
+    return ObjectAnswer(request.node.cluster, opened, first, start, end, 206, headers)
 
 
 def parse_range(wanted: str, size: int) -> tuple[int, int]:
@@ -120,46 +122,46 @@ def parse_range(wanted: str, size: int) -> tuple[int, int]:
     return start, end
 
 
-async def _put(call: Call, bucket: Bucket, name: str) -> ASGIApp:
+async def _put(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
     for query, handler in _SPECIAL_PUTS.items():
-        if query in call.request.query_params:
-            return await handler(call, bucket, name)
-    cluster = call.node.cluster
+        if query in request.request.query_params:
+            return await handler(request, bucket, name)
+    cluster = request.node.cluster
     store = cluster.store(bucket, name)
-    entry = await store_body(cluster, store, bucket, name, call.request.receive)
+    entry = await store_body(cluster, store, bucket, name, request.request.receive)
     return empty(headers=_stored(entry))
 
 
-async def _copy(call: Call, bucket: Bucket, name: str) -> ASGIApp:
-    to_bucket, to_name = parse_uname(call.query("object_to"))
-    cluster = call.node.cluster
+async def _copy(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+    to_bucket, to_name = parse_uname(request.query("object_to"))
+    cluster = request.node.cluster
     store, to = cluster.store(bucket, name), cluster.store(to_bucket, to_name)
-    if call.query("etl_name"):
-        if call.node.transforms is None:
+    if request.query("etl_name"):
+        if request.node.transforms is None:
             raise NotSupportedError("this node has no ETL subsystem")
-        return await call.node.transforms.copy(call, bucket, name, to_bucket, to_name)
+        return await request.node.transforms.copy(request, bucket, name, to_bucket, to_name)
     return empty(headers=_stored(await cluster.disk(store.copy, bucket, name, to, to_bucket, to_name)))
 
 
-async def _append(call: Call, bucket: Bucket, name: str) -> ASGIApp:
-    cluster = call.node.cluster
+async def _append(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = request.node.cluster
     store = cluster.store(bucket, name)
-    kind, handle = call.query("append_type"), call.query("append_handle")
+    kind, handle = request.query("append_type"), request.query("append_handle")
     if kind not in ("append", "flush"):
         raise InvalidRequestError(f"append_type={kind!r} is neither append nor flush")
-    receive = call.request.receive
+    receive = request.request.receive
     handle = await take_body(cluster, lambda: Appending(store, bucket, name, handle), receive)
     if kind == "append":
         return empty(headers={"Ais-Append-Handle": handle})
     return empty(headers=_stored(await cluster.disk(flush, store, bucket, name, handle)))
 
 
-async def _put_part(call: Call, bucket: Bucket, name: str) -> ASGIApp:
-    cluster = call.node.cluster
+async def _put_part(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = request.node.cluster
     store = cluster.store(bucket, name)
-    upload, number = call.query("uploadId"), _part_number(call.query("partNumber"))
+    upload, number = request.query("uploadId"), _part_number(request.query("partNumber"))
     checksum = await take_body(
-        cluster, lambda: multipart.part(store, bucket, name, upload, number), call.request.receive
+        cluster, lambda: multipart.part(store, bucket, name, upload, number), request.request.receive
     )
     return empty(headers={"ETag": f'"{checksum}"'})
 
@@ -171,10 +173,10 @@ def _part_number(number: object) -> int:
         raise InvalidRequestError(f"part number {number!r} is not a number") from error
 
 
-async def _post(call: Call, bucket: Bucket, name: str) -> ASGIApp:
-    cluster = call.node.cluster
+async def _post(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = request.node.cluster
     store = cluster.store(bucket, name)
-    message = await call.json()
+    message = await request.json()
     action = message.get("action")
     if action == "mpt-upload":
         return text(await cluster.disk(multipart.begin, store, bucket, name))
@@ -183,23 +185,23 @@ async def _post(call: Call, bucket: Bucket, name: str) -> ASGIApp:
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
             raise InvalidRequestError("the value is not a list of parts")
         numbers = [_part_number(part.get("part-number")) for part in parts]
-        entry = await cluster.disk(multipart.complete, store, bucket, name, call.query("uploadId"), numbers)
+        entry = await cluster.disk(multipart.complete, store, bucket, name, request.query("uploadId"), numbers)
         return empty(headers=_stored(entry))
     raise NotSupportedError(f"the action {action!r} on an object is not supported")
 
 
-async def _delete(call: Call, bucket: Bucket, name: str) -> ASGIApp:
-    cluster = call.node.cluster
+async def _delete(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+    cluster = request.node.cluster
     store = cluster.store(bucket, name)
-    if call.query("uploadId"):
-        await cluster.disk(multipart.abort, store, bucket, name, call.query("uploadId"))
+    if request.query("uploadId"):
+        await cluster.disk(multipart.abort, store, bucket, name, request.query("uploadId"))
         return empty(204)
     await cluster.disk(store.delete, bucket, name)
     return empty(204)
 
 
-async def _patch(call: Call, bucket: Bucket, name: str) -> ASGIApp:
-    _, value = await call.action()
+async def _patch(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+    _, value = await request.action()
     for key, content in value.items():
         if (
             not isinstance(content, str)
@@ -211,9 +213,9 @@ async def _patch(call: Call, bucket: Bucket, name: str) -> ASGIApp:
                 f"the custom property {key!r} is malformed: names have no '=' and ',', values no ',', "
                 "and neither has control characters"
             )
-    cluster = call.node.cluster
+    cluster = request.node.cluster
     store = cluster.store(bucket, name)
-    await cluster.disk(store.set_custom, bucket, name, value, call.flag("set-new-custom"))
+    await cluster.disk(store.set_custom, bucket, name, value, request.flag("set-new-custom"))
     return empty()
 
 
@@ -248,12 +250,12 @@ def _header_safe(name: str) -> str:
     return "".join(sign for sign in name if sign.isprintable())
 
 
-_SPECIAL_PUTS: dict[str, Callable[[Call, Bucket, str], Awaitable[ASGIApp]]] = {
+_SPECIAL_PUTS: dict[str, Callable[[NodeRequest, Bucket, str], Awaitable[ASGIApp]]] = {
     "object_to": _copy,
     "append_type": _append,
     "uploadId": _put_part,
 }
-_METHODS: dict[str, Callable[[Call, Bucket, str], Awaitable[ASGIApp]]] = {
+_METHODS: dict[str, Callable[[NodeRequest, Bucket, str], Awaitable[ASGIApp]]] = {
     "HEAD": _head,
     "GET": _get,
     "PUT": _put,

@@ -23,7 +23,7 @@ _OWT_TRANSFORM = "4"  # what AIStore's targets tell each other of a put's origin
 
 
 @dataclass(slots=True)
-class Expected:
+class ExpectedPut:
     """A result that is to arrive.
 
     Attributes:
@@ -71,7 +71,7 @@ class Expected:
         return destination_entry(self.owner.url, self.uname, query)
 
 
-class Deliveries:
+class ExpectedPuts:
     """All results that are expected.
 
     Args:
@@ -80,18 +80,18 @@ class Deliveries:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._expected: dict[str, Expected] = {}
+        self._expected: dict[str, ExpectedPut] = {}
         self._start = secrets.token_hex(8)  # another one for each node: no number means two things
         self._numbers = itertools.count()
 
-    def expect(self, bucket: Bucket, name: str) -> Expected:
+    def expect(self, bucket: Bucket, name: str) -> ExpectedPut:
         """Expect an object, until `settle`."""
         uname, owner = self._cluster.placed(bucket, name)
-        expected = Expected(bucket, name, uname, owner, f"{self._start}{next(self._numbers):x}")
+        expected = ExpectedPut(bucket, name, uname, owner, f"{self._start}{next(self._numbers):x}")
         self._expected[expected.number] = expected
         return expected
 
-    def find(self, uname: str, query: bytes) -> Expected:
+    def find(self, uname: str, query: bytes) -> ExpectedPut:
         """What a put is for.
 
         Args:
@@ -107,7 +107,7 @@ class Deliveries:
             raise NobodyWaitsError(f"nobody waits for {uname}, or not any more")
         return expected
 
-    def settle(self, expected: Expected) -> int | None:
+    def settle(self, expected: ExpectedPut) -> int | None:
         """Expect it no longer.
 
         Returns:
@@ -117,7 +117,7 @@ class Deliveries:
         return expected.give_up()
 
 
-def size_of(expected: Expected) -> int:
+def size_of(expected: ExpectedPut) -> int:
     """Bytes of a result that a server says it has delivered.
 
     Raises:

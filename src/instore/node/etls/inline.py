@@ -16,16 +16,23 @@ from instore.errors import (
     TransformFailedError,
     status_of,
 )
-from instore.etl.http_communicator import Answer
+from instore.etl.http_communicator import TransformResponse
 from instore.node.bodies import until_gone
 from instore.node.cluster import Cluster, Target
-from instore.node.etls.expected_puts import Deliveries
-from instore.node.etls.manager import Etl, Etls
+from instore.node.etls.expected_puts import ExpectedPuts
+from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import INLINE, ObjectError
-from instore.node.jobs.target_transform import RETRIES, Beside, Observer, Transformation, ask_for, time_limit
-from instore.node.request import Call, empty
-from instore.offline.engine import Outcome, backoff
-from instore.offline.folder_source import Fate, Item
+from instore.node.jobs.target_transform import (
+    RETRIES,
+    TargetTransform,
+    Transformation,
+    TransformObserver,
+    ask_for,
+    time_limit,
+)
+from instore.node.request import NodeRequest, empty
+from instore.offline.engine import ItemResult, backoff
+from instore.offline.folder_source import Item, ItemState
 from instore.protocol.etl_spec import Communication
 from instore.protocol.requests import pull_target
 from instore.store.names import Bucket
@@ -34,7 +41,7 @@ logger = logging.getLogger("instore")
 
 
 class Inline:
-    """Reads and copies through ETLs; the node's `Transforms`.
+    """Reads and copies through ETLs; the node's `InlineTransforms`.
 
     Args:
         cluster: the node's targets.
@@ -43,43 +50,45 @@ class Inline:
         redirects: whether clients can reach the ETLs' servers themselves.
     """
 
-    def __init__(self, cluster: Cluster, etls: Etls, deliveries: Deliveries, redirects: bool) -> None:
+    def __init__(self, cluster: Cluster, etls: ETLManager, expected_puts: ExpectedPuts, redirects: bool) -> None:
         self._cluster = cluster
         self._etls = etls
-        self._deliveries = deliveries
+        self._deliveries = expected_puts
         self._redirects = redirects
 
-    async def read(self, call: Call, bucket: Bucket, name: str) -> ASGIApp:
+    async def read(self, request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
         """Answer a GET with the object as its ETLs make it."""
-        if call.request.headers.get("range"):
+        if request.request.headers.get("range"):
             raise InvalidRequestError("a range of a transformed object can't be read: its length is not known before")
-        used = await self._etls.running(_names(call))
+        used = await self._etls.running(_names(request))
         target = self._cluster.owner(bucket, name)
         entry = await self._cluster.disk(target.store.head, bucket, name)
         pod = self._etls.pod(used[0], target)
-        args = call.query("etl_args")
+        args = request.query("etl_args")
         if used[0].spec.communication is Communication.HPULL and len(used) == 1 and self._redirects:
             return RedirectResponse(pod.url + pull_target(str(bucket.uname(name)), args.strip()), 307)
-        what = Transformation(INLINE, used, bucket, bucket, True, args, by_body=call.flag("latest-ver"))
-        reading = _Reading(self._cluster, self._etls, what, target, name)
+        what = Transformation(INLINE, used, bucket, bucket, True, args, by_body=request.flag("latest-ver"))
+        reading = _InlineRead(self._cluster, self._etls, what, target, name)
         try:
             answer, pieces, first = await reading.begin()
         except InstoreError as error:
             raise self._failed(used, bucket.object(name), error) from error
-        used[0].tally.objects += 1
-        used[0].tally.in_bytes += entry.size
-        return _Relay(self, used, bucket.object(name), answer, pieces, first)
+        used[0].counters.objects += 1
+        used[0].counters.in_bytes += entry.size
+        return _RelayedBody(self, used, bucket.object(name), answer, pieces, first)
 
-    async def copy(self, call: Call, bucket: Bucket, name: str, to_bucket: Bucket, to_name: str) -> ASGIApp:
+    async def copy(self, request: NodeRequest, bucket: Bucket, name: str, to_bucket: Bucket, to_name: str) -> ASGIApp:
         """Put an object through ETLs into another object."""
-        used = await self._etls.running(_names(call))
+        used = await self._etls.running(_names(request))
         target = self._cluster.owner(bucket, name)
         entry = await self._cluster.disk(target.store.head, bucket, name)
-        by_body = call.flag("latest-ver") or call.flag("synchronize")
-        what = Transformation(INLINE, used, bucket, to_bucket, False, call.query("etl_args"), lanes=1, by_body=by_body)
+        by_body = request.flag("latest-ver") or request.flag("synchronize")
+        what = Transformation(
+            INLINE, used, bucket, to_bucket, False, request.query("etl_args"), slots=1, by_body=by_body
+        )
         observer = _CopyObserver(self._etls, used)
-        item = Item(name, Fate.TODO, result=to_name, size=entry.size)
-        beside = Beside(what, target, self._etls, self._deliveries, self._cluster, observer)
+        item = Item(name, ItemState.TODO, result=to_name, size=entry.size)
+        beside = TargetTransform(what, target, self._etls, self._deliveries, self._cluster, observer)
         try:
             await beside.run(iter([item]))
         except InstoreError as error:
@@ -88,16 +97,16 @@ class Inline:
             raise JobFailedError(f"etl {_title(used)} failed: {beside.first_failure}")
         return empty()
 
-    def broke_off(self, used: Sequence[Etl], name: str, error: InstoreError) -> None:
+    def broke_off(self, used: Sequence[ETL], name: str, error: InstoreError) -> None:
         """Note that an answer which had begun could not be ended."""
         self._failed(used, name, error)
         logger.warning("etl %s of %s broke off: %s", _title(used), name, error)
 
-    def sent(self, used: Sequence[Etl], size: int) -> None:
+    def sent(self, used: Sequence[ETL], size: int) -> None:
         """Count what a read has given."""
-        used[-1].tally.out_bytes += size
+        used[-1].counters.out_bytes += size
 
-    def _failed(self, used: Sequence[Etl], name: str, error: InstoreError) -> InstoreError:
+    def _failed(self, used: Sequence[ETL], name: str, error: InstoreError) -> InstoreError:
         """Keep the error with the ETLs.
 
         Returns:
@@ -109,17 +118,17 @@ class Inline:
         return TransformFailedError(f"etl {_title(used)} failed: {name}: {error}", _final(status))
 
 
-class _Reading:
+class _InlineRead:
     """One object on its way to a client, until its answer has begun."""
 
-    def __init__(self, cluster: Cluster, etls: Etls, what: Transformation, target: Target, name: str) -> None:
+    def __init__(self, cluster: Cluster, etls: ETLManager, what: Transformation, target: Target, name: str) -> None:
         self._cluster = cluster
         self._etls = etls
         self._what = what
         self._target = target
         self._name = name
 
-    async def begin(self) -> tuple[Answer, AsyncIterator[bytes], bytes]:
+    async def begin(self) -> tuple[TransformResponse, AsyncIterator[bytes], bytes]:
         """Ask, again if the answer breaks off before its first piece.
 
         Returns:
@@ -146,7 +155,7 @@ class _Reading:
             attempt += 1
 
 
-async def _begun(answer: Answer | None) -> tuple[Answer, AsyncIterator[bytes], bytes]:
+async def _begun(answer: TransformResponse | None) -> tuple[TransformResponse, AsyncIterator[bytes], bytes]:
     if answer is None:
         raise AnswerError("the server says that the result is delivered, which it was not asked to do")
     pieces = answer.pieces()
@@ -157,15 +166,15 @@ async def _begun(answer: Answer | None) -> tuple[Answer, AsyncIterator[bytes], b
         raise
 
 
-class _Relay:
+class _RelayedBody:
     """An answer that is passed on to a client; an ASGI application. If it breaks off, so does ours."""
 
     def __init__(
         self,
         inline: Inline,
-        used: Sequence[Etl],
+        used: Sequence[ETL],
         name: str,
-        answer: Answer,
+        answer: TransformResponse,
         pieces: AsyncIterator[bytes],
         first: bytes,
     ) -> None:
@@ -211,16 +220,16 @@ class _Relay:
             raise AnswerError(f"nothing came for {limit:g} s", 504) from None
 
 
-class _CopyObserver(Observer):
-    def __init__(self, etls: Etls, used: Sequence[Etl]) -> None:
+class _CopyObserver(TransformObserver):
+    def __init__(self, etls: ETLManager, used: Sequence[ETL]) -> None:
         self._etls = etls
         self._used = used
 
-    def done(self, target: Target, owner: Target, outcome: Outcome) -> None:
+    def done(self, target: Target, owner: Target, outcome: ItemResult) -> None:
         del target, owner
-        self._used[0].tally.objects += 1
-        self._used[0].tally.in_bytes += outcome.item.size
-        self._used[-1].tally.out_bytes += outcome.result_bytes or 0
+        self._used[0].counters.objects += 1
+        self._used[0].counters.in_bytes += outcome.item.size
+        self._used[-1].counters.out_bytes += outcome.result_bytes or 0
 
     def failed(self, error: ObjectError) -> None:
         for etl in self._used:
@@ -232,10 +241,10 @@ def _final(status: int) -> int:
     return 422 if status >= 500 or status == 429 else status
 
 
-def _names(call: Call) -> list[str]:
-    following = [name for name in call.query("etl_pipeline").split(",") if name]
-    return [call.query("etl_name"), *following]
+def _names(request: NodeRequest) -> list[str]:
+    following = [name for name in request.query("etl_pipeline").split(",") if name]
+    return [request.query("etl_name"), *following]
 
 
-def _title(used: Sequence[Etl]) -> str:
+def _title(used: Sequence[ETL]) -> str:
     return " >> ".join(etl.name for etl in used)

@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 
 from instore.errors import (
     ConfigurationError,
-    EtlExistsError,
-    EtlNotFoundError,
-    EtlStageError,
+    ETLExistsError,
+    ETLNotFoundError,
+    ETLStageError,
     InstoreError,
     InvalidRequestError,
     WorkerError,
 )
 from instore.etl.images import Images
-from instore.etl.pod import EtlPod, Site
+from instore.etl.pod import Pod, Site
 from instore.node.cluster import Cluster, Target
-from instore.node.etls.records import Record, Records
-from instore.protocol.etl_spec import EtlSpec, Stage
+from instore.node.etls.records import ETLRecord, Records
+from instore.protocol.etl_spec import ETLSpec, Stage
 from instore.system.printable import printable
 
 logger = logging.getLogger("instore")
@@ -37,7 +37,7 @@ OBJECT_PATH = "/v1/etl/_object/"
 
 
 @dataclass(slots=True)
-class Tally:
+class ETLCounters:
     """What has gone through an ETL since the node was started."""
 
     objects: int = 0
@@ -45,7 +45,7 @@ class Tally:
     out_bytes: int = 0
 
 
-class Etl:
+class ETL:
     """One ETL.
 
     Attributes:
@@ -62,17 +62,17 @@ class Etl:
         starting: the start of its servers, while that goes on.
     """
 
-    def __init__(self, spec: EtlSpec, etl_id: str, stage: Stage = Stage.INITIALIZING, reason: str = "") -> None:
+    def __init__(self, spec: ETLSpec, etl_id: str, stage: Stage = Stage.INITIALIZING, reason: str = "") -> None:
         self.spec = spec
         self.id = etl_id
         self.stage = stage
         self.reason = reason
         self.secret = secrets.token_hex(16)
-        self.pods: dict[str, EtlPod] = {}
-        self.tally = Tally()
+        self.pods: dict[str, Pod] = {}
+        self.counters = ETLCounters()
         self.lock = asyncio.Lock()
         self.settled = asyncio.Event()
-        self.called_off = ""
+        self.cancelled = ""
         self.starting: asyncio.Task[None] | None = None
 
     @property
@@ -80,20 +80,20 @@ class Etl:
         """Its name."""
         return self.spec.name
 
-    def aborted(self) -> EtlStageError:
+    def aborted(self) -> ETLStageError:
         """The error for who wants it to work while it doesn't."""
-        return EtlStageError(f"etl {self.name} is {self.stage.value}: {self.reason or 'it is being started'}")
+        return ETLStageError(f"etl {self.name} is {self.stage.value}: {self.reason or 'it is being started'}")
 
-    def call_off(self, reason: str) -> None:
+    def cancel(self, reason: str) -> None:
         """Have its start given up, if it is starting: whoever waits for that is told the reason."""
         if self.stage is Stage.INITIALIZING:
-            self.called_off = reason
+            self.cancelled = reason
             if self.starting is not None:
                 self.starting.cancel()
 
 
 @dataclass
-class Etls:
+class ETLManager:
     """All ETLs of a node.
 
     Args:
@@ -103,7 +103,7 @@ class Etls:
 
     cluster: Cluster
     images: Images
-    _etls: dict[str, Etl] = field(default_factory=dict)
+    _etls: dict[str, ETL] = field(default_factory=dict)
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ class Etls:
             if stage is Stage.INITIALIZING:
                 self.records.remove(spec.name)  # the node died before it could tell anyone that there is such an ETL
                 continue
-            etl = self._etls[spec.name] = Etl(spec, record.id, stage, record.reason)
+            etl = self._etls[spec.name] = ETL(spec, record.id, stage, record.reason)
             if etl.stage is Stage.ABORTED:
                 etl.settled.set()
             else:
@@ -137,7 +137,7 @@ class Etls:
 
     # What clients ask for
 
-    async def init(self, spec: EtlSpec) -> Etl:
+    async def init(self, spec: ETLSpec) -> ETL:
         """Make an ETL and wait until its servers are ready.
 
         Raises:
@@ -147,10 +147,10 @@ class Etls:
         """
         self.images.check(spec)
         if spec.name in self._etls:
-            raise EtlExistsError(
+            raise ETLExistsError(
                 f"etl job {spec.name!r} already exists; stop and delete it first, or take another name"
             )
-        etl = self._etls[spec.name] = Etl(spec, "etl-" + secrets.token_urlsafe(6))
+        etl = self._etls[spec.name] = ETL(spec, "etl-" + secrets.token_urlsafe(6))
         async with etl.lock:
             try:
                 await self.cluster.disk(self._save, etl)
@@ -158,15 +158,15 @@ class Etls:
                 await self._become(etl, Stage.RUNNING)
             except BaseException as error:
                 await self._stop_pods(etl)
-                if etl.called_off:
-                    await self._become(etl, Stage.ABORTED, etl.called_off)
+                if etl.cancelled:
+                    await self._become(etl, Stage.ABORTED, etl.cancelled)
                 else:
                     etl.stage, etl.reason = Stage.ABORTED, "it could not be initialised"
                     etl.settled.set()
                     self._etls.pop(spec.name, None)
                     self.records.remove(spec.name)
                 if isinstance(error, InstoreError | OSError) and not isinstance(error, InvalidRequestError):
-                    raise EtlStageError(f"etl {spec.name} can't be initialised: {error}") from error
+                    raise ETLStageError(f"etl {spec.name} can't be initialised: {error}") from error
                 raise
         return etl
 
@@ -181,8 +181,8 @@ class Etls:
         async with etl.lock:
             self._check_there(etl)
             if etl.stage is not Stage.ABORTED:
-                raise EtlStageError(f"etl {name} is {etl.stage.value} already")
-            etl.stage, etl.reason, etl.called_off = Stage.INITIALIZING, "", ""
+                raise ETLStageError(f"etl {name} is {etl.stage.value} already")
+            etl.stage, etl.reason, etl.cancelled = Stage.INITIALIZING, "", ""
             etl.settled.clear()
             await self._start(etl)
 
@@ -193,7 +193,7 @@ class Etls:
             EtlNotFoundError: there is none.
         """
         etl = self.get(name)
-        etl.call_off(STOPPED)
+        etl.cancel(STOPPED)
         async with etl.lock:
             self._check_there(etl)
             if etl.stage is not Stage.ABORTED:
@@ -208,15 +208,15 @@ class Etls:
             EtlStageError: it is running.
         """
         etl = self.get(name)
-        etl.call_off(DELETED)
+        etl.cancel(DELETED)
         async with etl.lock:
             self._check_there(etl)
             if etl.stage is not Stage.ABORTED:
-                raise EtlStageError(f"etl {name} is {etl.stage.value}; stop it before it is deleted")
+                raise ETLStageError(f"etl {name} is {etl.stage.value}; stop it before it is deleted")
             del self._etls[name]
             await self.cluster.disk(self.records.remove, name)
 
-    def get(self, name: str) -> Etl:
+    def get(self, name: str) -> ETL:
         """An ETL by its name.
 
         Raises:
@@ -224,10 +224,10 @@ class Etls:
         """
         etl = self._etls.get(name)
         if etl is None:
-            raise EtlNotFoundError(f"etl job {name!r} does not exist")
+            raise ETLNotFoundError(f"etl job {name!r} does not exist")
         return etl
 
-    def all(self) -> list[Etl]:
+    def all(self) -> list[ETL]:
         """All of them, in the order of their making."""
         return list(self._etls.values())
 
@@ -240,7 +240,7 @@ class Etls:
 
     # For those who transform
 
-    async def running(self, names: Sequence[str]) -> list[Etl]:
+    async def running(self, names: Sequence[str]) -> list[ETL]:
         """The ETLs of a pipeline, when all of them run; one that is just starting is waited for.
 
         Raises:
@@ -261,7 +261,7 @@ class Etls:
                 )
         return etls
 
-    def pod(self, etl: Etl, target: Target) -> EtlPod:
+    def pod(self, etl: ETL, target: Target) -> Pod:
         """The server of an ETL beside a target.
 
         Raises:
@@ -276,18 +276,18 @@ class Etls:
 
     # Inside
 
-    def _check_there(self, etl: Etl) -> None:
+    def _check_there(self, etl: ETL) -> None:
         if self._etls.get(etl.name) is not etl:
-            raise EtlNotFoundError(f"etl job {etl.name!r} does not exist any more")
+            raise ETLNotFoundError(f"etl job {etl.name!r} does not exist any more")
 
-    async def _restart(self, etl: Etl) -> None:
+    async def _restart(self, etl: ETL) -> None:
         async with etl.lock:
             try:
                 await self._start(etl)
             except (InstoreError, OSError) as error:
                 logger.warning("%s", error)
 
-    async def _start(self, etl: Etl) -> None:
+    async def _start(self, etl: ETL) -> None:
         """Start the servers of an ETL that is initializing; if that fails it is aborted."""
         etl.secret = secrets.token_hex(16)
         try:
@@ -297,30 +297,30 @@ class Etls:
             await self._stop_pods(etl)
             if isinstance(error, asyncio.CancelledError):
                 raise
-            await self._become(etl, Stage.ABORTED, etl.called_off or f"it could not be started: {error}")
-            raise EtlStageError(f"etl {etl.name} can't be started: {error}") from error
+            await self._become(etl, Stage.ABORTED, etl.cancelled or f"it could not be started: {error}")
+            raise ETLStageError(f"etl {etl.name} can't be started: {error}") from error
 
-    async def _bring_up(self, etl: Etl) -> None:
+    async def _bring_up(self, etl: ETL) -> None:
         """Start the servers of an ETL, unless that is called off.
 
         Raises:
             EtlStageError: it was.
         """
         etl.starting = asyncio.create_task(self._start_pods(etl))
-        if etl.called_off:
+        if etl.cancelled:
             etl.starting.cancel()
         try:
             await etl.starting
         except asyncio.CancelledError:
-            if etl.called_off:
-                raise EtlStageError(etl.called_off) from None
+            if etl.cancelled:
+                raise ETLStageError(etl.cancelled) from None
             raise
         finally:
             etl.starting = None
 
-    async def _start_pods(self, etl: Etl) -> None:
+    async def _start_pods(self, etl: ETL) -> None:
         sites = {target.id: self._site(etl, target) for target in self.cluster.targets}
-        starts = [asyncio.ensure_future(EtlPod.start(etl.spec, site, self.images)) for site in sites.values()]
+        starts = [asyncio.ensure_future(Pod.start(etl.spec, site, self.images)) for site in sites.values()]
         try:
             await asyncio.gather(*starts)
         except BaseException:
@@ -338,11 +338,11 @@ class Etls:
         for target, pod in etl.pods.items():
             self._in_background(self._watch(etl, target, pod))
 
-    async def _stop_pods(self, etl: Etl) -> None:
+    async def _stop_pods(self, etl: ETL) -> None:
         pods, etl.pods = list(etl.pods.values()), {}
         await asyncio.gather(*(pod.stop() for pod in pods))
 
-    async def _watch(self, etl: Etl, target: str, pod: EtlPod) -> None:
+    async def _watch(self, etl: ETL, target: str, pod: Pod) -> None:
         """Abort an ETL one of whose servers dies."""
         await asyncio.wait({pod.exited})
         if etl.pods.get(target) is not pod:
@@ -353,7 +353,7 @@ class Etls:
                 await self._become(etl, Stage.ABORTED, etl.reason)
                 await self._stop_pods(etl)
 
-    def note_death(self, etl: Etl, target: Target, pod: EtlPod) -> None:
+    def note_death(self, etl: ETL, target: Target, pod: Pod) -> None:
         """A server has died: from now on, nothing more is asked of its ETL, and who asks is told why."""
         if etl.stage is not Stage.RUNNING or etl.pods.get(target.id) is not pod:
             return
@@ -363,18 +363,18 @@ class Etls:
         etl.reason = f"its server beside target {target.id} {pod.how_it_died()}; {last}"
         logger.warning("etl %s is aborted: %s", etl.name, etl.reason)
 
-    async def _become(self, etl: Etl, stage: Stage, reason: str = "") -> None:
+    async def _become(self, etl: ETL, stage: Stage, reason: str = "") -> None:
         etl.stage, etl.reason = stage, reason
         etl.settled.set()
         await self.cluster.disk(self._save, etl)
 
-    def _save(self, etl: Etl) -> None:
+    def _save(self, etl: ETL) -> None:
         try:
-            self.records.save(etl.name, Record(etl.id, etl.spec.message, etl.stage.value, etl.reason))
+            self.records.save(etl.name, ETLRecord(etl.id, etl.spec.message, etl.stage.value, etl.reason))
         except OSError as error:
             raise ConfigurationError(f"can't write down etl {etl.name}: {error.strerror}") from error
 
-    def _site(self, etl: Etl, target: Target) -> Site:
+    def _site(self, etl: ETL, target: Target) -> Site:
         return Site(
             target=target.id,
             target_url=f"{target.url}{OBJECT_PATH}{etl.name}/{etl.secret}",

@@ -12,7 +12,7 @@ from typing import Any
 
 from instore.errors import ConfigurationError
 from instore.node.metadata import write_whole
-from instore.protocol.etl_spec import EtlSpec, Stage
+from instore.protocol.etl_spec import ETLSpec, Stage
 
 logger = logging.getLogger("instore")
 
@@ -26,7 +26,7 @@ _LARGEST = 64 << 20  # bytes of errors that are kept of one job
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ETLRecord:
     """An ETL as it is kept.
 
     Attributes:
@@ -56,15 +56,15 @@ class Records:
         except OSError as error:
             raise ConfigurationError(f"can't use {self.folder}: {error.strerror}") from error
 
-    def load(self) -> Iterator[tuple[Record, EtlSpec, Stage]]:
+    def load(self) -> Iterator[tuple[ETLRecord, ETLSpec, Stage]]:
         """All records with what they say. One that is damaged is left out and left alone, and a line in the log."""
         for file in sorted(os.listdir(self.folder)):
             if file.endswith(_RECORD):
                 path = os.path.join(self.folder, file)
                 try:
                     with open(path, encoding="utf-8") as opened:
-                        record = Record(**json.load(opened))
-                    loaded = record, EtlSpec.parse(record.message), Stage(record.stage)
+                        record = ETLRecord(**json.load(opened))
+                    loaded = record, ETLSpec.parse(record.message), Stage(record.stage)
                     if loaded[1].name + _RECORD != file:
                         raise ValueError(f"it is about {loaded[1].name}")  # noqa: TRY301
                 except (OSError, ValueError, TypeError) as error:
@@ -77,7 +77,7 @@ class Records:
                 else:
                     yield loaded
 
-    def save(self, name: str, record: Record) -> None:
+    def save(self, name: str, record: ETLRecord) -> None:
         """Keep a record, in the place of any that the ETL had."""
         write_whole(os.path.join(self.folder, name + _RECORD), json.dumps(asdict(record)).encode())
 

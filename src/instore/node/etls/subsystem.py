@@ -1,11 +1,11 @@
 """The ETL subsystem of a node: the target's side of the wire, and its REST API."""
 
 from instore.etl.images import Images
-from instore.node.api.direct_puts import PREFIX, Door
-from instore.node.api.etls import EtlCalls
-from instore.node.etls.expected_puts import Deliveries
+from instore.node.api.direct_puts import PREFIX, DirectPutHandler
+from instore.node.api.etls import ETLHandlers
+from instore.node.etls.expected_puts import ExpectedPuts
 from instore.node.etls.inline import Inline
-from instore.node.etls.manager import Etls
+from instore.node.etls.manager import ETLManager
 from instore.node.jobs.offline_etl import TransformJobs
 from instore.node.request import Node
 
@@ -19,14 +19,14 @@ def add_etls(node: Node, images: Images, redirects: bool) -> None:
         redirects: whether clients are on this machine, and so can be sent to the ETLs' servers.
     """
     cluster = node.cluster
-    etls = Etls(cluster, images)
-    deliveries = Deliveries(cluster)
-    jobs = TransformJobs(node, etls, deliveries)
-    calls = EtlCalls(etls, jobs)
-    node.raw[PREFIX] = node.shortcut = Door(cluster, etls, deliveries)
+    etls = ETLManager(cluster, images)
+    expected_puts = ExpectedPuts(cluster)
+    jobs = TransformJobs(node, etls, expected_puts)
+    calls = ETLHandlers(etls, jobs)
+    node.raw[PREFIX] = node.fast_path = DirectPutHandler(cluster, etls, expected_puts)
     node.resources["etl"] = calls.resource
     node.actions["POST", "etl-bck"] = calls.transform_bucket
     node.actions["POST", "etl-listrange"] = calls.transform_objects
-    node.transforms = Inline(cluster, etls, deliveries, redirects)
+    node.transforms = Inline(cluster, etls, expected_puts, redirects)
     node.starting.append(etls.open)
     node.stopping += [node.jobs.close, etls.close]  # first the jobs, lest they blame their ETLs

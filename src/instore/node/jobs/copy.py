@@ -12,7 +12,7 @@ from instore.node.jobs.registry import Job
 from instore.node.jobs.synchronize import check_synchronize, remove_stale
 from instore.node.metadata import BucketRecord
 from instore.node.request import Node
-from instore.offline.naming import Renaming
+from instore.offline.naming import Naming
 from instore.offline.selection import Selection
 from instore.store.names import Bucket
 
@@ -34,14 +34,14 @@ def copy(
     Raises:
         InvalidRequestError: each object would be copied onto itself, or the job can't synchronize.
     """
-    renaming = Renaming.parse(message)
+    naming = Naming.parse(message)
     dry = bool(message.get("dry_run"))
-    if source == destination and not dry and not renaming.prepend and not renaming.extensions:
+    if source == destination and not dry and not naming.prepend and not naming.extensions:
         raise InvalidRequestError(f"{source} can't be copied onto itself; name another bucket, or give a prepend")
     check_synchronize(source, destination, message)
 
     def one(job: Job, target: Target, name: str) -> None:
-        new = renaming(name)
+        new = naming(name)
         other = node.cluster.owner(destination, new)
         if dry:
             size = target.store.head(source, name).size
@@ -50,7 +50,7 @@ def copy(
         job.count(target.id, size, "" if dry else other.id)
 
     def tidy() -> None:
-        remove_stale(node.cluster, source, destination, selection, renaming)
+        remove_stale(node.cluster, source, destination, selection, naming)
 
     synchronizes = bool(message.get("synchronize")) and not dry
     last = tidy if synchronizes else None

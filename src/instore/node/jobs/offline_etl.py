@@ -6,16 +6,16 @@ from typing import Any
 
 from instore.errors import InstoreError, InvalidRequestError
 from instore.node.cluster import Cluster, Target
-from instore.node.etls.expected_puts import Deliveries
-from instore.node.etls.manager import Etl, Etls
+from instore.node.etls.expected_puts import ExpectedPuts
+from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import ObjectError
 from instore.node.jobs.registry import Job
 from instore.node.jobs.synchronize import check_synchronize, remove_stale
-from instore.node.jobs.target_transform import Beside, Observer, Transformation, failed_job, run_all
+from instore.node.jobs.target_transform import TargetTransform, Transformation, TransformObserver, failed_job, run_all
 from instore.node.request import Node
-from instore.offline.engine import Outcome
-from instore.offline.folder_source import Fate, Item
-from instore.offline.naming import Renaming
+from instore.offline.engine import ItemResult
+from instore.offline.folder_source import Item, ItemState
+from instore.offline.naming import Naming
 from instore.offline.selection import Selection
 from instore.store.names import Bucket
 
@@ -23,7 +23,7 @@ _SERIAL = -1  # what AIStore calls no workers
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ETLJobSpec:
     """What a client asks of a job.
 
     Attributes:
@@ -43,24 +43,24 @@ class Request:
     source: Bucket
     destination: Bucket
     selection: Selection
-    renaming: Renaming
+    naming: Naming
     dry: bool
     continue_on_error: bool
-    lanes: int
+    slots: int
     latest: bool
     synchronize: bool
 
     @classmethod
-    def parse(cls, kind: str, source: Bucket, destination: Bucket, selection: Selection, message: Any) -> "Request":
+    def parse(cls, kind: str, source: Bucket, destination: Bucket, selection: Selection, message: Any) -> "ETLJobSpec":
         """Read a request's message.
 
         Raises:
             InvalidRequestError: it is malformed, or each result would replace its own object.
         """
         dry = bool(message.get("dry_run"))
-        renaming = Renaming.parse(message)
+        naming = Naming.parse(message)
         check_synchronize(source, destination, message)
-        if source == destination and not dry and not renaming.prepend and not renaming.extensions:
+        if source == destination and not dry and not naming.prepend and not naming.extensions:
             raise InvalidRequestError(
                 f"the results would replace the objects of {source} that they are made from; name another bucket, or "
                 "give a prepend"
@@ -71,7 +71,7 @@ class Request:
             source,
             destination,
             selection,
-            renaming,
+            naming,
             dry,
             bool(message.get("coer")),
             _lanes(message.get("num-workers")),
@@ -80,22 +80,22 @@ class Request:
         )
 
 
-class JobObserver(Observer):
+class JobObserver(TransformObserver):
     """Counts in the job; keeps errors with the ETLs."""
 
-    def __init__(self, job: Job, etls: Etls, used: list[Etl]) -> None:
+    def __init__(self, job: Job, etls: ETLManager, used: list[ETL]) -> None:
         self._job = job
         self._etls = etls
         self._used = used
 
-    def done(self, target: Target, owner: Target, outcome: Outcome) -> None:
+    def done(self, target: Target, owner: Target, outcome: ItemResult) -> None:
         """Count the object where it lay, and its result where it went."""
         size = outcome.result_bytes or 0
         self._job.count(target.id, size, owner.id)
         for etl in self._used:
-            etl.tally.objects += 1
-        self._used[0].tally.in_bytes += outcome.item.size
-        self._used[-1].tally.out_bytes += size
+            etl.counters.objects += 1
+        self._used[0].counters.in_bytes += outcome.item.size
+        self._used[-1].counters.out_bytes += size
 
     def failed(self, error: ObjectError) -> None:
         """Keep the error with each ETL of the pipeline."""
@@ -112,12 +112,12 @@ class TransformJobs:
         deliveries: the results that it expects.
     """
 
-    def __init__(self, node: Node, etls: Etls, deliveries: Deliveries) -> None:
+    def __init__(self, node: Node, etls: ETLManager, expected_puts: ExpectedPuts) -> None:
         self._node = node
         self._etls = etls
-        self._deliveries = deliveries
+        self._deliveries = expected_puts
 
-    async def start(self, request: Request) -> Job:
+    async def start(self, request: ETLJobSpec) -> Job:
         """Begin a job.
 
         Raises:
@@ -129,10 +129,10 @@ class TransformJobs:
             await self._work(job, request, used)
 
         return self._node.jobs.start(
-            request.kind, work, request.source, request.destination, workers=request.lanes or 1
+            request.kind, work, request.source, request.destination, workers=request.slots or 1
         )
 
-    async def _work(self, job: Job, request: Request, used: list[Etl]) -> None:
+    async def _work(self, job: Job, request: ETLJobSpec, used: list[ETL]) -> None:
         cluster = self._node.cluster
         what = Transformation(
             job.id,
@@ -142,13 +142,13 @@ class TransformJobs:
             request.dry,
             "",
             request.continue_on_error,
-            request.lanes,
+            request.slots,
             by_body=request.latest or request.synchronize,
         )
         observer = JobObserver(job, self._etls, used)
         beside = [
             (
-                Beside(what, target, self._etls, self._deliveries, cluster, observer),
+                TargetTransform(what, target, self._etls, self._deliveries, cluster, observer),
                 items(cluster, target, request),
             )
             for target in cluster.targets
@@ -159,16 +159,16 @@ class TransformJobs:
             job.error = failed_job([one for one, _ in beside])
         if request.synchronize and not request.dry:
             await cluster.background(
-                remove_stale, cluster, request.source, request.destination, request.selection, request.renaming
+                remove_stale, cluster, request.source, request.destination, request.selection, request.naming
             )
 
 
-def items(cluster: Cluster, target: Target, request: Request) -> Iterator[Item]:
+def items(cluster: Cluster, target: Target, request: ETLJobSpec) -> Iterator[Item]:
     """The objects of a request that lie on a target. It blocks: it is gone through in threads."""
     store, source = target.store, request.source
     if request.selection.by_prefix:
         for name in store.walk(source, request.selection.prefix):
-            yield Item(name, Fate.TODO, result=request.renaming(name))
+            yield Item(name, ItemState.TODO, result=request.naming(name))
         return
     for name in request.selection.given():
         if cluster.owner(source, name) is not target:
@@ -177,9 +177,9 @@ def items(cluster: Cluster, target: Target, request: Request) -> Iterator[Item]:
             size = store.stat(source, name).size
         except InstoreError as error:
             if request.selection.must_exist:
-                yield Item(name, Fate.FAILED, str(error))
+                yield Item(name, ItemState.FAILED, str(error))
         else:
-            yield Item(name, Fate.TODO, result=request.renaming(name), size=size)
+            yield Item(name, ItemState.TODO, result=request.naming(name), size=size)
 
 
 def _names(message: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from instore.errors import InvalidRequestError, ObjectNotFoundError
 from instore.node.cluster import Cluster
-from instore.offline.naming import Renaming
+from instore.offline.naming import Naming
 from instore.offline.selection import Selection
 from instore.store.names import Bucket
 
@@ -22,9 +22,7 @@ def check_synchronize(source: Bucket, destination: Bucket, message: Mapping[str,
         )
 
 
-def remove_stale(
-    cluster: Cluster, source: Bucket, destination: Bucket, selection: Selection, renaming: Renaming
-) -> None:
+def remove_stale(cluster: Cluster, source: Bucket, destination: Bucket, selection: Selection, naming: Naming) -> None:
     """Delete results in the destination whose objects are gone from the source. It blocks.
 
     Only names that the job itself could have given are looked at, and only where a name tells its object: an
@@ -39,20 +37,20 @@ def remove_stale(
     Raises:
         InstoreError: the disk failed.
     """
-    start = renaming.prepend + (selection.prefix if selection.by_prefix else "")
+    start = naming.prepend + (selection.prefix if selection.by_prefix else "")
     given = None if selection.by_prefix else set(selection.given())
     for result, target in list(cluster.walk(destination, start)):
-        origins = [name for name in _origins(renaming, result) if given is None or name in given]
+        origins = [name for name in _origins(naming, result) if given is None or name in given]
         if origins and not any(_is_there(cluster, source, name) for name in origins):
             target.store.delete(destination, result)
 
 
-def _origins(renaming: Renaming, result: str) -> list[str]:
+def _origins(naming: Naming, result: str) -> list[str]:
     """The names whose results are called `result`."""
-    name = result.removeprefix(renaming.prepend)
+    name = result.removeprefix(naming.prepend)
     stem, dot, extension = name.rpartition(".")
-    candidates = [name, *(f"{stem}.{old}" for old, new in renaming.extensions.items() if dot and new == extension)]
-    return [candidate for candidate in candidates if candidate and renaming(candidate) == result]
+    candidates = [name, *(f"{stem}.{old}" for old, new in naming.extensions.items() if dot and new == extension)]
+    return [candidate for candidate in candidates if candidate and naming(candidate) == result]
 
 
 def _is_there(cluster: Cluster, bucket: Bucket, name: str) -> bool:

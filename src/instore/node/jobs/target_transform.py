@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from instore.errors import JobFailedError, SourceError
-from instore.etl.http_communicator import PIECE, Ask
-from instore.etl.pod import EtlPod
+from instore.etl.http_communicator import PIECE, TransformRequest
+from instore.etl.pod import Pod
 from instore.node.cluster import Cluster, Target
-from instore.node.etls.expected_puts import Deliveries, Expected, size_of
-from instore.node.etls.manager import Etl, Etls
+from instore.node.etls.expected_puts import ExpectedPut, ExpectedPuts, size_of
+from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import ObjectError
-from instore.offline.engine import Job as Engine
-from instore.offline.engine import Outcome
+from instore.offline.engine import Engine, ItemResult
 from instore.offline.folder_source import Item
 from instore.protocol.etl_spec import Stage
 from instore.protocol.pipeline import join_pipeline
@@ -48,13 +47,13 @@ class Transformation:
     """
 
     job_id: str
-    etls: Sequence[Etl]
+    etls: Sequence[ETL]
     source: Bucket
     destination: Bucket
     dry: bool = False
     etl_args: str = ""
     continue_on_error: bool = False
-    lanes: int = 0
+    slots: int = 0
     by_body: bool = False
 
     @property
@@ -63,10 +62,10 @@ class Transformation:
         return not self.dry and all(etl.spec.direct_put for etl in self.etls)
 
 
-class Observer(Protocol):
+class TransformObserver(Protocol):
     """Who counts, and notes errors."""
 
-    def done(self, target: Target, owner: Target, outcome: Outcome) -> None:
+    def done(self, target: Target, owner: Target, outcome: ItemResult) -> None:
         """An object has been transformed beside `target`, and its result is kept by `owner`."""
 
     def failed(self, error: ObjectError) -> None:
@@ -74,7 +73,7 @@ class Observer(Protocol):
 
 
 @dataclass
-class Beside:
+class TargetTransform:
     """A transformation beside one target: the order, the sink, the workers and the observer of its engine.
 
     Attributes:
@@ -82,22 +81,22 @@ class Beside:
         target: where its objects lie.
         etls, deliveries, cluster: the node's.
         observer: who is told.
-        workers, retries: see `job.Order`.
+        workers, retries: see `job.JobOptions`.
         failures: how many objects have failed.
         first_failure: the first of them, and why.
     """
 
     what: Transformation
     target: Target
-    etls: Etls
-    deliveries: Deliveries
+    etls: ETLManager
+    expected_puts: ExpectedPuts
     cluster: Cluster
-    observer: Observer
+    observer: TransformObserver
     workers: int = 1
     retries: int = RETRIES
     failures: int = 0
     first_failure: str = ""
-    _expected: dict[str, Expected] = field(default_factory=dict)
+    _expected: dict[str, ExpectedPut] = field(default_factory=dict)
     _kept: dict[str, int] = field(default_factory=dict)
 
     async def run(self, items: Iterator[Item]) -> bool:
@@ -109,19 +108,19 @@ class Beside:
         Raises:
             WorkerError: a server died or was stopped.
         """
-        engine: Engine[EtlPod, Upload] = Engine(self, items, self, self, self)
+        engine: Engine[Pod, Upload] = Engine(self, items, self, self, self)
         try:
             return await engine.run()
         finally:
             for expected in self._expected.values():
-                self.deliveries.settle(expected)
+                self.expected_puts.settle(expected)
 
     # As the engine's order
 
     @property
-    def lanes(self) -> int:
+    def slots(self) -> int:
         """Objects under way at once."""
-        return self.what.lanes
+        return self.what.slots
 
     @property
     def continue_on_error(self) -> bool:
@@ -137,13 +136,13 @@ class Beside:
         """`<bucket>/<object>`."""
         return f"{self.what.source.name}/{item.name}"
 
-    def ask(self, item: Item) -> Ask:
+    def ask(self, item: Item) -> TransformRequest:
         """How a server is asked for an object."""
         destination = ""
         if self.what.delivers:
             expected = self._expected.get(item.name)
             if expected is None:
-                expected = self._expected[item.name] = self.deliveries.expect(self.what.destination, item.result)
+                expected = self._expected[item.name] = self.expected_puts.expect(self.what.destination, item.result)
             expected.size = None
             destination = expected.entry(self.what.job_id)
         return ask_for(self.what, self.etls, self.target, self.cluster, item.name, destination)
@@ -154,11 +153,11 @@ class Beside:
 
     # As its workers
 
-    async def start(self) -> EtlPod:
+    async def start(self) -> Pod:
         """The server beside the target; there is one, and none takes its place."""
         return self.etls.pod(self.what.etls[0], self.target)
 
-    async def bury(self, pod: EtlPod) -> None:
+    async def discard(self, pod: Pod) -> None:
         """The ETL buries it."""
 
     # As its sink
@@ -182,12 +181,12 @@ class Beside:
 
     # As its observer
 
-    def settled(self, outcome: Outcome) -> None:
+    def settled(self, outcome: ItemResult) -> None:
         """An object is done with."""
         item = outcome.item
         expected = self._expected.pop(item.name, None)
         kept = self._kept.pop(item.name, None)
-        there = kept if expected is None else self.deliveries.settle(expected)
+        there = kept if expected is None else self.expected_puts.settle(expected)
         if outcome.error and there is not None:
             outcome = outcome._replace(error="", result_bytes=there)  # it is there, whatever came after
         if outcome.error:
@@ -198,7 +197,7 @@ class Beside:
         else:
             self.observer.done(self.target, self._keeper(item, expected), outcome)
 
-    def _keeper(self, item: Item, expected: Expected | None) -> Target:
+    def _keeper(self, item: Item, expected: ExpectedPut | None) -> Target:
         """The target that keeps the result of `item`."""
         if self.what.dry:
             return self.target
@@ -217,8 +216,8 @@ class Beside:
 
 
 def ask_for(
-    what: Transformation, etls: Etls, target: Target, cluster: Cluster, name: str, destination: str = ""
-) -> Ask:
+    what: Transformation, etls: ETLManager, target: Target, cluster: Cluster, name: str, destination: str = ""
+) -> TransformRequest:
     """How the first ETL of a transformation is asked for an object.
 
     Args:
@@ -233,7 +232,7 @@ def ask_for(
         WorkerError: a server is not there any more.
     """
     following = [etls.pod(etl, target).url for etl in what.etls[1:]]
-    return Ask(
+    return TransformRequest(
         path=f"{what.source.name}/{name}",
         fqn=target.store.path(what.source, name),
         etl_args=what.etl_args,
@@ -322,19 +321,19 @@ async def _to_its_end(work: Coroutine[None, None, Result]) -> Result:
         raise
 
 
-def time_limit(etls: Sequence[Etl]) -> float:
+def time_limit(etls: Sequence[ETL]) -> float:
     """Seconds that an object may take in all of a pipeline."""
     return sum(etl.spec.obj_timeout for etl in etls)
 
 
-def failed_job(beside: Sequence[Beside]) -> str:
+def failed_job(beside: Sequence[TargetTransform]) -> str:
     """What a job says of the objects that failed; empty if none did."""
     count = sum(one.failures for one in beside)
     first = next((one.first_failure for one in beside if one.first_failure), "")
     return first + (f" (and {count - 1} more failed)" if count > 1 else "")
 
 
-async def run_all(beside: Sequence[tuple[Beside, Iterator[Item]]]) -> None:
+async def run_all(beside: Sequence[tuple[TargetTransform, Iterator[Item]]]) -> None:
     """Run a transformation beside all targets; where one can't go on, all stop.
 
     Raises:

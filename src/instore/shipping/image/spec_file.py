@@ -26,7 +26,7 @@ def check_file(path: str) -> list[str]:
         return [_not_yaml(path, error)]
     if len(documents) != 1:
         return [f"{path}: holds {len(documents)} YAML documents; an ETL is one"]
-    reading = _Reading()
+    reading = _SpecDocument()
     try:
         data = reading.value(documents[0], ())
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -35,7 +35,7 @@ def check_file(path: str) -> list[str]:
     return [f"{path}:{reading.line(fault.place)}: {fault}" for fault in found]
 
 
-class _Reading:
+class _SpecDocument:
     """Plain data from YAML's nodes, and the line that each part of it stands in.
 
     Attributes:
