@@ -11,7 +11,7 @@ help:  ## list what there is
 
 setup: $(READY)  ## make .venv with instore and all that its tests need
 
-$(READY): pyproject.toml src/instore/__init__.py
+$(READY): pyproject.toml src/instore/version.py
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "instore needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'

@@ -10,9 +10,8 @@ A class with one method becomes a web server that speaks the AIStore ETL protoco
 """
 
 from instore.compat.client import watch as _watch
+from instore.version import __version__
 from instore.webserver.base_etl_server import AsyncReader, ETLServer
-
-__version__ = "0.1.0"
 
 __all__ = ["AsyncReader", "ETLServer", "__version__"]
 

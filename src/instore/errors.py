@@ -14,6 +14,10 @@ class ConfigurationError(InstoreError, ValueError):
     """The server or command can't start: its environment, options or class are wrong. Exit code 2."""
 
 
+class UnfitClassError(ConfigurationError, TypeError):
+    """A class, or an object of it, can't transform: it has no method for it, or a setting of it is wrong."""
+
+
 class PayloadError(ConfigurationError):
     """What was sent as a class is none that can be had here: the text says why (protocol section 8)."""
 

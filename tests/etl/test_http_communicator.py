@@ -7,7 +7,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from instore.errors import AnswerError, IncompleteAnswerError
-from instore.etl.http_communicator import Communicator, HTTPCommunicator, TransformRequest
+from instore.etl.communicator import Communicator, TransformRequest
+from instore.etl.http_communicator import HTTPCommunicator
 from instore.etl.websocket_communicator import WebSocketCommunicator
 from instore.http.bodies import Stream
 from instore.protocol.websocket import parse_control

@@ -4,8 +4,8 @@ import importlib
 
 import click
 
-from instore import __version__
 from instore.errors import ConfigurationError
+from instore.version import __version__
 
 _COMMANDS = {
     # name: (module, one line for the help)

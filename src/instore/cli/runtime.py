@@ -10,7 +10,6 @@ import click
 
 from instore.cli.listening import listening
 from instore.compat.aistore import install
-from instore.errors import ConfigurationError
 from instore.protocol.environment import Environment
 from instore.runtime.launch import Place, launch
 from instore.runtime.worker import set_up_logging
@@ -59,10 +58,7 @@ def runtime(
             os.execv(python, [python, "-m", "instore", *sys.argv[1:], _PREPARED])  # noqa: S606
     install()
     cls = deserialize_class(shipment.payload)
-    try:
-        check_class(cls)
-    except TypeError as error:
-        raise ConfigurationError(str(error)) from error
+    check_class(cls)
     launch(cls, ["runtime"], Place(host, port, fd, uds), shipment.workers, log_level)
 
 

@@ -7,7 +7,7 @@ Strategy: a finder stands before all others and looks at names below `aistore` o
 - Where it isn't installed, the packages that lead to the web servers, and the errors and constants that transforms use,
   come from instore too; anything else is an `ImportError` that says what to install.
 
-What stands in for a module is a file under `stand_in/`, so that reloading, pickling and tracebacks work as for any
+What stands in for a module is a file under `stubs/`, so that reloading, pickling and tracebacks work as for any
 other.
 """
 
@@ -24,7 +24,7 @@ from instore.compat.finding import find_behind
 from instore.compat.missing import sentence
 
 _TOP = "aistore"
-_STAND_IN = Path(__file__).parent / "stand_in"
+_STUBS = Path(__file__).parent / "stubs"
 _WEBSERVER = "aistore.sdk.etl.webserver"
 _ALWAYS = (
     _WEBSERVER,
@@ -63,10 +63,10 @@ class _Overlay(MetaPathFinder):
             return None
         official = self._official(fullname, path, target)
         if fullname in _ALWAYS:
-            return _stand_in(fullname, official)
-        if official is not None or not _is_stand_in(fullname):
+            return _stub(fullname, official)
+        if official is not None or not _is_stub(fullname):
             return official
-        if (spec := _stand_in(fullname)) is None:
+        if (spec := _stub(fullname)) is None:
             raise ModuleNotFoundError(sentence(fullname), name=fullname)
         return spec
 
@@ -76,14 +76,14 @@ class _Overlay(MetaPathFinder):
         return None if folder_only else spec
 
 
-def _stand_in(fullname: str, official: ModuleSpec | None = None) -> ModuleSpec | None:
+def _stub(fullname: str, official: ModuleSpec | None = None) -> ModuleSpec | None:
     """The spec of the file that stands for `fullname`, if there is one.
 
     Args:
         fullname: the module's name.
         official: the official package's, whose other modules stay importable.
     """
-    place = _STAND_IN.joinpath(*fullname.split("."))
+    place = _STUBS.joinpath(*fullname.split("."))
     if not place.is_dir():
         file = place.with_suffix(".py")
         return spec_from_file_location(fullname, file) if file.is_file() else None
@@ -91,7 +91,7 @@ def _stand_in(fullname: str, official: ModuleSpec | None = None) -> ModuleSpec |
     return spec_from_file_location(fullname, place / "__init__.py", submodule_search_locations=[str(place), *beside])
 
 
-def _is_stand_in(fullname: str) -> bool:
+def _is_stub(fullname: str) -> bool:
     """Whether the top package is ours: the official one isn't installed."""
     top = sys.modules.get(_TOP)
-    return fullname == _TOP or (top is not None and str(getattr(top, "__file__", "")).startswith(str(_STAND_IN)))
+    return fullname == _TOP or (top is not None and str(getattr(top, "__file__", "")).startswith(str(_STUBS)))

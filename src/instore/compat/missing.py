@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-_STAND_IN = Path(__file__).parent / "stand_in"
+_STUBS = Path(__file__).parent / "stubs"
 
 
 def sentence(name: str) -> str:
@@ -15,10 +15,10 @@ def sentence(name: str) -> str:
 
 
 def missing(package: str) -> Callable[[str], object]:
-    """A module's `__getattr__` for the stand-in of `package`."""
+    """A module's `__getattr__` for the stub of `package`."""
 
     def __getattr__(name: str) -> object:  # noqa: N807
-        place = _STAND_IN.joinpath(*package.split("."), name)
+        place = _STUBS.joinpath(*package.split("."), name)
         if name.startswith("__") or place.is_dir() or place.with_suffix(".py").is_file():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")  # a module of ours is imported next
         raise ImportError(sentence(f"{package}.{name}"), name=package)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from instore.errors import ConfigurationError
-from instore.etl.http_communicator import Communicator, HTTPCommunicator
+from instore.etl.communicator import Communicator
+from instore.etl.health import why_not_ready
+from instore.etl.http_communicator import HTTPCommunicator
 from instore.etl.images import LOOPBACK, OUR_PORT, PORT, Images
 from instore.etl.process import Process, ServerProcess
 from instore.etl.websocket_communicator import WebSocketCommunicator
-from instore.offline.workers import why_not_ready
 from instore.protocol.environment import TARGET_URL, TRANSFORM_TIMEOUT
 from instore.protocol.etl_spec import Communication, ETLSpec
 from instore.protocol.headers import CONCURRENCY

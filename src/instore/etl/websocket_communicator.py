@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from instore.errors import AnswerError, IncompleteAnswerError
-from instore.etl.http_communicator import TransformRequest, TransformResponse
+from instore.etl.communicator import TransformRequest, TransformResponse
 from instore.http.bodies import Stream
 from instore.protocol.headers import DEFAULT_MIME_TYPE, WEBSOCKET_PATH
 from instore.protocol.websocket import write_control

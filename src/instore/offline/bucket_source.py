@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from instore.errors import ConfigurationError, InvalidRequestError, RemoteStoreError
-from instore.etl.http_communicator import TransformRequest
+from instore.etl.communicator import TransformRequest
 from instore.offline.engine import CommittedLate
 from instore.offline.folder_source import (
     FolderOrder,

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from instore.errors import ConfigurationError, IncompleteAnswerError, InstoreError, RemoteStoreError, WorkerError
-from instore.etl.http_communicator import Communicator, TransformRequest, TransformResponse
+from instore.etl.communicator import Communicator, TransformRequest, TransformResponse
 from instore.offline.folder_source import Item, ItemState, in_batches
 from instore.system.printable import printable
 

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from instore.errors import AnswerError, ConfigurationError
-from instore.etl.http_communicator import TransformRequest
+from instore.etl.communicator import TransformRequest
 from instore.system.printable import printable
 
 PARTIAL = ".instore-partial"

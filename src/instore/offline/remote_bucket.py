@@ -17,7 +17,7 @@ from threading import Event
 from typing import IO, Any, TypeVar
 
 from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError
-from instore.etl.http_communicator import PIECE
+from instore.etl.communicator import PIECE
 from instore.store.names import Bucket
 from instore.system.printable import printable
 from instore.system.threads import in_thread

@@ -15,13 +15,12 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from instore.errors import ConfigurationError
-from instore.etl.http_communicator import Communicator, HTTPCommunicator
+from instore.etl.communicator import Communicator
+from instore.etl.health import why_not_ready
+from instore.etl.http_communicator import HTTPCommunicator
 from instore.etl.process import Process, ServerProcess
 from instore.protocol.headers import CONCURRENCY
-from instore.system.printable import printable
 
-_USAGE = 2
 _POLL = 0.05  # seconds between two looks at a worker that is starting
 _LONGEST_SOCKET_PATH = 90  # the system's limit is 104 (macOS) or 108 (Linux) bytes
 
@@ -82,15 +81,6 @@ class WorkerProcess(ServerProcess):
         if headers is not None:
             self.concurrency = int(headers.get(CONCURRENCY.lower(), "1"))
         return headers is not None
-
-
-def why_not_ready(process: Process, what: str) -> ConfigurationError:
-    """The error for a process that died before it was ready."""
-    lines = [printable(line) for line in process.last_lines()]
-    if process.exited.result() == _USAGE and lines:
-        return ConfigurationError(lines[-1].removeprefix("instore: "))  # it is going to be said again
-    log = "\n  ".join(["its log ends:", *lines]) if lines else "its log is empty"
-    return ConfigurationError(f"{what} {process.how_it_died()} before it was ready; {log}")
 
 
 class WorkerProcesses:

@@ -7,7 +7,7 @@ import sys
 from types import ModuleType
 
 from instore.compat.aistore import install
-from instore.errors import ConfigurationError
+from instore.errors import ConfigurationError, UnfitClassError
 from instore.webserver.base_etl_server import ETLServer, check_class
 
 _FORMS = "file.py, file.py:Class or package.module:Class"
@@ -29,7 +29,7 @@ def load_class(target: str) -> type[ETLServer]:
     cls = _pick(module, name, place)
     try:
         check_class(cls)
-    except TypeError as error:
+    except UnfitClassError as error:
         raise ConfigurationError(f"{target}: {error}") from error
     return cls
 

@@ -83,7 +83,7 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replace
         server.asgi_app.watchdog.end = functools.partial(_start_anew, listener)
     gc.collect()
     gc.freeze()  # modules and models stay for good: no collection looks at them again
-    run(server, listener)
+    run(server.asgi_app, listener)
     logging.shutdown()
     # A transform that never ends would keep the interpreter from ending; its request has been given up by now.
     sys.stdout.flush()

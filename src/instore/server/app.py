@@ -5,12 +5,12 @@ from collections.abc import MutableMapping
 from types import SimpleNamespace
 from typing import Any
 
+from instore.server.contract import Transform
 from instore.server.exchange import Service
 from instore.server.http import HTTPHandler, Send
 from instore.server.process import set_up_process
 from instore.server.sources import Receive
 from instore.server.websocket import WebSocketHandler
-from instore.webserver.base_etl_server import ETLServer
 
 logger = logging.getLogger("instore")
 
@@ -23,17 +23,18 @@ class ETLApplication:
 
     Attributes:
         state: whatever users keep with the application; `state.etl_server` is their object.
-        stuck: says what is done when transforms that never end hold all threads.
+        settings: the process's.
+        watchdog: says what is done when transforms that never end hold all threads.
 
     Raises:
         ConfigurationError: the environment is unfit (protocol section 1).
     """
 
-    def __init__(self, server: ETLServer) -> None:
-        set_up_process()  # here, since a server that users start themselves runs no other code of ours
+    def __init__(self, server: Transform) -> None:
         self.state = SimpleNamespace(etl_server=server)
         self._service = Service(server)
         self.watchdog = self._service.watchdog
+        self.settings = self._service.environment
         self._http = HTTPHandler(self._service)
         self._websocket = WebSocketHandler(self._service)
 
@@ -53,6 +54,7 @@ class ETLApplication:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "lifespan.shutdown":
+            set_up_process()
             await send({"type": "lifespan.startup.complete"})
             logger.info("%s is ready", type(self._service.server).__name__)
         await self._service.close()

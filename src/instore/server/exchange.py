@@ -5,6 +5,7 @@ A handler reads an `ObjectRequest`, says where the bytes come from, and gets an 
 """
 
 import functools
+import os
 from urllib.parse import urlsplit
 
 from instore.errors import (
@@ -16,10 +17,12 @@ from instore.errors import (
 )
 from instore.http.bodies import Body
 from instore.http.client import describe
+from instore.protocol.environment import Environment
 from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
 from instore.protocol.names import escape_segment
 from instore.protocol.requests import ObjectRequest
 from instore.server.access_log import AccessLog
+from instore.server.contract import Transform
 from instore.server.direct_put import DirectPut, Response
 from instore.server.downloads import Downloads
 from instore.server.files import FileRules
@@ -27,7 +30,6 @@ from instore.server.outbound import Outbound
 from instore.server.results import BufferedResult, Result, StreamedResult
 from instore.server.sources import FileSource, RemoteSource, Source
 from instore.server.transforms import TransformRunner
-from instore.webserver.base_etl_server import ETLServer
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -42,14 +44,14 @@ class Service:
         ConfigurationError: the environment is unfit (protocol section 1).
     """
 
-    def __init__(self, server: ETLServer) -> None:
+    def __init__(self, server: Transform) -> None:
         self.server = server
-        self.environment = server.environment
+        self.environment = Environment.read(os.environ)
         self.access_log = AccessLog(self.environment)
         self._outbound = Outbound(self.environment)
         self._downloads = Downloads(self.environment)
         self._rules = FileRules(self.environment.file_roots)
-        self._transforms = TransformRunner(server)
+        self._transforms = TransformRunner(server, self.environment)
         self.watchdog = self._transforms.watchdog
         self._direct_put = DirectPut(self.environment, self._outbound)
 

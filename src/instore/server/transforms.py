@@ -15,13 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from instore.errors import ETLDirectPutTransientError, InstoreError, InvalidPipelineError, TransformError
+from instore.protocol.environment import Environment
 from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
+from instore.server.contract import Transform, check_concurrency
 from instore.server.pipes import OutputPipe
 from instore.server.readers import ObjectReader, ThreadedReader
 from instore.server.thread_pool import ThreadPool
 from instore.server.watchdog import Watchdog
-from instore.webserver.base_etl_server import ETLServer
 
 _BATCH_BYTES = 1 << 18
 _BATCH_SECONDS = 0.05
@@ -32,15 +33,20 @@ class TransformRunner:
 
     Args:
         server: the user's object.
+        settings: the process's.
 
     Attributes:
-        stuck: is told of each transform that was given up.
+        watchdog: checks the pool after each transform that was given up.
+
+    Raises:
+        ConfigurationError: the object's `concurrency` is not a whole number of at least 1.
     """
 
-    def __init__(self, server: ETLServer) -> None:
+    def __init__(self, server: Transform, settings: Environment) -> None:
+        check_concurrency(type(server).__name__, server.concurrency)
         self._server = server
         self._pool = ThreadPool(server.concurrency, "transform")
-        self.watchdog = Watchdog(self._pool, server.environment.transform_timeout)
+        self.watchdog = Watchdog(self._pool, settings.transform_timeout)
         self._path = _raw_path if server.wants_raw_path else _decoded_path
         self._asynchronous = inspect.isasyncgenfunction(server.transform_stream)
         self._user_loop: _UserLoop | None = None

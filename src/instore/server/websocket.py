@@ -52,7 +52,7 @@ class WebSocketHandler:
             )
             return
         await send({"type": "websocket.accept"})
-        await _Connection(self._service, receive, send).run()
+        await _WebSocketConnection(self._service, receive, send).run()
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class _PendingObject:
     request: ObjectRequest | None = None
 
 
-class _Connection:
+class _WebSocketConnection:
     def __init__(self, service: Service, receive: Receive, send: Send) -> None:
         self._service = service
         self._receive = receive

@@ -18,8 +18,9 @@ from urllib.parse import quote
 import uvloop
 
 from instore.server.app import ETLApplication
+from instore.server.contract import Transform
+from instore.server.process import set_up_process
 from instore.server.thread_pool import THREAD_PER_REQUEST
-from instore.webserver.base_etl_server import ETLServer
 
 Environ = MutableMapping[str, Any]
 StartResponse = Callable[..., Any]
@@ -39,7 +40,7 @@ class WSGIApplication:
         wsgi_app: what serves a request; may be wrapped.
     """
 
-    def __init__(self, server: ETLServer) -> None:
+    def __init__(self, server: Transform) -> None:
         self.wsgi_app: Callable[[Environ, StartResponse], Iterable[bytes]] = self._serve
         self._server = server
         self._lock = threading.Lock()
@@ -72,7 +73,8 @@ class WSGIApplication:
 class _Host:
     """An event loop in a thread, and the application that lives there."""
 
-    def __init__(self, server: ETLServer) -> None:
+    def __init__(self, server: Transform) -> None:
+        set_up_process()
         self.loop = uvloop.new_event_loop()
         self.application = ETLApplication(server)
         threading.Thread(target=self.loop.run_forever, name="asgi", daemon=True).start()
@@ -206,8 +208,8 @@ class _Input:
         return message
 
 
-def _states_concurrency(cls: type[ETLServer]) -> bool:
-    return any("concurrency" in vars(base) for base in cls.__mro__ if base is not ETLServer)
+def _states_concurrency(cls: type[Transform]) -> bool:
+    return any("concurrency" in vars(base) for base in cls.__mro__ if base is not Transform)
 
 
 def _set(future: asyncio.Future[Any], value: object) -> None:

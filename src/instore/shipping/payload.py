@@ -1,7 +1,7 @@
 """A class on its way to another process: cloudpickle in base64 (protocol section 8).
 
 To unpickle is to run what the pickle says, and a pickle for another Python may crash the process. So a payload is read
-twice. The first time every global of the pickle is a stand-in that makes nothing: it tells whether this is a pickle,
+twice. The first time every global of the pickle is a stub that makes nothing: it tells whether this is a pickle,
 which modules it needs, and which Python its bytecode is for. The second time is in earnest.
 
 Our payloads begin with a string that the unpickler reads and drops: the version of the Python they come from. Whoever
@@ -19,13 +19,14 @@ import re
 import sys
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 import cloudpickle
 
 from instore.errors import PayloadError
 from instore.shipping.bytecode import foreign_version
-from instore.webserver.base_etl_server import ETLServer
+
+Base = TypeVar("Base")
 
 _HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 _PROTOCOL = b"\x80\x05"
@@ -34,7 +35,7 @@ _DROP = b"0"
 _MARK = re.compile(re.escape(_PROTOCOL + _STRING) + rb".python (\d+\.\d+)" + _DROP, re.DOTALL)
 
 
-def dump(cls: type[ETLServer]) -> bytes:
+def dump(cls: type) -> bytes:
     """The payload of a class."""
     mark = b"python " + _HERE.encode()
     pickled = io.BytesIO()
@@ -77,8 +78,12 @@ _THEIRS = "aistore.sdk.etl."
 _THEIR_ERRORS = "aistore.sdk.errors"
 
 
-def load(payload: bytes) -> type[ETLServer]:
+def load(payload: bytes, base: type[Base]) -> type[Base]:
     """The class of a payload.
+
+    Args:
+        payload: what `dump` gives, ours or AIStore's.
+        base: what it must derive from.
 
     Raises:
         PayloadError: there is none in it that can be had here; the text says why.
@@ -87,7 +92,7 @@ def load(payload: bytes) -> type[ETLServer]:
     contents = _look_into(pickled)
     _check_version(pickled, contents)
     _check_modules(contents)
-    return _check_class(_unpickle(pickled))
+    return _check_class(_unpickle(pickled), base)
 
 
 def _decode(payload: bytes) -> bytes:
@@ -127,21 +132,21 @@ class _Contents:
                 self.versions.add(version)
 
 
-class _StandIn(type):
+class _Stub(type):
     """In place of everything that a pickle would get or make; it takes all and does nothing.
 
     A pickle calls what it gets, makes instances of what a call gave, and fills those. An unpickler insists on a type
-    for the second. So each stand-in is a type, whose type this is; what it gives when called is another.
+    for the second. So each stub is a type, whose type this is; what it gives when called is another.
     """
 
     place: str
     contents: _Contents
 
-    def __call__(cls, *arguments: Any) -> "_StandIn":
+    def __call__(cls, *arguments: Any) -> "_Stub":
         """Note the call."""
         cls.contents.made(cls.place, arguments)
         made = "types.CodeType" if cls.place.endswith("._builtin_type") and arguments == ("CodeType",) else ""
-        return _stand_in(made, cls.contents)
+        return _stub(made, cls.contents)
 
     def __setstate__(cls, state: object) -> None:
         """Take the state that the thing itself would get."""
@@ -155,8 +160,8 @@ class _StandIn(type):
     extend = add = append
 
 
-def _stand_in(place: str, contents: _Contents) -> _StandIn:
-    return _StandIn("StandIn", (), {"place": place, "contents": contents, "__new__": lambda cls, *_, **__: cls})
+def _stub(place: str, contents: _Contents) -> _Stub:
+    return _Stub("StandIn", (), {"place": place, "contents": contents, "__new__": lambda cls, *_, **__: cls})
 
 
 class _Look(pickle.Unpickler):
@@ -166,10 +171,10 @@ class _Look(pickle.Unpickler):
         super().__init__(io.BytesIO(pickled))
         self.contents = _Contents()
 
-    def find_class(self, module: str, name: str) -> _StandIn:
-        """A stand-in for a global."""
+    def find_class(self, module: str, name: str) -> _Stub:
+        """A stub for a global."""
         self.contents.modules[module] = None
-        return _stand_in(f"{module}.{name}", self.contents)
+        return _stub(f"{module}.{name}", self.contents)
 
 
 def _look_into(pickled: bytes) -> _Contents:
@@ -226,12 +231,12 @@ _WHY: dict[type[Exception], str] = {
 }
 
 
-def _check_class(found: object) -> type[ETLServer]:
+def _check_class(found: object, base: type[Base]) -> type[Base]:
     if not isinstance(found, type):
         raise PayloadError(
             f"the class's payload holds no class but an object of type {type(found).__name__}; "
             "give serialize_class the class itself"
         )
-    if not issubclass(found, ETLServer):
-        raise PayloadError(f"the class's payload holds the class {found.__name__}, which is not an ETLServer")
+    if not issubclass(found, base):
+        raise PayloadError(f"the class's payload holds the class {found.__name__}, which is not an {base.__name__}")
     return found

@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 from urllib.parse import unquote
 
+from instore.errors import UnfitClassError
 from instore.protocol.environment import Environment
 from instore.protocol.headers import DEFAULT_MIME_TYPE
+from instore.server.app import ETLApplication
+from instore.server.contract import check_concurrency
+from instore.server.run import listen_and_run
+from instore.server.session import make_session
 
 if TYPE_CHECKING:
     import requests
-
-    from instore.server.app import ETLApplication
 
 
 DEFAULT_HOST = "0.0.0.0"  # noqa: S104
@@ -38,8 +41,8 @@ class ETLServer:
     call `super().__init__()` unless it wants a broken environment reported before its own work.
 
     Raises:
-        TypeError: when an instance is made, if the class overrides neither method, or if `concurrency` is
-            not a whole number of at least 1.
+        UnfitClassError: a `TypeError`; when an instance is made, if the class overrides neither method, or if
+            `concurrency` is not a whole number of at least 1; and when an object that has set another is served.
         ConfigurationError: when an instance is made, if the environment is unfit (protocol section 1).
     """
 
@@ -61,7 +64,7 @@ class ETLServer:
 
     def __init__(self) -> None:
         """Read the environment, so that a server that can't run says so at once."""
-        _ = self.environment
+        Environment.read(os.environ)
 
     def transform(self, data: bytes | str, path: str, etl_args: str) -> bytes | Awaitable[bytes]:
         """Transform one object, whole in memory. If both methods are overridden, this one is used.
@@ -118,27 +121,27 @@ class ETLServer:
     @functools.cached_property
     def host_target(self) -> str:
         """`AIS_TARGET_URL`, the local target's base URL. It holds the secret: don't log it."""
-        return self.environment.target_url
+        return Environment.read(os.environ).target_url
 
     @functools.cached_property
     def direct_put(self) -> bool:
         """`DIRECT_PUT`: the target supports delivery straight to the destination."""
-        return self.environment.direct_put
+        return Environment.read(os.environ).direct_put
 
     @functools.cached_property
     def direct_fqn(self) -> bool:
         """`ETL_DIRECT_FQN`: a buffered transform gets a path wherever a request names a file."""
-        return self.environment.direct_fqn
+        return Environment.read(os.environ).direct_fqn
 
     @functools.cached_property
     def direct_put_retries(self) -> int:
         """`AIS_DIRECT_PUT_RETRIES`: how often a transient failure of a direct put is retried."""
-        return self.environment.direct_put_retries
+        return Environment.read(os.environ).direct_put_retries
 
     @functools.cached_property
     def token(self) -> str | None:
         """`AIS_AUTHN_TOKEN`, the bearer token of outbound requests, or None. Don't log it."""
-        return self.environment.authn_token or None
+        return Environment.read(os.environ).authn_token or None
 
     @functools.cached_property
     def use_streaming(self) -> bool:
@@ -154,9 +157,7 @@ class ETLServer:
         Raises:
             ConfigurationError: `requests` is not installed.
         """
-        from instore.server.session import make_session
-
-        return make_session(self.environment)
+        return make_session(Environment.read(os.environ))
 
     def client_put(
         self, url: str, data: bytes, headers: Mapping[str, str], timeout: float | None = None
@@ -188,10 +189,8 @@ class ETLServer:
         return self.asgi_app
 
     @functools.cached_property
-    def asgi_app(self) -> "ETLApplication":
+    def asgi_app(self) -> ETLApplication:
         """The ASGI application; the same as `app` but where a subclass makes `app` something else."""
-        from instore.server.app import ETLApplication
-
         return ETLApplication(self)
 
     def start(self) -> None:
@@ -200,24 +199,19 @@ class ETLServer:
         Raises:
             ConfigurationError: the port is in use, or the environment is unfit.
         """
-        from instore.http.server import bind
-        from instore.server.run import run
-
         host, port = getattr(self, "host", DEFAULT_HOST), getattr(self, "port", DEFAULT_PORT)
-        listener = bind(host, port)
-        self.logger.info("%s on http://%s:%d", type(self).__name__, *listener.getsockname()[:2])
-        run(self, listener)
+        listen_and_run(type(self).__name__, self.asgi_app, host, port)
 
 
 def check_class(cls: type[ETLServer]) -> None:
     """Check that `cls` can serve.
 
     Raises:
-        TypeError: it overrides neither transform method, or its `concurrency` is not a whole number of at least 1.
+        UnfitClassError: a `TypeError`; it overrides neither transform method, or its `concurrency` is not a whole
+            number of at least 1.
     """
     if cls.transform is ETLServer.transform and cls.transform_stream is ETLServer.transform_stream:
-        raise TypeError(f"{cls.__name__} overrides neither transform() nor transform_stream(); write one of them")
-    if not isinstance(cls.concurrency, int) or isinstance(cls.concurrency, bool) or cls.concurrency < 1:
-        raise TypeError(f"{cls.__name__}.concurrency is {cls.concurrency!r}; it takes a whole number of at least 1")
+        raise UnfitClassError(f"{cls.__name__} overrides neither transform() nor transform_stream(); write one of them")
+    check_concurrency(cls.__name__, cls.concurrency)
     if inspect.iscoroutinefunction(cls.transform_stream):
-        raise TypeError(f"{cls.__name__}.transform_stream is a coroutine; make it a generator: yield its pieces")
+        raise UnfitClassError(f"{cls.__name__}.transform_stream is a coroutine; make it a generator: yield its pieces")

@@ -113,4 +113,4 @@ def deserialize_class(payload: str, encoding: str = UTF_ENCODING) -> type[ETLSer
             importable class is a name) it may come from any. AIStore's payloads don't say where they come from, so
             their bytecode is looked at; of a class as small as `return data` it can't tell 3.11 and 3.12 apart.
     """
-    return load(payload.encode(encoding, "replace"))
+    return load(payload.encode(encoding, "replace"), ETLServer)

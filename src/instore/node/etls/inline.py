@@ -16,7 +16,7 @@ from instore.errors import (
     TransformFailedError,
     status_of,
 )
-from instore.etl.http_communicator import TransformResponse
+from instore.etl.communicator import TransformResponse
 from instore.node.bodies import until_gone
 from instore.node.cluster import Cluster, Target
 from instore.node.etls.expected_puts import ExpectedPuts

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from instore.errors import JobFailedError, SourceError
-from instore.etl.http_communicator import PIECE, TransformRequest
+from instore.etl.communicator import PIECE, TransformRequest
 from instore.etl.pod import Pod
 from instore.node.cluster import Cluster, Target
 from instore.node.etls.expected_puts import ExpectedPut, ExpectedPuts, size_of

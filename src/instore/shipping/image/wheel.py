@@ -10,8 +10,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import instore
 from instore.errors import ConfigurationError
+from instore.version import __version__
 
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same files make the same wheel
 _TAG = "py3-none-any"
@@ -29,8 +29,8 @@ def build_wheel(folder: Path) -> Path:
     Raises:
         ConfigurationError: this instore was not installed, so that nothing tells what it needs.
     """
-    name = f"instore-{instore.__version__}"
-    files = {f"instore/{path}": data for path, data in _sources(Path(instore.__file__).parent)}
+    name = f"instore-{__version__}"
+    files = {f"instore/{path}": data for path, data in _sources(Path(__file__).parents[2])}
     files |= {f"{name}.dist-info/{path}": data for path, data in _metadata()}
     record = f"{name}.dist-info/RECORD"
     lines = [f"{path},sha256={_digest(data)},{len(data)}\n" for path, data in files.items()]

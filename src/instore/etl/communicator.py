@@ -1,0 +1,76 @@
+"""Asking an ETL server for one object, however it is spoken to.
+
+A `TransformRequest` goes out; a `TransformResponse` comes back, the object, or None where it is delivered already.
+Everything else is an error: `AnswerError` if the server said so, `IncompleteAnswerError` if its answer broke off, never
+came, or asked for the object again.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple, Protocol
+
+from instore.http.bodies import Stream
+
+PIECE = 1 << 20
+"""Bytes at which a piece of a body is handed on."""
+
+
+class TransformRequest(NamedTuple):
+    """One object that is to be transformed.
+
+    Attributes:
+        path: `<bucket>/<object>`, decoded.
+        fqn: path of its file; empty if its bytes go along, or are fetched.
+        etl_args: the request's arguments.
+        uname: its cluster-wide name, for a server that fetches it.
+        pipeline: where the result goes; empty: it is the answer.
+        delivers: the pipeline ends at a target, so that there is no object in the answer.
+        body: opens the object's bytes, again for each try, where no file is named.
+    """
+
+    path: str
+    fqn: str = ""
+    etl_args: str = ""
+    uname: str = ""
+    pipeline: str = ""
+    delivers: bool = False
+    body: Callable[[], Stream] | None = None
+
+
+class TransformResponse(Protocol):
+    """An object on its way from an ETL server.
+
+    Attributes:
+        content_type: what the server says it is.
+        length: its bytes, where they are announced.
+    """
+
+    content_type: str
+    length: int | None
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The object, in pieces of about `PIECE` bytes: a small one is one piece, an empty one none.
+
+        Raises:
+            IncompleteAnswerError: the answer broke off; what came is not the object.
+        """
+
+    async def close(self) -> None:
+        """Be done with it, read to the end or not."""
+
+
+class Communicator(Protocol):
+    """A way to talk to one ETL server."""
+
+    async def send(self, ask: TransformRequest) -> TransformResponse | None:
+        """Have one object transformed.
+
+        Returns:
+            The result on its way; None if the server says that it is delivered.
+
+        Raises:
+            AnswerError: the server said why there is no result.
+            IncompleteAnswerError: no answer came, or not all of one: asking again may help.
+        """
+
+    async def close(self) -> None:
+        """Close every connection."""
