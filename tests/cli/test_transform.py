@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from instore.offline.folder_source import PARTIAL
+from instore.offline.folder_destination import PARTIAL
 from tests.offline.support import fill, tree
 
 TRANSFORM = """

@@ -3,7 +3,7 @@ from urllib.parse import urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instore.offline.folder_source import FolderOrder, Item, ItemState
+from instore.etl.communicator import TransformRequest
 from instore.protocol.requests import object_target, parse_request
 
 NAMES = st.text(st.characters(codec=None, exclude_categories=(), exclude_characters="\0"), min_size=1).map(
@@ -13,8 +13,8 @@ NAMES = st.text(st.characters(codec=None, exclude_categories=(), exclude_charact
 
 @given(NAMES, NAMES, st.text())
 def test_what_is_asked_for_is_what_the_server_understands(name: str, path: str, etl_args: str) -> None:
-    ask = FolderOrder("bucket", etl_args, 1, False).ask(Item(name, ItemState.TODO, path="/" + path))
-    target = object_target(ask.path, ask.fqn, ask.etl_args)
+    request = TransformRequest(f"bucket/{name}", "/" + path, etl_args)
+    target = object_target(request.path, request.fqn, request.etl_args)
     assert target.isascii()
     parts = urlsplit(target)
     asked = parse_request("PUT", parts.path, parts.query, ())

@@ -1,16 +1,16 @@
 """A job over real folders with fake workers, and what came of it."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from instore.offline.engine import Engine, ItemResult
-from instore.offline.folder_destination import ResultFolder
-from instore.offline.folder_source import FolderOrder, FolderPlan
-from instore.offline.workers import WorkerProcesses
+from instore.offline.interfaces import ItemResult, JobOptions
+from instore.offline.plan import Plan, make_plan
+from instore.offline.run import run as run_plan
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 
@@ -19,13 +19,13 @@ FAKE = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 class Seen:
     """An observer that remembers."""
 
-    outcomes: dict[str, ItemResult] = field(default_factory=dict)
+    results: dict[str, ItemResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     bytes: int = 0
 
-    def settled(self, outcome: ItemResult) -> None:
-        assert outcome.item.name not in self.outcomes
-        self.outcomes[outcome.item.name] = outcome
+    def settled(self, result: ItemResult) -> None:
+        assert result.item.name not in self.results
+        self.results[result.item.name] = result
 
     def received(self, size: int) -> None:
         self.bytes += size
@@ -34,10 +34,10 @@ class Seen:
         self.notes.append(text)
 
     def errors(self) -> dict[str, str]:
-        return {name: outcome.error for name, outcome in self.outcomes.items() if outcome.error}
+        return {name: result.error for name, result in self.results.items() if result.error}
 
-    def verdicts(self) -> dict[str, str]:
-        return {name: outcome.status for name, outcome in self.outcomes.items()}
+    def statuses(self) -> dict[str, str]:
+        return {name: result.status for name, result in self.results.items()}
 
 
 def plan(
@@ -47,28 +47,36 @@ def plan(
     extensions: tuple[str, ...] = (),
     prepend: str = "",
     overwrite: bool = False,
-) -> FolderPlan:
-    return FolderPlan.make(str(source), str(destination), prefix, extensions, prepend, overwrite)
+) -> Plan:
+    return make_plan(str(source), str(destination), prefix, extensions, prepend, overwrite)
 
 
-async def arun(what: FolderPlan, seen: Seen, order: FolderOrder, environment: Mapping[str, str]) -> bool:
-    async with (
-        ResultFolder(what.destination) as results,
-        WorkerProcesses(FAKE, {**os.environ, **environment}) as workers,
-    ):
-        return await Engine(order, what.items(), workers, results, seen).run()
+async def arun(
+    what: Plan,
+    seen: Seen,
+    options: JobOptions | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> bool:
+    before = dict(os.environ)
+    os.environ.update(environment or {})
+    try:
+        return await run_plan(
+            what, FAKE, options or JobOptions(continue_on_error=True), seen, lambda _todo: contextlib.nullcontext()
+        )
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def run(
-    what: FolderPlan,
+    what: Plan,
     workers: int = 1,
     etl_args: str = "",
     continue_on_error: bool = True,
     environment: Mapping[str, str] | None = None,
 ) -> Seen:
     seen = Seen()
-    order = FolderOrder(what.bucket, etl_args, workers, continue_on_error)
-    asyncio.run(arun(what, seen, order, environment or {}))
+    asyncio.run(arun(what, seen, JobOptions(workers, etl_args, continue_on_error), environment))
     return seen
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from instore.errors import ConfigurationError, RemoteStoreError, WorkerError
-from instore.offline.engine import MOST_AWAY, CommittedLate, Engine, Stored
-from instore.offline.folder_source import FolderOrder, FolderPlan, Item
+from instore.errors import AnswerError, ConfigurationError, RemoteStoreError, WorkerError
+from instore.offline.engine import MOST_AWAY, Engine
+from instore.offline.interfaces import CommittedError, Item, JobOptions, Stored
+from instore.offline.plan import Plan
 from instore.offline.workers import WorkerProcesses
 from tests.offline.fake_worker import PIECE, PIECES
 from tests.offline.support import FAKE, Seen, arun, fill, plan, run, tree
@@ -71,7 +72,7 @@ def test_an_empty_object_and_an_empty_result_are_files(source: Path, destination
     fill(source, ["args-none"])
     seen = run(plan(source, destination))
     assert tree(destination) == {"empty": b"", "args-none": b""}
-    assert seen.outcomes["args-none"].result_bytes == 0
+    assert seen.results["args-none"].result_bytes == 0
 
 
 def test_a_long_answer_is_streamed_to_a_whole_file(source: Path, destination: Path) -> None:
@@ -108,7 +109,7 @@ def test_without_continue_the_first_failure_stops_the_job(source: Path, destinat
     seen = run(plan(source, destination), continue_on_error=False)
     assert set(seen.errors()) == {"b/error-1"}
     # What was under way beside it is either whole or not there.
-    assert set(tree(destination)) == seen.verdicts().keys() - {"b/error-1"} <= {"a"}
+    assert set(tree(destination)) == seen.statuses().keys() - {"b/error-1"} <= {"a"}
 
 
 def test_a_killed_worker_is_replaced_and_its_object_retried(source: Path, destination: Path, tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_a_second_run_does_what_is_left_and_touches_nothing_else(source: Path, d
     (destination / "c").unlink()
     before = {name: (destination / name).stat() for name in ("a", "d/b")}
     seen = run(plan(source, destination))
-    assert seen.verdicts() == {"a": "already there", "d/b": "already there", "c": "done"}
+    assert seen.statuses() == {"a": "already there", "d/b": "already there", "c": "done"}
     for name, state in before.items():
         after = (destination / name).stat()
         assert (after.st_ino, after.st_mtime_ns) == (state.st_ino, state.st_mtime_ns)
@@ -176,7 +177,7 @@ def test_overwrite_does_all_again(source: Path, destination: Path) -> None:
     run(plan(source, destination))
     (source / "a").write_text("new")
     seen = run(plan(source, destination, overwrite=True))
-    assert seen.verdicts() == {"a": "done"}
+    assert seen.statuses() == {"a": "done"}
     assert tree(destination) == {"a": b"NEW"}
 
 
@@ -201,7 +202,7 @@ def test_a_full_disk_is_the_objects_error(source: Path, destination: Path) -> No
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
         try:
-            await arun(plan(source, destination), seen, FolderOrder("b", "", 1, True), {})
+            await arun(plan(source, destination), seen)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
             signal.signal(signal.SIGXFSZ, handler)
@@ -211,8 +212,8 @@ def test_a_full_disk_is_the_objects_error(source: Path, destination: Path) -> No
     assert set(tree(destination)) == {"small"}
 
 
-class StoreSink:
-    """A sink whose every `served`-th result is taken, if any, and that says of the others that the store is away."""
+class RemoteDestination:
+    """Takes every `served`-th result, if any, and says of the others that the store is away."""
 
     def __init__(self, served: int = 0) -> None:
         self.writes = 0
@@ -232,56 +233,59 @@ class StoreSink:
     async def flush(self) -> None:
         """Nothing is held."""
 
+    def delivered(self, item: Item) -> int:
+        raise AnswerError("nothing is delivered")
 
-class LateSink(StoreSink):
-    """A sink whose results take for ever to get their names, and have them when that is given up."""
+
+class LateDestination(RemoteDestination):
+    """A destination whose results take for ever to get their names, and have them when that is given up."""
 
     async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
         self.writes += 1
         try:
             await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
-            raise CommittedLate(3) from None
+            raise CommittedError(3) from None
         raise AssertionError
 
 
-async def into(sink: StoreSink, what: FolderPlan, seen: Seen) -> bool:
+async def into(results: RemoteDestination, what: Plan, seen: Seen) -> bool:
     async with WorkerProcesses(FAKE, os.environ) as workers:
-        return await Engine(FolderOrder("b", "", 1, True), what.items(), workers, sink, seen).run()
+        return await Engine(JobOptions(continue_on_error=True), what.items(), what.source, workers, results, seen).run()
 
 
 def test_a_store_that_is_away_ends_the_job(source: Path, destination: Path) -> None:
     fill(source, [f"x{i:03}" for i in range(200)])
     seen = Seen()
     with pytest.raises(RemoteStoreError, match=f"{MOST_AWAY} objects in a row failed .*; the last: it is away"):
-        asyncio.run(into(StoreSink(), plan(source, destination), seen))
-    assert MOST_AWAY <= len(seen.outcomes) < 3 * MOST_AWAY
+        asyncio.run(into(RemoteDestination(), plan(source, destination), seen))
+    assert MOST_AWAY <= len(seen.results) < 3 * MOST_AWAY
     assert set(seen.errors().values()) == {"it is away"}
 
 
 def test_a_store_that_serves_now_and_then_does_not_end_the_job(source: Path, destination: Path) -> None:
     fill(source, [f"x{i:03}" for i in range(200)])
     seen = Seen()
-    assert asyncio.run(into(StoreSink(served=2), plan(source, destination), seen))
-    assert len(seen.outcomes) == 200
+    assert asyncio.run(into(RemoteDestination(served=2), plan(source, destination), seen))
+    assert len(seen.results) == 200
     assert len(seen.errors()) == 100
 
 
 def test_a_result_that_gets_its_name_while_the_job_is_cancelled_is_done(source: Path, destination: Path) -> None:
     fill(source, ["a"])
-    seen, sink = Seen(), LateSink()
+    seen, results = Seen(), LateDestination()
 
     async def job() -> None:
-        task = asyncio.create_task(into(sink, plan(source, destination), seen))
-        while not sink.writes:  # noqa: ASYNC110  # another process takes part in it
+        task = asyncio.create_task(into(results, plan(source, destination), seen))
+        while not results.writes:  # noqa: ASYNC110  # another process takes part in it
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(job())
-    assert seen.verdicts() == {"a": "done"}
-    assert seen.outcomes["a"].result_bytes == 3
+    assert seen.statuses() == {"a": "done"}
+    assert seen.results["a"].result_bytes == 3
 
 
 def test_a_cancelled_job_leaves_whole_results_only(source: Path, destination: Path, tmp_path: Path) -> None:
@@ -289,14 +293,13 @@ def test_a_cancelled_job_leaves_whole_results_only(source: Path, destination: Pa
     seen = Seen()
 
     async def job() -> None:
-        order = FolderOrder("b", "", 1, True)
-        task = asyncio.create_task(arun(plan(source, destination), seen, order, {"FAKE_STATE": str(tmp_path)}))
-        while len(seen.outcomes) < 2 or not (tmp_path / "waiting").exists():  # noqa: ASYNC110  # another process makes it
+        task = asyncio.create_task(arun(plan(source, destination), seen, environment={"FAKE_STATE": str(tmp_path)}))
+        while len(seen.results) < 2 or not (tmp_path / "waiting").exists():  # noqa: ASYNC110  # another process makes it
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(job())
-    assert seen.verdicts() == {"a": "done", "b": "done"}
+    assert seen.statuses() == {"a": "done", "b": "done"}
     assert sorted(os.listdir(destination)) == ["a", "b"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from instore.errors import ConfigurationError
-from instore.offline.folder_destination import ResultFolder
-from instore.offline.folder_source import PARTIAL, Item, ItemState
+from instore.offline.folder_destination import PARTIAL, FolderDestination
+from instore.offline.interfaces import Item, ItemState
 
 ITEM = Item("x", ItemState.TODO)
 
@@ -19,7 +19,7 @@ async def body(*pieces: bytes) -> AsyncIterator[bytes]:
 
 def test_a_result_has_no_name_until_it_is_committed(tmp_path: Path) -> None:
     async def check() -> None:
-        async with ResultFolder(str(tmp_path)) as results:
+        async with FolderDestination(str(tmp_path)) as results:
             written = await results.write(ITEM, body(b"one", b"two", b"three"))
             assert os.listdir(tmp_path) == [PARTIAL]
             assert await results.commit([(written, "d/e/x")]) == [""]
@@ -35,13 +35,13 @@ def test_one_bad_name_in_a_batch_spoils_no_other(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     async def check() -> None:
-        async with ResultFolder(str(tmp_path)) as results:
+        async with FolderDestination(str(tmp_path)) as results:
             batch = [
                 (await results.write(ITEM, body(b"x")), name) for name in ("a", "folder", "file/b", "n" * 256, "c")
             ]
             assert await results.commit(batch) == [
                 "",
-                "its result can't be called folder: Is a directory",
+                "its result can't be called folder: a folder has that name",
                 "its result can't be called file/b: Not a directory",
                 f"its result can't be called {'n' * 256}: File name too long",
                 "",
@@ -59,7 +59,7 @@ def test_a_body_that_breaks_leaves_nothing(tmp_path: Path, pieces: tuple[bytes, 
         raise ConnectionError
 
     async def check() -> None:
-        async with ResultFolder(str(tmp_path)) as results:
+        async with FolderDestination(str(tmp_path)) as results:
             with pytest.raises(ConnectionError):
                 await results.write(ITEM, breaking())
             assert os.listdir(tmp_path / PARTIAL) == ["lock"]
@@ -69,11 +69,11 @@ def test_a_body_that_breaks_leaves_nothing(tmp_path: Path, pieces: tuple[bytes, 
 
 def test_a_second_command_is_refused_and_then_admitted(tmp_path: Path) -> None:
     async def check() -> None:
-        async with ResultFolder(str(tmp_path)):
+        async with FolderDestination(str(tmp_path)):
             with pytest.raises(ConfigurationError, match="another command is writing to"):
-                async with ResultFolder(str(tmp_path)):
+                async with FolderDestination(str(tmp_path)):
                     pass
-        async with ResultFolder(str(tmp_path)):
+        async with FolderDestination(str(tmp_path)):
             pass
 
     asyncio.run(check())
@@ -85,7 +85,7 @@ def test_what_a_killed_command_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / PARTIAL / "lock").touch()
 
     async def check() -> None:
-        async with ResultFolder(str(tmp_path)):
+        async with FolderDestination(str(tmp_path)):
             assert os.listdir(tmp_path / PARTIAL) == ["lock"]
 
     asyncio.run(check())
@@ -96,7 +96,7 @@ def test_a_destination_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     async def check() -> None:
-        async with ResultFolder(str(tmp_path / "file/dst")):
+        async with FolderDestination(str(tmp_path / "file/dst")):
             pass
 
     with pytest.raises(ConfigurationError, match=r"can't write to DST .*: Not a directory"):

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from instore.errors import ConfigurationError
-from instore.offline.engine import ItemResult
-from instore.offline.folder_source import Item, ItemState
+from instore.offline.interfaces import Item, ItemResult, ItemState
 from instore.offline.report import Report
 
 

@@ -70,10 +70,10 @@ def test_malformed_selections_are_refused(message: dict[str, object]) -> None:
     ],
 )
 def test_new_names(message: dict[str, object], name: str, expected: str) -> None:
-    assert Naming.parse(message)(name) == expected
+    assert Naming.from_message(message)(name) == expected
 
 
 @pytest.mark.parametrize("message", [{"prepend": 7}, {"ext": "jpg:png"}, {"ext": {"jpg": 7}}])
 def test_malformed_renamings_are_refused(message: dict[str, object]) -> None:
     with pytest.raises(InvalidRequestError):
-        Naming.parse(message)
+        Naming.from_message(message)

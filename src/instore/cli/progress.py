@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from instore.offline.engine import ItemResult
-from instore.offline.folder_source import ItemState
+from instore.offline.interfaces import ItemResult, ItemState
 from instore.offline.report import Report
 from instore.system.printable import printable
 
@@ -24,7 +23,7 @@ class Progress:
     """Watches one job, and tells of it on standard error.
 
     Args:
-        report: gets every outcome, too.
+        report: gets every result, too.
     """
 
     def __init__(self, report: Report | None) -> None:
@@ -41,13 +40,13 @@ class Progress:
         self._refreshed = 0.0
         self._finished = 0
         self._received = 0
-        self._verdicts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._bytes_in = self._bytes_out = 0
 
     @property
     def failed(self) -> int:
         """How many objects failed."""
-        return self._verdicts["failed"]
+        return self._counts["failed"]
 
     @contextlib.contextmanager
     def shown(self, todo: int) -> Iterator[None]:
@@ -70,17 +69,17 @@ class Progress:
             finally:
                 lines.cancel()
 
-    def settled(self, outcome: ItemResult) -> None:
+    def settled(self, result: ItemResult) -> None:
         """Count it, report it, and say it if it failed or was skipped."""
-        self._verdicts[outcome.status] += 1
-        self._finished += outcome.item.state is ItemState.TODO
-        if outcome.status == "done":
-            self._bytes_in += outcome.item.size
-            self._bytes_out += outcome.result_bytes or 0
+        self._counts[result.status] += 1
+        self._finished += result.item.state is ItemState.TODO
+        if result.status == "done":
+            self._bytes_in += result.item.size
+            self._bytes_out += result.result_bytes or 0
         if self._report is not None:
-            self._report.add(outcome)
-        if outcome.error or outcome.item.reason:
-            self.noted(f"{outcome.status} {outcome.item.name}: {outcome.error or outcome.item.reason}")
+            self._report.add(result)
+        if result.error or result.item.reason:
+            self.noted(f"{result.status} {result.item.name}: {result.error or result.item.reason}")
         self._refresh_now_and_then()
 
     def received(self, size: int) -> None:
@@ -95,7 +94,7 @@ class Progress:
     def summary(self) -> dict[str, object]:
         """The counts, as the report has them."""
         return {
-            **{status.replace(" ", "_"): self._verdicts[status] for status in _STATUSES},
+            **{status.replace(" ", "_"): self._counts[status] for status in _STATUSES},
             "source_bytes": self._bytes_in,
             "result_bytes": self._bytes_out,
             "seconds": round(time.perf_counter() - self._began, 3),
@@ -104,10 +103,10 @@ class Progress:
     def summary_line(self) -> str:
         """The counts, for a person."""
         seconds = time.perf_counter() - self._began
-        counts = ", ".join(f"{self._verdicts[status]} {status}" for status in _STATUSES)
+        counts = ", ".join(f"{self._counts[status]} {status}" for status in _STATUSES)
         return (
             f"{counts}; {decimal(self._bytes_in)} in, {decimal(self._bytes_out)} out; "
-            f"{seconds:.1f} s, {self._verdicts['done'] / seconds:.0f} objects/s"
+            f"{seconds:.1f} s, {self._counts['done'] / seconds:.0f} objects/s"
         )
 
     def _refresh_now_and_then(self) -> None:

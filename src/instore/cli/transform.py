@@ -1,4 +1,4 @@
-"""`instore transform TARGET SRC DST`: every file of a folder, or object of a bucket, through a transform, into another.
+"""`instore transform TRANSFORM SRC DST`: every object of a folder or bucket through a transform, into another.
 
 The command plays the target's part: it starts workers, the same servers a storage cluster would talk to, and sends
 them objects over the same wire. It never imports the user's code.
@@ -12,7 +12,6 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
 
 import click
 import uvloop
@@ -20,35 +19,19 @@ from rich.filesize import decimal
 
 from instore.cli.progress import Progress
 from instore.errors import ConfigurationError, RemoteStoreError, WorkerError
-from instore.offline.bucket_source import BucketPlan, ResultBucket
-from instore.offline.engine import AnyStored, Destination, Engine
-from instore.offline.folder_destination import ResultFolder
-from instore.offline.folder_source import FolderOrder, FolderPlan, Item, ItemState, in_batches, is_inside
-from instore.offline.remote_bucket import is_remote
+from instore.offline.engine import in_batches
+from instore.offline.interfaces import Item, ItemState, JobOptions
+from instore.offline.plan import Plan, is_in_source, make_plan
 from instore.offline.report import Report
-from instore.offline.workers import WorkerProcesses
-from instore.protocol.environment import FILE_ROOTS, TARGET_URL
+from instore.offline.run import run, worker_command
 from instore.system.printable import printable
-
-_NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
-"""The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
 
 _SOME_FAILED = 1
 _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Command:
-    """One call of the command, checked."""
-
-    target: str
-    plan: FolderPlan
-    order: FolderOrder
-    report: Report | None
-
-
 @click.command("transform")
-@click.argument("target")
+@click.argument("transform")
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
 @click.option("--args", "etl_args", default="", metavar="TEXT", help="Arguments of the transform, its etl_args.")
@@ -61,7 +44,7 @@ class _Command:
 @click.option("--overwrite", is_flag=True, help="Do again what is already there.")
 @click.option("--report", metavar="FILE", help="Write a line of JSON for each object to FILE.")
 def transform(
-    target: str,
+    transform: str,
     source: str,
     destination: str,
     etl_args: str,
@@ -74,9 +57,9 @@ def transform(
     overwrite: bool,
     report: str | None,
 ) -> None:
-    """Put every file under the folder SRC through TARGET, and the results under DST with the same names.
+    """Put every file under the folder SRC through TRANSFORM, and the results under DST with the same names.
 
-    TARGET is file.py, file.py:Class or package.module:Class. Results appear whole or not at all; the same command
+    TRANSFORM is file.py, file.py:Class or package.module:Class. Results appear whole or not at all; the same command
     again does what is left.
 
     SRC, DST or both may be ais://BUCKET[/PREFIX], in the store at AIS_ENDPOINT, with AIS_AUTHN_TOKEN if it demands
@@ -88,28 +71,23 @@ def transform(
     130 interrupted; 143 terminated.
     """
     try:
-        kind = BucketPlan if is_remote(source) or is_remote(destination) else FolderPlan
-        plan = kind.make(source, destination, prefix, extensions, prepend, overwrite)
-        order = plan.order(etl_args, workers or os.cpu_count() or 1, continue_on_error)
+        plan = make_plan(source, destination, prefix, extensions, prepend, overwrite)
         if dry_run:
             if report is not None:
                 raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
-            code = uvloop.run(_until_signal(_list(plan)))
+            work = _list(plan)
         else:
-            command = _Command(target, plan, order, _open_report(report, plan))
-            code = uvloop.run(_until_signal(_transform(command)))
+            if report is not None and is_in_source(plan, report):
+                raise ConfigurationError(
+                    f"--report {printable(report)} lies inside SRC, where it would become an object"
+                )
+            options = JobOptions(workers or os.cpu_count() or 1, etl_args, continue_on_error)
+            work = _run(transform, plan, options, None if report is None else Report(report))
+        code = uvloop.run(_until_signal(work))
     except (OSError, RemoteStoreError) as error:  # the disk of the results or of the report; the bucket that is listed
         click.echo(f"instore: {printable(str(error))}", err=True)
         code = _SOME_FAILED
     sys.exit(code)
-
-
-def _open_report(path: str | None, plan: FolderPlan) -> Report | None:
-    if path is None:
-        return None
-    if is_inside(os.path.realpath(path), plan.source):
-        raise ConfigurationError(f"--report {printable(path)} lies inside SRC, where it would become an object")
-    return Report(path)
 
 
 async def _until_signal(work: Coroutine[None, None, int]) -> int:
@@ -135,7 +113,7 @@ async def _until_signal(work: Coroutine[None, None, int]) -> int:
     return 128 + caught[0]
 
 
-async def _list(plan: FolderPlan) -> int:
+async def _list(plan: Plan) -> int:
     """Say what would be done, on standard output."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -154,75 +132,33 @@ def _describe(item: Item) -> str:
     return f"{item.name}: {item.reason}" if item.reason else f"{item.name} -> {item.result}"
 
 
-async def _transform(command: _Command) -> int:
-    """Do the job and tell how it ended."""
-    progress = Progress(command.report)
+async def _run(transform: str, plan: Plan, options: JobOptions, report: Report | None) -> int:
+    """Do the job and say how it ended.
+
+    Returns:
+        The command's exit code.
+    """
+    progress = Progress(report)
     with contextlib.ExitStack() as undo:
-        if command.report is not None:
-            undo.callback(command.report.discard)  # unless it is closed by then
+        if report is not None:
+            undo.callback(report.discard)  # unless it is closed by then
+        complete, ended = False, "interrupted"
         try:
-            complete = await _run_job(command, progress)
+            complete = await run(plan, worker_command(transform), options, progress, progress.shown)
             ended = "complete" if complete else "stopped at the first failure"
             if not complete:
                 progress.noted(f"{ended}; with --continue-on-error the others would be done")
         except (WorkerError, RemoteStoreError) as error:
-            complete, ended = False, str(error)
+            ended = str(error)
             progress.noted(f"instore: {error}; what is done is kept, and the same command goes on from here")
         except asyncio.CancelledError:
-            _sum_up(command, progress, "interrupted")
+            _sum_up(report, progress, ended)
             raise
-        _sum_up(command, progress, ended)
+        _sum_up(report, progress, ended)
     return 0 if complete and not progress.failed else _SOME_FAILED
 
 
-def _sum_up(command: _Command, progress: Progress, ended: str) -> None:
-    if command.report is not None:
-        command.report.close({"ended": ended, **progress.summary()})
+def _sum_up(report: Report | None, progress: Progress, ended: str) -> None:
+    if report is not None:
+        report.close({"ended": ended, **progress.summary()})
     progress.noted(progress.summary_line())
-
-
-async def _run_job(command: _Command, progress: Progress) -> bool:
-    """Everything from the lock to the last result.
-
-    Returns:
-        Whether everything was gone through.
-    """
-    plan = command.plan
-    if isinstance(plan, BucketPlan) and plan.there is not None:
-        async with ResultBucket(plan.there.bucket) as bucket:
-            return await _run_into(bucket, command, progress)
-    async with ResultFolder(plan.destination) as folder:
-        return await _run_into(folder, command, progress)
-
-
-async def _run_into(results: Destination[AnyStored], command: _Command, progress: Progress) -> bool:
-    todo = await _count(command.plan)
-    order = replace(command.order, workers=min(command.order.workers, todo))
-    items = command.plan.items()
-    if not todo:  # and so no worker: what has come since the count is the next command's
-        items = (item for item in items if item.state is not ItemState.TODO)
-    with progress.shown(todo):
-        async with WorkerProcesses(worker_command(command.target), _worker_environment(command.plan.source)) as workers:
-            return await Engine(order, items, workers, results, progress).run()
-
-
-async def _count(plan: FolderPlan) -> int:
-    """How many objects there are to do."""
-    todo = 0
-    async for batch in in_batches(plan.checked_items()):
-        todo += sum(item.state is ItemState.TODO for item in batch)
-    return todo
-
-
-def worker_command(target: str) -> list[str]:
-    """The command line of a worker, up to the path of its socket."""
-    return [sys.executable, "-m", "instore", "serve", target, "--uds"]
-
-
-def _worker_environment(source: str) -> dict[str, str]:
-    """Ours, with leave to read the files below `source`; a bucket's objects are sent."""
-    if is_remote(source):
-        return {TARGET_URL: _NO_TARGET, **os.environ}
-    # Colons separate the variable's entries: a folder with one in its path is reached through the nearest without.
-    before, colon, _ = source.partition(":")
-    return {TARGET_URL: _NO_TARGET, **os.environ, FILE_ROOTS: os.path.dirname(before) if colon else source}

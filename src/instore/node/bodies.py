@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
@@ -24,7 +25,7 @@ SMALL = 64 << 10
 
 
 class BodyWriter(Protocol[Made]):
-    """Where a body goes; `Store.upload` and its kin are such."""
+    """Where a body goes: an upload, a part, an append, an expected put."""
 
     def write(self, data: bytes) -> None:
         """Take the next piece."""
@@ -34,6 +35,9 @@ class BodyWriter(Protocol[Made]):
 
     def abort(self) -> None:
         """Drop it all; does nothing after `commit`."""
+
+
+AnyWriter = TypeVar("AnyWriter", bound=BodyWriter[Any])
 
 
 async def store_body(cluster: Cluster, store: Store, bucket: Bucket, name: str, receive: Receive) -> Entry:
@@ -52,11 +56,11 @@ async def store_body(cluster: Cluster, store: Store, bucket: Bucket, name: str, 
 
 
 async def take_body(cluster: Cluster, begin: Callable[[], BodyWriter[Made]], receive: Receive) -> Made:
-    """Hand a request's body to a sink, and commit it if it came to its end. A small one takes one hop to a thread.
+    """Hand a request's body to a writer, and commit it if it came to its end. A small one takes one hop to a thread.
 
     Args:
         cluster: whose threads do it.
-        begin: makes the sink; it may block.
+        begin: makes the writer; it may block.
         receive: ASGI's.
 
     Returns:
@@ -64,36 +68,45 @@ async def take_body(cluster: Cluster, begin: Callable[[], BodyWriter[Made]], rec
 
     Raises:
         ClientGoneError: the body ended early.
-        Whatever the sink raises.
+        Whatever the writer raises.
     """
     pieces, more = await _batch(receive)
     if not more:
         hop = cluster.quick if sum(map(len, pieces)) <= SMALL else cluster.disk
         return await hop(take_whole, begin, pieces)
-    sink = await cluster.disk(begin)
-    try:
-        await cluster.disk(_write, sink, pieces)
+    async with writing(cluster, begin) as writer:
+        await cluster.disk(_write, writer, pieces)
         while more:
             pieces, more = await _batch(receive)
-            await cluster.disk(_write, sink, pieces)
-        return await cluster.disk(sink.commit)
+            await cluster.disk(_write, writer, pieces)
+        return await cluster.disk(writer.commit)
+
+
+@asynccontextmanager
+async def writing(cluster: Cluster, begin: Callable[[], AnyWriter]) -> AsyncIterator[AnyWriter]:
+    """What `begin` makes in a thread; dropped at the end if it is not committed, however often we are cancelled."""
+    made: list[AnyWriter] = []
+    try:
+        await cluster.disk(lambda: made.append(begin()))
+        yield made[0]
     finally:
-        await cluster.disk(sink.abort)
+        for writer in made:
+            await cluster.disk(writer.abort)
 
 
 def take_whole(begin: Callable[[], BodyWriter[Made]], pieces: Sequence[bytes]) -> Made:
-    """Hand a body that is at hand to a sink, and commit it. It blocks."""
-    sink = begin()
+    """Hand a body that is at hand to a writer, and commit it. It blocks."""
+    writer = begin()
     try:
-        _write(sink, pieces)
-        return sink.commit()
+        _write(writer, pieces)
+        return writer.commit()
     finally:
-        sink.abort()
+        writer.abort()
 
 
-def _write(sink: BodyWriter[Any], pieces: Sequence[bytes]) -> None:
+def _write(writer: BodyWriter[Any], pieces: Sequence[bytes]) -> None:
     for piece in pieces:
-        sink.write(piece)
+        writer.write(piece)
 
 
 async def _batch(receive: Receive) -> tuple[list[bytes], bool]:

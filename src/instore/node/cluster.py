@@ -1,6 +1,5 @@
 """The cluster that a node stands for: targets with their stores, buckets over all of them, and who has which object."""
 
-import asyncio
 import contextlib
 import heapq
 import threading
@@ -15,6 +14,7 @@ from instore.node.metadata import BucketRecord, NodeFolder
 from instore.store.names import Bucket
 from instore.store.placement import digest, owner
 from instore.store.store import Store
+from instore.system.threads import in_thread
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -84,8 +84,8 @@ class Cluster:
         self.folder.close()
 
     async def disk(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
-        """Do something that blocks on the disk, in a thread. A caller that is cancelled still waits for its end."""
-        return await _in(self._pool, lambda: work(*given, **named))
+        """Do something that blocks on the disk, in a thread; it may be what cleans up, so it is done in any case."""
+        return await in_thread(self._pool, lambda: work(*given, **named), always=True)
 
     async def quick(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
         """Do something small with the disk: here and now while the disk is as quick as it is with most, else as `disk`.
@@ -113,7 +113,7 @@ class Cluster:
 
     async def background(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
         """As `disk`, in the threads that are for jobs, which may take long."""
-        return await _in(self._background, lambda: work(*given, **named))
+        return await in_thread(self._background, lambda: work(*given, **named), always=True)
 
     def owner(self, bucket: Bucket, name: str) -> Target:
         """The target that has, or would have, an object."""
@@ -233,16 +233,6 @@ class Cluster:
             if target.id == target_id:
                 return target
         raise InvalidRequestError(f"no target {target_id!r}; there are {', '.join(self.folder.targets)}")
-
-
-async def _in(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
-    """Run `work` to its end, also what has not begun when the caller is cancelled: it may be what cleans up."""
-    future = asyncio.get_running_loop().run_in_executor(pool, work)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait([future])  # else whoever cleans up would close files under a thread that uses them
-        raise
 
 
 def _with(target: Target, names: Iterator[str]) -> Iterator[tuple[str, Target]]:

@@ -10,30 +10,32 @@ final names, which the next run takes for done. Measured with 20,000 files of 16
 """
 
 import contextlib
-import ctypes
-import fcntl
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+import stat
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
-from instore.errors import ConfigurationError
-from instore.offline.folder_source import PARTIAL, Item
+from instore.errors import AnswerError, ConfigurationError, NameConflictError
+from instore.offline.interfaces import NOT_DELIVERED, Item
+from instore.system.files import flush_file_system, open_locked, rename_to_free, write_all
 from instore.system.printable import printable
 from instore.system.threads import in_thread
 
-Result = TypeVar("Result")
+PARTIAL = ".instore-partial"
+"""The folder at the top of a destination where results are written before they are committed."""
 
 _LOCK = "lock"
 _THREADS = 4
+_FOLDER_HAS_NAME = "a folder has that name"
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A result that is written, but has not got its name.
+class StoredFile:
+    """A result that is written, but not committed.
 
     Attributes:
         path: where it lies.
@@ -44,34 +46,42 @@ class Stored:
     size: int
 
 
-class ResultFolder:
-    """The destination of one job; an asynchronous context that holds the folder's lock.
+class FolderDestination:
+    """A folder of results; a `ListedDestination`, which holds the folder's lock. It is made if it is missing.
 
     Args:
-        destination: path of the folder; made if it is missing.
+        folder: its path, as the user gave it.
+        overwrite: a result may take the place of a file. Default False: only a name that is free is taken, whatever
+            the file system takes for the same name (upper and lower case, Unicode forms).
+
+    Attributes:
+        folder: its real path.
 
     Raises:
-        ConfigurationError: on entering, if another job has the lock or the folder can't be made.
+        ConfigurationError: it is a file; on entering, if another job has the lock or the folder can't be made.
     """
 
-    def __init__(self, destination: str) -> None:
-        self._destination = destination
-        self._partial = os.path.join(destination, PARTIAL)
+    def __init__(self, folder: str, overwrite: bool = False) -> None:
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            raise ConfigurationError(f"DST {printable(folder)} is not a folder; name a folder for the results")
+        self.folder = os.path.realpath(folder)
+        self._rename = os.rename if overwrite else rename_to_free
+        self._partial = os.path.join(self.folder, PARTIAL)
         self._numbers = itertools.count()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
         self._lock = -1
 
     async def __aenter__(self) -> Self:
         try:
-            self._lock = _lock(self._partial)
+            self._lock = self._open_lock()
             self._clean()  # what a killed job has left
         except BlockingIOError as error:
             raise ConfigurationError(
-                f"another command is writing to {printable(self._destination)}; wait for it, or name another DST"
+                f"another command is writing to {printable(self.folder)}; wait for it, or name another DST"
             ) from error
         except OSError as error:
             raise ConfigurationError(
-                f"can't write to DST {printable(self._destination)}: {error.strerror}; name another DST"
+                f"can't write to DST {printable(self.folder)}: {error.strerror}; name another DST"
             ) from error
         return self
 
@@ -85,7 +95,25 @@ class ResultFolder:
         with contextlib.suppress(OSError):  # the next command has just moved in
             os.rmdir(self._partial)
 
-    async def write(self, _item: Item, body: AsyncIterator[bytes]) -> Stored:
+    def exists(self, name: str) -> bool:
+        """Whether there is a file `name`.
+
+        Raises:
+            NameConflictError: no result can have that name.
+        """
+        if name.startswith(PARTIAL + "/"):
+            raise NameConflictError("that folder is in use")
+        try:
+            there = os.stat(os.path.join(self.folder, name))
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError) as error:
+            raise NameConflictError(getattr(error, "strerror", None) or str(error)) from error
+        if stat.S_ISDIR(there.st_mode):
+            raise NameConflictError(_FOLDER_HAS_NAME)
+        return True
+
+    async def write(self, _item: Item, body: AsyncIterator[bytes]) -> StoredFile:
         """Write a result that comes in pieces; a small one, which comes in one, in a single thread hop.
 
         Raises:
@@ -94,96 +122,80 @@ class ResultFolder:
         path = os.path.join(self._partial, f"{next(self._numbers):x}")
         first = await anext(body, b"")
         second = await anext(body, b"")
-        if not second:
-            await self._hop(_write_whole, path, first)
-            return Stored(path, len(first))
         try:
-            return Stored(path, await self._write_pieces(path, (first, second), body))
+            if not second:
+                return StoredFile(path, await in_thread(self._pool, _write_whole, path, first))
+            return StoredFile(path, await self._write_pieces(path, (first, second), body))
         except BaseException:  # also when cancelled
             _remove(path)
             raise
 
-    async def commit(self, batch: Sequence[tuple[Stored, str]]) -> list[str]:
+    async def commit(self, batch: Sequence[tuple[StoredFile, str]]) -> list[str]:
         """Flush results to the disk and give each the name that stands with it, its folders made.
 
         Returns:
             For each, why it could not be done; empty if it was.
         """
-        return await self._hop(self._commit, batch)
+        return await in_thread(self._pool, self._commit, batch)
 
     async def flush(self) -> None:
         """Bring the names on the disk too, once at the end: then the originals may be deleted."""
-        await self._hop(_flush, self._lock)
+        await in_thread(self._pool, flush_file_system, self._lock)
+
+    def delivered(self, item: Item) -> int:  # noqa: ARG002
+        """There is nowhere to deliver it to."""
+        raise AnswerError(NOT_DELIVERED)
 
     async def _write_pieces(self, path: str, start: Sequence[bytes], body: AsyncIterator[bytes]) -> int:
         file = _create(path)
         try:
-            size = sum([await self._hop(_write, file, piece) for piece in start])
+            size = sum([await in_thread(self._pool, write_all, file, piece) for piece in start])
             async for piece in body:
-                size += await self._hop(_write, file, piece)
+                size += await in_thread(self._pool, write_all, file, piece)
         finally:
-            await self._hop(os.close, file)
+            await in_thread(self._pool, os.close, file, always=True)
         return size
 
-    def _commit(self, batch: Sequence[tuple[Stored, str]]) -> list[str]:
+    def _commit(self, batch: Sequence[tuple[StoredFile, str]]) -> list[str]:
         try:
-            _flush(self._lock)
+            flush_file_system(self._lock)
         except OSError as error:
             return [f"its result could not be flushed to the disk: {error.strerror}"] * len(batch)
-        return [self._name(written, name) for written, name in batch]
+        return [self._name(stored, name) for stored, name in batch]
 
-    def _name(self, written: Stored, name: str) -> str:
-        final = os.path.join(self._destination, name)
+    def _name(self, stored: StoredFile, name: str) -> str:
+        final = os.path.join(self.folder, name)
         try:
             try:
-                os.rename(written.path, final)
+                self._rename(stored.path, final)
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(final), exist_ok=True)
-                os.rename(written.path, final)
+                self._rename(stored.path, final)
         except OSError as error:
-            _remove(written.path)
-            return f"its result can't be called {printable(name)}: {error.strerror}"
+            _remove(stored.path)
+            return f"its result can't be called {printable(name)}: {_why(error, final)}"
         return ""
+
+    def _open_lock(self) -> int:
+        while True:
+            os.makedirs(self._partial, exist_ok=True)
+            try:
+                return open_locked(os.path.join(self._partial, _LOCK))
+            except FileNotFoundError:  # its last holder has just removed the folder
+                continue
 
     def _clean(self) -> None:
         for name in os.listdir(self._partial):
             if name != _LOCK:
                 os.unlink(os.path.join(self._partial, name))
 
-    async def _hop(self, function: Callable[..., Result], *arguments: object) -> Result:
-        return await in_thread(self._pool, function, *arguments)
 
-
-def _lock(folder: str) -> int:
-    """Make `folder` and lock it.
-
-    Returns:
-        The descriptor that holds the lock.
-
-    Raises:
-        BlockingIOError: someone else has it.
-    """
-    path = os.path.join(folder, _LOCK)
-    while True:
-        os.makedirs(folder, exist_ok=True)
-        try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # its last holder has just removed the folder
-            continue
-        with contextlib.ExitStack() as undo:
-            undo.callback(os.close, lock)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(path, lock):
-                undo.pop_all()
-                return lock
-
-
-def _is_at(path: str, file: int) -> bool:
-    """Whether `file` is the one at `path`: its last holder may have removed it between our opening and locking it."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(file))
-    except FileNotFoundError:
-        return False
+def _why(error: OSError, path: str) -> str:
+    if os.path.isdir(path):
+        return _FOLDER_HAS_NAME
+    if isinstance(error, FileExistsError):
+        return "a file has that name, or one that is the same to this file system; --overwrite replaces it"
+    return error.strerror or str(error)
 
 
 def _remove(path: str) -> None:
@@ -195,31 +207,9 @@ def _create(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
 
 
-def _write(file: int, data: bytes) -> int:
-    written = os.write(file, data)
-    while written < len(data):
-        written += os.write(file, memoryview(data)[written:])
-    return written
-
-
-def _write_whole(path: str, data: bytes) -> None:
+def _write_whole(path: str, data: bytes) -> int:
     file = _create(path)
     try:
-        _write(file, data)
-    except OSError:
-        _remove(path)
-        raise
+        return write_all(file, data)
     finally:
         os.close(file)
-
-
-def _flush(file: int) -> None:
-    """Bring all that was written to the file system of `file` on the disk."""
-    if _SYNCFS is None:
-        os.sync()
-    elif _SYNCFS(file) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-_SYNCFS = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)  # Linux has it

@@ -1,10 +1,15 @@
-"""How a job names what it makes: an extension for an extension, and something before the name."""
+"""What results are called: an extension for an extension, and something before the name.
 
-from collections.abc import Mapping
+The rule is AIStore's own (`TCBMsg.ToName`): the extension is what stands after the last dot of the whole name, so
+`.jpg` has one too.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from instore.errors import InvalidRequestError
+from instore.errors import ConfigurationError, InvalidRequestError
+from instore.system.printable import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +25,8 @@ class Naming:
     extensions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, message: Mapping[str, Any]) -> "Naming":
-        """That of a request: its `prepend` and `ext`.
+    def from_message(cls, message: Mapping[str, Any]) -> "Naming":
+        """That of a client's message: its `prepend` and `ext`.
 
         Raises:
             InvalidRequestError: they are malformed.
@@ -33,9 +38,40 @@ class Naming:
             raise InvalidRequestError('ext is not an object of strings, such as {"jpg": "png"}')
         return cls(prepend, {old.lstrip("."): new.lstrip(".") for old, new in extensions.items()})
 
+    @classmethod
+    def from_options(cls, prepend: str, extensions: Sequence[str]) -> "Naming":
+        """That of a command: `--prepend`, and each `--ext OLD:NEW`.
+
+        Raises:
+            ConfigurationError: one is malformed, would lead out of the destination, or an extension is mapped twice.
+        """
+        if prepend.startswith("/") or ".." in prepend.split("/"):
+            raise ConfigurationError(
+                f"--prepend {printable(prepend)} leads out of DST; it takes a name or a path below DST"
+            )
+        pairs = [_parse_extension(text) for text in extensions]
+        if len(dict(pairs)) < len(pairs):
+            raise ConfigurationError(f"--ext {' --ext '.join(extensions)}: an extension is mapped twice")
+        return cls(prepend, dict(pairs))
+
     def __call__(self, name: str) -> str:
         """The new name of `name`."""
         stem, dot, extension = name.rpartition(".")
         if dot and extension in self.extensions:
             name = stem + dot + self.extensions[extension]
         return self.prepend + name
+
+    def origins(self, result: str) -> Iterator[str]:
+        """The names whose results are called `result`."""
+        name = result.removeprefix(self.prepend)
+        stem, dot, extension = name.rpartition(".")
+        candidates = [name, *(f"{stem}.{old}" for old, new in self.extensions.items() if dot and new == extension)]
+        return (one for one in candidates if one and self(one) == result)
+
+
+def _parse_extension(text: str) -> tuple[str, str]:
+    old, colon, new = text.partition(":")
+    old, new = old.removeprefix("."), new.removeprefix(".")
+    if not colon or not old or not new or any(sign in old + new for sign in "/.:"):
+        raise ConfigurationError(f"--ext {printable(text)} is malformed; expected OLD:NEW, as in jpg:png")
+    return old, new

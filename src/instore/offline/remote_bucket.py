@@ -156,7 +156,7 @@ class RemoteBucket:
             )
         return size
 
-    async def hop(self, function: Callable[..., Result], *arguments: object) -> Result:
+    async def in_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Run a blocking call in one of the bucket's threads; see `in_thread`. Who is cancelled ends its tries, too."""
         given_up = Event()
         context = copy_context()
@@ -191,7 +191,7 @@ class RemoteObject:
         Raises:
             RemoteStoreError: it could not be had, or ended before its announced length.
         """
-        return b"" if self.drained else await self._bucket.hop(self._take)
+        return b"" if self.drained else await self._bucket.in_thread(self._take)
 
     def _take(self) -> bytes:
         if self._raw is None:
@@ -283,6 +283,15 @@ class _Sdk:
         hint = "; set AIS_AUTHN_TOKEN" if status == 401 else ""
         said = _said(getattr(error, "message", "")) or "no reason given"
         return f"{_shown(self.endpoint)} answered {status}: {said}{hint}"
+
+
+@contextlib.contextmanager
+def configuring() -> Iterator[None]:
+    """What the store refuses before there is a job is a configuration's error."""
+    try:
+        yield
+    except RemoteStoreError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _pause(seconds: float) -> None:

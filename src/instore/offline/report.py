@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from instore.errors import ConfigurationError
-from instore.offline.engine import ItemResult
+from instore.offline.interfaces import ItemResult
 from instore.system.printable import printable
 
 
@@ -28,17 +28,17 @@ class Report:
             raise ConfigurationError(f"--report {printable(path)} can't be written: {error.strerror}") from error
         self._separator = '{"objects": [\n'
 
-    def add(self, outcome: ItemResult) -> None:
+    def add(self, result: ItemResult) -> None:
         """Write a line. Bytes of a name that are not UTF-8 become lone surrogates, as in `os.fsdecode`."""
-        item = outcome.item
+        item = result.item
         line = {
             "name": item.name,
-            "outcome": outcome.status,
-            "error": outcome.error or item.reason or None,
+            "outcome": result.status,
+            "error": result.error or item.reason or None,
             "result": item.result or None,
             "source_bytes": item.size,
-            "result_bytes": outcome.result_bytes,
-            "seconds": outcome.seconds if outcome.seconds is None else round(outcome.seconds, 6),
+            "result_bytes": result.result_bytes,
+            "seconds": result.seconds if result.seconds is None else round(result.seconds, 6),
         }
         self._file.write(self._separator + json.dumps(line))
         self._separator = ",\n"

@@ -88,6 +88,9 @@ class OpenObject:
             os.close(self.descriptor)
             self.descriptor = -1
 
+    def __del__(self) -> None:
+        self.close()  # whoever asked for it may have been cancelled while it was opened
+
     def __enter__(self) -> Self:
         return self
 

@@ -1,40 +1,59 @@
-"""Blocking calls in threads of one's own, for coroutines that may be cancelled."""
+"""Blocking calls in threads, for coroutines that may be cancelled, once or more often.
+
+Whoever is cancelled waits until the thread is done: nothing is half known, and nobody closes a file under a thread that
+writes to it.
+"""
 
 import asyncio
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Executor
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
 
 async def in_thread(
-    pool: ThreadPoolExecutor,
+    pool: Executor,
     function: Callable[..., Result],
-    *arguments: object,
+    *arguments: Any,
     on_cancel: Callable[[], object] = lambda: None,
+    always: bool = False,
 ) -> Result:
     """Run `function` in a thread of `pool`.
-
-    Who is cancelled waits until the thread is done: nothing is half known, and nobody closes a file under it. What
-    still waits for a thread is never begun.
 
     Args:
         pool: its threads.
         function, arguments: what is called.
-        hurry: called on cancellation, to make the function come to its end. Default: nothing does.
+        on_cancel: called on cancellation, to make the function come to its end. Default: nothing does.
+        always: run it in any case, as what closes and removes must be. Default False: what still waits for a thread
+            when its caller is cancelled is never begun.
     """
     submitted = pool.submit(function, *arguments)
-    work = asyncio.wrap_future(submitted)
+
+    def cancel() -> None:
+        if not always:
+            submitted.cancel()  # which does nothing once it has begun
+        on_cancel()
+
+    return await to_its_end(asyncio.wrap_future(submitted), cancel)
+
+
+async def to_its_end(work: "asyncio.Future[Result]", on_cancel: Callable[[], object] = lambda: None) -> Result:
+    """Wait for `work` to its end, however often the caller is cancelled meanwhile; then the caller is cancelled.
+
+    Args:
+        work: a future or a task, which nobody else cancels.
+        on_cancel: called on the first cancellation. Default: nothing is.
+    """
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        submitted.cancel()  # which does nothing once it has begun
-        on_cancel()
+        if not work.done():
+            on_cancel()
         while not work.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({work})
         if not work.cancelled():
-            work.exception()  # given up with what it was for, so nobody is told
+            work.exception()  # given up with what it was for, so nobody hears of it
         raise

@@ -27,15 +27,16 @@ from instore.node.jobs.target_transform import (
     TargetTransform,
     Transformation,
     TransformObserver,
-    ask_for,
+    request_for,
     time_limit,
 )
 from instore.node.request import NodeRequest, empty
-from instore.offline.engine import ItemResult, backoff
-from instore.offline.folder_source import Item, ItemState
+from instore.offline.engine import FIRST_PAUSE, LONGEST_PAUSE
+from instore.offline.interfaces import Item, ItemResult, ItemState
 from instore.protocol.etl_spec import Communication
 from instore.protocol.requests import pull_target
 from instore.store.names import Bucket
+from instore.system.backoff import backoff
 
 logger = logging.getLogger("instore")
 
@@ -88,13 +89,13 @@ class Inline:
         )
         observer = _CopyObserver(self._etls, used)
         item = Item(name, ItemState.TODO, result=to_name, size=entry.size)
-        beside = TargetTransform(what, target, self._etls, self._deliveries, self._cluster, observer)
+        transforms = TargetTransform(what, target, self._etls, self._deliveries, self._cluster, observer)
         try:
-            await beside.run(iter([item]))
+            await transforms.run(iter([item]))
         except InstoreError as error:
             raise self._failed(used, bucket.object(name), error) from error
-        if beside.failures:
-            raise JobFailedError(f"etl {_title(used)} failed: {beside.first_failure}")
+        if transforms.failures:
+            raise JobFailedError(f"etl {_title(used)} failed: {transforms.first_failure}")
         return empty()
 
     def broke_off(self, used: Sequence[ETL], name: str, error: InstoreError) -> None:
@@ -140,7 +141,7 @@ class _InlineRead:
             pod = self._etls.pod(self._what.etls[0], self._target)
             try:
                 async with asyncio.timeout(limit):
-                    ask = ask_for(self._what, self._etls, self._target, self._cluster, self._name)
+                    ask = request_for(self._what, self._etls, self._target, self._cluster, self._name)
                     answer = await pod.communicator.send(ask)
                     return await _begun(answer)
             except TimeoutError:
@@ -151,7 +152,7 @@ class _InlineRead:
                     raise self._what.etls[0].aborted() from error
                 if attempt == RETRIES:
                     raise
-            await asyncio.sleep(backoff(attempt))
+            await asyncio.sleep(backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE))
             attempt += 1
 
 
@@ -225,11 +226,11 @@ class _CopyObserver(TransformObserver):
         self._etls = etls
         self._used = used
 
-    def done(self, target: Target, owner: Target, outcome: ItemResult) -> None:
+    def done(self, target: Target, owner: Target, result: ItemResult) -> None:
         del target, owner
         self._used[0].counters.objects += 1
-        self._used[0].counters.in_bytes += outcome.item.size
-        self._used[-1].counters.out_bytes += outcome.result_bytes or 0
+        self._used[0].counters.in_bytes += result.item.size
+        self._used[-1].counters.out_bytes += result.result_bytes or 0
 
     def failed(self, error: ObjectError) -> None:
         for etl in self._used:

@@ -34,7 +34,7 @@ def copy(
     Raises:
         InvalidRequestError: each object would be copied onto itself, or the job can't synchronize.
     """
-    naming = Naming.parse(message)
+    naming = Naming.from_message(message)
     dry = bool(message.get("dry_run"))
     if source == destination and not dry and not naming.prepend and not naming.extensions:
         raise InvalidRequestError(f"{source} can't be copied onto itself; name another bucket, or give a prepend")

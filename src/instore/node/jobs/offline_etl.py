@@ -13,8 +13,7 @@ from instore.node.jobs.registry import Job
 from instore.node.jobs.synchronize import check_synchronize, remove_stale
 from instore.node.jobs.target_transform import TargetTransform, Transformation, TransformObserver, failed_job, run_all
 from instore.node.request import Node
-from instore.offline.engine import ItemResult
-from instore.offline.folder_source import Item, ItemState
+from instore.offline.interfaces import Item, ItemResult, ItemState
 from instore.offline.naming import Naming
 from instore.offline.selection import Selection
 from instore.store.names import Bucket
@@ -34,7 +33,7 @@ class ETLJobSpec:
         renaming: what their results are called.
         dry: throw results away, and keep the errors.
         continue_on_error: a failed object doesn't stop the job.
-        lanes: objects under way at once beside each target; 0: as many as the servers take.
+        lanes: objects under way at once transforms each target; 0: as many as the servers take.
         latest, synchronize: as the client says; see `docs/node.md`.
     """
 
@@ -58,7 +57,7 @@ class ETLJobSpec:
             InvalidRequestError: it is malformed, or each result would replace its own object.
         """
         dry = bool(message.get("dry_run"))
-        naming = Naming.parse(message)
+        naming = Naming.from_message(message)
         check_synchronize(source, destination, message)
         if source == destination and not dry and not naming.prepend and not naming.extensions:
             raise InvalidRequestError(
@@ -88,13 +87,13 @@ class JobObserver(TransformObserver):
         self._etls = etls
         self._used = used
 
-    def done(self, target: Target, owner: Target, outcome: ItemResult) -> None:
+    def done(self, target: Target, owner: Target, result: ItemResult) -> None:
         """Count the object where it lay, and its result where it went."""
-        size = outcome.result_bytes or 0
+        size = result.result_bytes or 0
         self._job.count(target.id, size, owner.id)
         for etl in self._used:
             etl.counters.objects += 1
-        self._used[0].counters.in_bytes += outcome.item.size
+        self._used[0].counters.in_bytes += result.item.size
         self._used[-1].counters.out_bytes += size
 
     def failed(self, error: ObjectError) -> None:
@@ -146,7 +145,7 @@ class TransformJobs:
             by_body=request.latest or request.synchronize,
         )
         observer = JobObserver(job, self._etls, used)
-        beside = [
+        transforms = [
             (
                 TargetTransform(what, target, self._etls, self._deliveries, cluster, observer),
                 items(cluster, target, request),
@@ -154,9 +153,9 @@ class TransformJobs:
             for target in cluster.targets
         ]
         try:
-            await run_all(beside)
+            await run_all(transforms)
         finally:
-            job.error = failed_job([one for one, _ in beside])
+            job.error = failed_job([one for one, _ in transforms])
         if request.synchronize and not request.dry:
             await cluster.background(
                 remove_stale, cluster, request.source, request.destination, request.selection, request.naming

@@ -32,7 +32,7 @@ def remove_stale(cluster: Cluster, source: Bucket, destination: Bucket, selectio
         cluster: the node's.
         source, destination: buckets.
         selection: which objects the job is about.
-        renaming: what it calls its results.
+        naming: what it calls its results.
 
     Raises:
         InstoreError: the disk failed.
@@ -40,17 +40,9 @@ def remove_stale(cluster: Cluster, source: Bucket, destination: Bucket, selectio
     start = naming.prepend + (selection.prefix if selection.by_prefix else "")
     given = None if selection.by_prefix else set(selection.given())
     for result, target in list(cluster.walk(destination, start)):
-        origins = [name for name in _origins(naming, result) if given is None or name in given]
+        origins = [name for name in naming.origins(result) if given is None or name in given]
         if origins and not any(_is_there(cluster, source, name) for name in origins):
             target.store.delete(destination, result)
-
-
-def _origins(naming: Naming, result: str) -> list[str]:
-    """The names whose results are called `result`."""
-    name = result.removeprefix(naming.prepend)
-    stem, dot, extension = name.rpartition(".")
-    candidates = [name, *(f"{stem}.{old}" for old, new in naming.extensions.items() if dot and new == extension)]
-    return [candidate for candidate in candidates if candidate and naming(candidate) == result]
 
 
 def _is_there(cluster: Cluster, bucket: Bucket, name: str) -> bool:

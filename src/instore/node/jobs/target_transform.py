@@ -1,4 +1,4 @@
-"""Objects of a node through ETLs into objects: what the job engine of `target.job` needs to know of it.
+"""Objects of a node through ETLs into objects: what the engine needs to know of it, in its four roles.
 
 One engine runs beside each target, for the objects that lie there, with the servers beside it. A result is delivered by
 the last server itself if that can, else it comes back as the answer and is stored from here. Either way it goes to the
@@ -7,25 +7,24 @@ target that its name belongs to.
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from instore.errors import JobFailedError, SourceError
 from instore.etl.communicator import PIECE, TransformRequest
 from instore.etl.pod import Pod
+from instore.node.bodies import writing
 from instore.node.cluster import Cluster, Target
 from instore.node.etls.expected_puts import ExpectedPut, ExpectedPuts, size_of
 from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import ObjectError
-from instore.offline.engine import Engine, ItemResult
-from instore.offline.folder_source import Item
+from instore.offline.engine import Engine
+from instore.offline.interfaces import Item, ItemResult, JobOptions
 from instore.protocol.etl_spec import Stage
 from instore.protocol.pipeline import join_pipeline
 from instore.store.names import Bucket
 from instore.store.store import OpenObject, Upload
-
-Result = TypeVar("Result")
 
 RETRIES = 10
 """How often an object is tried again whose answer broke off, or whose delivery failed in a way that may pass."""
@@ -74,16 +73,18 @@ class TransformObserver(Protocol):
 
 @dataclass
 class TargetTransform:
-    """A transformation beside one target: the order, the sink, the workers and the observer of its engine.
+    """A transformation beside one target, and what its engine's source, workers, destination and observer share.
 
     Attributes:
         what: the transformation.
         target: where its objects lie.
-        etls, deliveries, cluster: the node's.
-        observer: who is told.
-        workers, retries: see `job.JobOptions`.
+        etls, expected_puts, cluster: the node's.
+        observer: who counts.
+        retries: see `JobOptions`.
         failures: how many objects have failed.
         first_failure: the first of them, and why.
+        puts: the expected put of each object under way, by its name.
+        stored: bytes of what was stored from here, by the object's name.
     """
 
     what: Transformation
@@ -92,12 +93,11 @@ class TargetTransform:
     expected_puts: ExpectedPuts
     cluster: Cluster
     observer: TransformObserver
-    workers: int = 1
     retries: int = RETRIES
     failures: int = 0
     first_failure: str = ""
-    _expected: dict[str, ExpectedPut] = field(default_factory=dict)
-    _kept: dict[str, int] = field(default_factory=dict)
+    puts: dict[str, ExpectedPut] = field(default_factory=dict)
+    stored: dict[str, int] = field(default_factory=dict)
 
     async def run(self, items: Iterator[Item]) -> bool:
         """Transform all of them.
@@ -108,104 +108,123 @@ class TargetTransform:
         Raises:
             WorkerError: a server died or was stopped.
         """
-        engine: Engine[Pod, Upload] = Engine(self, items, self, self, self)
+        what = self.what
+        options = JobOptions(
+            etl_args=what.etl_args,
+            continue_on_error=what.continue_on_error,
+            slots=what.slots,
+            retries=self.retries,
+            timeout=time_limit(what.etls),
+        )
         try:
-            return await engine.run()
+            return await Engine(
+                options, items, _TargetObjects(self), _TargetServer(self), _TargetResults(self), _TargetObserver(self)
+            ).run()
         finally:
-            for expected in self._expected.values():
-                self.expected_puts.settle(expected)
+            for put in self.puts.values():
+                self.expected_puts.settle(put)
 
-    # As the engine's order
+    def fail(self, name: str, error: str) -> None:
+        """Note a failed object."""
+        self.failures += 1
+        self.first_failure = self.first_failure or f"{name}: {error}"
+        self.observer.failed(ObjectError(name, error))
 
-    @property
-    def slots(self) -> int:
-        """Objects under way at once."""
-        return self.what.slots
 
-    @property
-    def continue_on_error(self) -> bool:
-        """Whether a failed object doesn't stop the others."""
-        return self.what.continue_on_error
+class _TargetObjects:
+    """The engine's source: a target's objects."""
 
-    @property
-    def timeout(self) -> float | None:
-        """Seconds that an object may take, in all ETLs together."""
-        return time_limit(self.what.etls)
+    def __init__(self, transform: TargetTransform) -> None:
+        self._transform = transform
 
     def path(self, item: Item) -> str:
         """`<bucket>/<object>`."""
-        return f"{self.what.source.name}/{item.name}"
+        return f"{self._transform.what.source.name}/{item.name}"
 
-    def ask(self, item: Item) -> TransformRequest:
-        """How a server is asked for an object."""
-        destination = ""
-        if self.what.delivers:
-            expected = self._expected.get(item.name)
-            if expected is None:
-                expected = self._expected[item.name] = self.expected_puts.expect(self.what.destination, item.result)
-            expected.size = None
-            destination = expected.entry(self.what.job_id)
-        return ask_for(self.what, self.etls, self.target, self.cluster, item.name, destination)
+    def request(self, item: Item, etl_args: str) -> TransformRequest:  # noqa: ARG002  # the transformation has them
+        """The request for an object, and the put of its result, if that is expected."""
+        own, destination = self._transform, ""
+        if own.what.delivers:
+            put = own.puts.get(item.name)
+            if put is None:
+                put = own.puts[item.name] = own.expected_puts.expect(own.what.destination, item.result)
+            put.size = None
+            destination = put.entry(own.what.job_id)
+        return request_for(own.what, own.etls, own.target, own.cluster, item.name, destination)
 
-    def delivered(self, item: Item) -> int:
-        """Bytes of a result that a server says it has delivered."""
-        return size_of(self._expected[item.name])
 
-    # As its workers
+class _TargetServer:
+    """The engine's workers: the ETL's server beside the target. There is one, and none takes its place."""
+
+    def __init__(self, transform: TargetTransform) -> None:
+        self._transform = transform
 
     async def start(self) -> Pod:
-        """The server beside the target; there is one, and none takes its place."""
-        return self.etls.pod(self.what.etls[0], self.target)
+        """The server."""
+        return self._transform.etls.pod(self._transform.what.etls[0], self._transform.target)
 
     async def discard(self, pod: Pod) -> None:
-        """The ETL buries it."""
+        """The ETL discards it."""
 
-    # As its sink
+
+class _TargetResults:
+    """The engine's destination: results that the servers put themselves, or that are stored from here."""
+
+    def __init__(self, transform: TargetTransform) -> None:
+        self._transform = transform
 
     async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
         """Store a result, or throw it away."""
-        if self.what.dry:
+        own = self._transform
+        if own.what.dry:
             return sum([len(piece) async for piece in body])
 
-        def kept(size: int) -> None:
-            self._kept[item.name] = size
+        def stored(size: int) -> None:
+            own.stored[item.name] = size
 
-        return await store_pieces(self.cluster, self.what.destination, item.result, body, kept)
+        return await store_pieces(own.cluster, own.what.destination, item.result, body, stored)
 
     async def commit(self, batch: Sequence[tuple[Upload, str]]) -> list[str]:
-        """Results have their names already."""
+        """Results are committed when they are stored."""
         return [""] * len(batch)
 
     async def flush(self) -> None:
         """What is stored survives the process; more is not promised."""
 
-    # As its observer
+    def delivered(self, item: Item) -> int:
+        """Bytes of a result that a server says it has delivered."""
+        return size_of(self._transform.puts[item.name])
 
-    def settled(self, outcome: ItemResult) -> None:
+
+class _TargetObserver:
+    """The engine's observer."""
+
+    def __init__(self, transform: TargetTransform) -> None:
+        self._transform = transform
+
+    def settled(self, result: ItemResult) -> None:
         """An object is done with."""
-        item = outcome.item
-        expected = self._expected.pop(item.name, None)
-        kept = self._kept.pop(item.name, None)
-        there = kept if expected is None else self.expected_puts.settle(expected)
-        if outcome.error and there is not None:
-            outcome = outcome._replace(error="", result_bytes=there)  # it is there, whatever came after
-        if outcome.error:
-            self.failures += 1
-            name, error = self.what.source.object(item.name), self._explained(outcome.error)
-            self.first_failure = self.first_failure or f"{name}: {error}"
-            self.observer.failed(ObjectError(name, error))
+        own, item = self._transform, result.item
+        put = own.puts.pop(item.name, None)
+        stored = own.stored.pop(item.name, None)
+        there = stored if put is None else own.expected_puts.settle(put)
+        if result.error and there is not None:
+            result = result._replace(error="", result_bytes=there)  # it is there, whatever came after
+        if result.error:
+            own.fail(own.what.source.object(item.name), self._explained(result.error))
         else:
-            self.observer.done(self.target, self._keeper(item, expected), outcome)
+            own.observer.done(own.target, self._owner(item, put), result)
 
-    def _keeper(self, item: Item, expected: ExpectedPut | None) -> Target:
-        """The target that keeps the result of `item`."""
-        if self.what.dry:
-            return self.target
-        return expected.owner if expected else self.cluster.owner(self.what.destination, item.result)
+    def _owner(self, item: Item, put: ExpectedPut | None) -> Target:
+        """The target that has the result of `item`."""
+        own = self._transform
+        if own.what.dry:
+            return own.target
+        return put.owner if put else own.cluster.owner(own.what.destination, item.result)
 
     def _explained(self, error: str) -> str:
         """An object's error; where an ETL has gone, what that means to an object is the smaller part of the truth."""
-        gone = next((etl for etl in self.what.etls if etl.stage is Stage.ABORTED), None)
+        gone = next((etl for etl in self._transform.what.etls if etl.stage is Stage.ABORTED), None)
         return error if gone is None or gone.name in error else f"{gone.aborted()} ({error})"
 
     def received(self, size: int) -> None:
@@ -215,10 +234,10 @@ class TargetTransform:
         """The ETL tells of a server's death."""
 
 
-def ask_for(
+def request_for(
     what: Transformation, etls: ETLManager, target: Target, cluster: Cluster, name: str, destination: str = ""
 ) -> TransformRequest:
-    """How the first ETL of a transformation is asked for an object.
+    """The request to the first ETL of a transformation for an object.
 
     Args:
         what: the transformation.
@@ -273,7 +292,7 @@ class ObjectStream:
 
 
 async def store_pieces(
-    cluster: Cluster, bucket: Bucket, name: str, body: AsyncIterator[bytes], kept: Callable[[int], None]
+    cluster: Cluster, bucket: Bucket, name: str, body: AsyncIterator[bytes], stored: Callable[[int], None]
 ) -> int:
     """Store an object that comes in pieces, a small one in one hop to a thread.
 
@@ -281,7 +300,7 @@ async def store_pieces(
         cluster: where to.
         bucket, name: what it is to be.
         body: its bytes.
-        kept: is called with their number when it is there, also if the caller has been cancelled just before.
+        stored: is called with their number when it is there, also if the caller has been cancelled just before.
 
     Returns:
         Their number.
@@ -295,30 +314,17 @@ async def store_pieces(
             for piece in pieces:
                 upload.write(piece)
             size = upload.commit().size
-        kept(size)
+        stored(size)
         return size
 
     if not second:
-        return await _to_its_end(cluster.disk(lambda: keep(store.upload(bucket, name), [first])))
-    upload = await cluster.disk(store.upload, bucket, name)
-    try:
+        return await cluster.disk(lambda: keep(store.upload(bucket, name), [first]))
+    async with writing(cluster, lambda: store.upload(bucket, name)) as upload:
         for piece in (first, second):
-            await _to_its_end(cluster.disk(upload.write, piece))
+            await cluster.disk(upload.write, piece)
         async for piece in body:
-            await _to_its_end(cluster.disk(upload.write, piece))
-        return await _to_its_end(cluster.disk(keep, upload))
-    finally:
-        await asyncio.shield(cluster.disk(upload.abort))
-
-
-async def _to_its_end(work: Coroutine[None, None, Result]) -> Result:
-    """Wait for work of a thread; who is cancelled waits for its end, too, and so knows what it has done."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+            await cluster.disk(upload.write, piece)
+        return await cluster.disk(keep, upload)
 
 
 def time_limit(etls: Sequence[ETL]) -> float:
@@ -326,21 +332,21 @@ def time_limit(etls: Sequence[ETL]) -> float:
     return sum(etl.spec.obj_timeout for etl in etls)
 
 
-def failed_job(beside: Sequence[TargetTransform]) -> str:
+def failed_job(transforms: Sequence[TargetTransform]) -> str:
     """What a job says of the objects that failed; empty if none did."""
-    count = sum(one.failures for one in beside)
-    first = next((one.first_failure for one in beside if one.first_failure), "")
+    count = sum(one.failures for one in transforms)
+    first = next((one.first_failure for one in transforms if one.first_failure), "")
     return first + (f" (and {count - 1} more failed)" if count > 1 else "")
 
 
-async def run_all(beside: Sequence[tuple[TargetTransform, Iterator[Item]]]) -> None:
+async def run_all(transforms: Sequence[tuple[TargetTransform, Iterator[Item]]]) -> None:
     """Run a transformation beside all targets; where one can't go on, all stop.
 
     Raises:
         JobFailedError: an object failed, and the others were not to go on.
         WorkerError: a server died or was stopped.
     """
-    runs = [asyncio.create_task(one.run(items)) for one, items in beside]
+    runs = [asyncio.create_task(one.run(items)) for one, items in transforms]
     try:
         for run in asyncio.as_completed(runs):
             if not await run:
@@ -350,4 +356,4 @@ async def run_all(beside: Sequence[tuple[TargetTransform, Iterator[Item]]]) -> N
             task.cancel()
         await asyncio.gather(*runs, return_exceptions=True)
     if any(not run.cancelled() and run.exception() is None and not run.result() for run in runs):
-        raise JobFailedError(failed_job([one for one, _ in beside]))
+        raise JobFailedError(failed_job([one for one, _ in transforms]))

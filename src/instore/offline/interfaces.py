@@ -1,0 +1,251 @@
+"""What the engine knows of everything around it: items, where they come from, who transforms them, where results go.
+
+A source and a destination are composed, in any mixture; neither knows the other, and the engine imports none of them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, Protocol, TypeVar
+
+from instore.etl.communicator import Communicator, TransformRequest
+
+
+class ItemState(Enum):
+    """What a job makes of an item."""
+
+    TODO = "to do"
+    THERE = "already there"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class Item(NamedTuple):
+    """One thing found in a source.
+
+    Attributes:
+        name: the object's name; a file's is its path relative to the source folder, with `/`.
+        state: what is to be made of it.
+        reason: why it is skipped or failed; else empty.
+        result: the result's name; empty if there is none.
+        path: the real path of the object's file, free of links; empty where it has none.
+        size: bytes of the object.
+    """
+
+    name: str
+    state: ItemState
+    reason: str = ""
+    result: str = ""
+    path: str = ""
+    size: int = 0
+
+
+class ItemResult(NamedTuple):
+    """What became of an item.
+
+    Attributes:
+        item: the object, or what was skipped.
+        error: why it failed; empty if it didn't.
+        result_bytes: size of the result; None without one.
+        seconds: from the request to the result's last byte; None if there was no request.
+    """
+
+    item: Item
+    error: str = ""
+    result_bytes: int | None = None
+    seconds: float | None = None
+
+    @property
+    def status(self) -> str:
+        """`done`, `already there`, `skipped` or `failed`."""
+        return "failed" if self.error else _STATUSES[self.item.state]
+
+
+_STATUSES = {ItemState.TODO: "done", ItemState.THERE: "already there", ItemState.SKIPPED: "skipped"}
+
+
+class ObjectSource(Protocol):
+    """How a worker is asked for an object."""
+
+    def path(self, item: Item) -> str:
+        """What `item` is called on the wire, and so in a worker's log."""
+
+    def request(self, item: Item, etl_args: str) -> TransformRequest:
+        """The request for `item`; made anew for each try."""
+
+
+class ListedSource(ObjectSource, Protocol):
+    """A source that can be gone through: a folder, a bucket.
+
+    Attributes:
+        prefix: what the names of all its objects start with.
+        file_root: folder whose files workers must be allowed to read; empty: objects are sent.
+    """
+
+    @property
+    def prefix(self) -> str: ...
+
+    @property
+    def file_root(self) -> str: ...
+
+    def list(self) -> Iterator[Item]:
+        """Everything in it whose name starts with the prefix. It blocks, and may be called more than once.
+
+        Raises:
+            RemoteStoreError: a store can't be listed.
+        """
+
+    def has(self, name: str) -> bool:
+        """Whether there is an object `name`. It blocks."""
+
+
+class Stored(Protocol):
+    """A result that is written, but not committed.
+
+    Attributes:
+        size: its bytes.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+
+AnyStored = TypeVar("AnyStored", bound=Stored)
+
+
+class Destination(Protocol[AnyStored]):
+    """Where results go."""
+
+    async def write(self, item: Item, body: AsyncIterator[bytes]) -> AnyStored | int:
+        """Take the result of `item`, piece by piece.
+
+        Returns:
+            What is to be committed; its size, if it is committed already.
+
+        Raises:
+            OSError: it can't be kept.
+            CommittedError: cancelled, but too late: the result is committed.
+        """
+
+    async def commit(self, batch: Sequence[tuple[AnyStored, str]]) -> list[str]:
+        """Make results appear under their names; for each, why it could not be done, or an empty text."""
+
+    async def flush(self) -> None:
+        """Make what was committed last."""
+
+    def delivered(self, item: Item) -> int:
+        """Bytes of the result of `item` that a worker says it has delivered.
+
+        Raises:
+            AnswerError: it has not.
+        """
+
+
+NOT_DELIVERED = "the server says that the result is delivered, which no request asked for"
+"""What a destination says that nothing can be delivered to."""
+
+
+class ListedDestination(Destination[AnyStored], AbstractAsyncContextManager[object], Protocol):
+    """A destination that can be asked what it has; an asynchronous context that holds it."""
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a result `name`. It blocks.
+
+        Raises:
+            NameConflictError: no result can have that name; the text says why.
+            RemoteStoreError: a store can't tell.
+        """
+
+
+class CommittedError(asyncio.CancelledError):  # it is a cancellation
+    """A destination was cancelled while a result was committed, and it was: the object is done.
+
+    Args:
+        size: the result's bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__()
+
+
+class Worker(Protocol):
+    """A process that transforms.
+
+    Attributes:
+        communicator: how to talk to it.
+        concurrency: how many transforms it runs at once.
+        exited: done when it has died.
+        pid: its id.
+    """
+
+    @property
+    def communicator(self) -> Communicator: ...
+
+    @property
+    def concurrency(self) -> int: ...
+
+    @property
+    def exited(self) -> "asyncio.Future[int]": ...
+
+    @property
+    def pid(self) -> int: ...
+
+    async def is_dead(self) -> bool:
+        """Whether it is, asked when an exchange with it broke."""
+
+    def how_it_died(self) -> str:
+        """`exited with code 3`."""
+
+    def last_lines(self, containing: str = "") -> list[str]:
+        """The last lines of its log that contain a text."""
+
+
+AnyWorker = TypeVar("AnyWorker", bound=Worker)
+
+
+class Workers(Protocol[AnyWorker]):
+    """Where workers come from."""
+
+    async def start(self) -> AnyWorker:
+        """Another worker, ready for requests; `ConfigurationError` if there is none to be had."""
+
+    async def discard(self, worker: AnyWorker) -> None:
+        """Forget one that died."""
+
+
+class Observer(Protocol):
+    """Who hears what happens, on the job's event loop."""
+
+    def settled(self, result: ItemResult) -> None:
+        """An item is done with."""
+
+    def received(self, size: int) -> None:
+        """So many bytes of results have come."""
+
+    def noted(self, text: str) -> None:
+        """Something a person should know, which is no object's error."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """How objects are transformed.
+
+    Attributes:
+        workers: how many processes.
+        etl_args: goes with every object.
+        continue_on_error: a failed object doesn't stop the job.
+        slots: objects under way in each worker at once; 0: as many as it transforms at once, and more while they are
+            quick.
+        retries: how often an object whose answer broke off is tried again, though its worker lives.
+        timeout: seconds that one object may take, once the worker has time for it; None: as long as it takes.
+    """
+
+    workers: int = 1
+    etl_args: str = ""
+    continue_on_error: bool = False
+    slots: int = 0
+    retries: int = 0
+    timeout: float | None = None

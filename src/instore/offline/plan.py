@@ -1,0 +1,144 @@
+"""What goes where: a source, a destination, and what results are called. No object is read, and nothing is written."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from instore.errors import ConfigurationError, NameConflictError
+from instore.offline.bucket_destination import BucketDestination
+from instore.offline.bucket_source import BucketSource
+from instore.offline.folder_destination import PARTIAL, FolderDestination
+from instore.offline.folder_source import FolderSource, is_inside
+from instore.offline.interfaces import Item, ItemState, ListedDestination, ListedSource
+from instore.offline.naming import Naming
+from instore.offline.remote_bucket import is_remote
+from instore.system.printable import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What goes where.
+
+    Attributes:
+        source, destination: both sides.
+        naming: what results are called.
+        overwrite: results that are already there are made again.
+    """
+
+    source: ListedSource
+    destination: ListedDestination[Any]
+    naming: Naming = field(default_factory=Naming)
+    overwrite: bool = False
+
+    def items(self) -> Iterator[Item]:
+        """Everything in the source, and what is to be made of it. It blocks, and may be called more than once."""
+        for item in self.source.list():
+            yield self._judged(item) if item.state is ItemState.TODO else item
+
+    def checked_items(self) -> Iterator[Item]:
+        """`items`, with a look at whether two of them want the same result.
+
+        Raises:
+            ConfigurationError: two do.
+        """
+        for item in self.items():
+            other = self._conflict_of(item) if item.result else None
+            if other is not None:
+                raise ConfigurationError(
+                    f"{printable(item.name)} and {printable(other)} would both become {printable(item.result)}; "
+                    "change --ext, or transform them into different places"
+                )
+            yield item
+
+    def _judged(self, item: Item) -> Item:
+        result = self.naming(item.name)
+        try:
+            there = self.destination.exists(result)
+        except NameConflictError as error:
+            reason = f"its result can't be called {printable(result)}: {error}"
+            return item._replace(state=ItemState.FAILED, reason=reason, result=result)
+        return item._replace(state=ItemState.THERE if there and not self.overwrite else ItemState.TODO, result=result)
+
+    def _conflict_of(self, item: Item) -> str | None:
+        """The name of another object with the same result as `item`; None if there is none.
+
+        Two names share a result only if an extension was mapped, so the few names that could be the other one are
+        looked for, instead of every result's name being remembered.
+        """
+        others = self.naming.origins(item.result) if self.naming.extensions else ()
+        return next(
+            (
+                name
+                for name in others
+                if name != item.name and name.startswith(self.source.prefix) and self.source.has(name)
+            ),
+            None,
+        )
+
+
+def make_plan(
+    source: str,
+    destination: str,
+    prefix: str = "",
+    extensions: Sequence[str] = (),
+    prepend: str = "",
+    overwrite: bool = False,
+) -> Plan:
+    """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`.
+
+    Args:
+        source, destination: paths of folders, or `ais://BUCKET[/PREFIX]`.
+        prefix: only objects whose name starts with it.
+        extensions: each `jpg:png`.
+        prepend: goes before each result's name.
+        overwrite: make results again that are already there.
+
+    Raises:
+        ConfigurationError: a side can't be used, the two don't fit each other, or an option is malformed.
+    """
+    naming = Naming.from_options(prepend, extensions)
+    origin = BucketSource(source, prefix) if is_remote(source) else FolderSource(source, prefix)
+    if is_remote(destination):
+        in_url = destination.partition("://")[2].partition("/")[2]
+        naming = replace(Naming.from_options(in_url + prepend, ()), extensions=naming.extensions)
+        bucket = BucketDestination(destination, naming.prepend)
+        if isinstance(origin, BucketSource):
+            _check_buckets(origin, bucket, naming)
+        return Plan(origin, bucket, naming, overwrite)
+    if prepend.split("/")[0] == PARTIAL:
+        raise ConfigurationError(f"--prepend {printable(prepend)}: {PARTIAL} is where unfinished results are kept")
+    folder = FolderDestination(destination, overwrite)
+    if isinstance(origin, FolderSource):
+        _check_folders(origin, folder, source, destination)
+    return Plan(origin, folder, naming, overwrite)
+
+
+def _check_folders(origin: FolderSource, folder: FolderDestination, source: str, destination: str) -> None:
+    if origin.folder == folder.folder:
+        raise ConfigurationError(f"SRC and DST are the same folder, {printable(origin.folder)}; name another DST")
+    if is_inside(folder.folder, origin.folder):
+        raise ConfigurationError(
+            f"DST {printable(destination)} lies inside SRC {printable(source)}: results would become objects; "
+            "name a DST elsewhere"
+        )
+    if is_inside(origin.folder, folder.folder):
+        raise ConfigurationError(
+            f"SRC {printable(source)} lies inside DST {printable(destination)}: results could replace objects; "
+            "name a DST elsewhere"
+        )
+
+
+def _check_buckets(origin: BucketSource, bucket: BucketDestination, naming: Naming) -> None:
+    prefix = origin.prefix
+    if origin.bucket.name == bucket.bucket.name and (naming.prepend + prefix).startswith(prefix):
+        taken = f"every name that starts with {prefix!r}" if prefix else "every name"
+        raise ConfigurationError(
+            f"the results in {bucket.bucket} would become objects of this job: SRC stands for {taken} there; "
+            "name another bucket, or a prefix in SRC and another in DST"
+        )
+
+
+def is_in_source(plan: Plan, path: str) -> bool:
+    """Whether a file would become an object of the plan."""
+    return bool(plan.source.file_root) and is_inside(os.path.realpath(path), plan.source.file_root)

@@ -1,0 +1,73 @@
+"""A job from its plan to its last result: what the command line runs."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+from instore.offline.engine import Engine, in_batches
+from instore.offline.interfaces import ItemState, JobOptions, Observer
+from instore.offline.plan import Plan
+from instore.offline.workers import WorkerProcesses
+from instore.protocol.environment import FILE_ROOTS, TARGET_URL
+
+_NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
+"""The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
+
+
+async def run(
+    plan: Plan,
+    command: Sequence[str],
+    options: JobOptions,
+    observer: Observer,
+    shown: Callable[[int], AbstractContextManager[None]],
+) -> bool:
+    """Put what is to do through workers. What has been written when it ends, however it ends, is committed.
+
+    Args:
+        plan: what goes where.
+        command: the command line of a worker; the path of its socket is appended.
+        options: how; of its workers no more are started than there are objects to do.
+        observer: hears of every item.
+        shown: entered with the number of objects to do, for as long as they are done.
+
+    Returns:
+        Whether everything was gone through.
+
+    Raises:
+        ConfigurationError: the destination can't be used, or a worker could not be started.
+        WorkerError, RemoteStoreError, OSError: see `Engine.run`.
+    """
+    async with plan.destination:
+        todo = await _count(plan)
+        options = replace(options, workers=min(options.workers, todo))
+        items = plan.items()
+        if not todo:  # and so no worker: what has come since the count is the next command's
+            items = (item for item in items if item.state is not ItemState.TODO)
+        with shown(todo):
+            async with WorkerProcesses(command, _environment(plan.source.file_root)) as workers:
+                return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
+
+
+async def _count(plan: Plan) -> int:
+    """How many objects there are to do."""
+    todo = 0
+    async for batch in in_batches(plan.checked_items()):
+        todo += sum(item.state is ItemState.TODO for item in batch)
+    return todo
+
+
+def worker_command(transform: str) -> list[str]:
+    """The command line of a worker, up to the path of its socket."""
+    return [sys.executable, "-m", "instore", "serve", transform, "--uds"]
+
+
+def _environment(file_root: str) -> Mapping[str, str]:
+    """Ours, with leave to read the files below a folder, if there is one."""
+    ours = {TARGET_URL: _NO_TARGET, **os.environ}
+    if not file_root:
+        return ours
+    # Colons separate the variable's entries: a folder with one in its path is reached through the nearest without.
+    before, colon, _ = file_root.partition(":")
+    return {**ours, FILE_ROOTS: os.path.dirname(before) if colon else file_root}

@@ -1,0 +1,84 @@
+"""Files: locked, written whole, given names that are free, brought on the disk."""
+
+import ctypes
+import errno
+import fcntl
+import os
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_SYNCFS = getattr(_LIBC, "syncfs", None)  # Linux has both
+_RENAMEAT2 = getattr(_LIBC, "renameat2", None)
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+
+
+def write_all(file: int, data: bytes | bytearray | memoryview) -> int:
+    """Write all of `data` to a descriptor, which may take less at once; its number of bytes."""
+    written = os.write(file, data)
+    while written < len(data):
+        written += os.write(file, memoryview(data)[written:])
+    return written
+
+
+def lock(file: int, path: str) -> bool:
+    """Lock what is open, without waiting.
+
+    Returns:
+        Whether it is locked now and still the file at `path`: its last holder may have removed it between our opening
+        and locking it.
+
+    Raises:
+        BlockingIOError: someone else has it.
+    """
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def open_locked(path: str, mode: int = 0o666) -> int:
+    """Open a file, made if it is missing, and lock it.
+
+    Returns:
+        The descriptor that holds the lock.
+
+    Raises:
+        BlockingIOError: someone else has it.
+        FileNotFoundError: its folder is missing.
+    """
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        try:
+            if lock(file, path):
+                return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def rename_to_free(path: str, name: str) -> None:
+    """Rename a file to a name that nothing has, whatever the file system takes for the same name.
+
+    Raises:
+        FileExistsError: something has it.
+        OSError: it can't be renamed.
+    """
+    if _RENAMEAT2 is not None:
+        source, target = os.fsencode(path), os.fsencode(name)
+        if _RENAMEAT2(_AT_FDCWD, source, _AT_FDCWD, target, _RENAME_NOREPLACE) == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in (errno.EINVAL, errno.ENOSYS):  # NFS, and old kernels, don't know that flag
+            raise OSError(number, os.strerror(number), name)
+    os.link(path, name)
+    os.unlink(path)
+
+
+def flush_file_system(file: int) -> None:
+    """Bring all that was written to the file system of `file` on the disk."""
+    if _SYNCFS is None:
+        os.sync()
+    elif _SYNCFS(file) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
