@@ -1,10 +1,12 @@
 """The command `instore`. Each subcommand is a module; what they share stands here."""
 
 import importlib
+from typing import Any
 
 import click
 
 from instore.errors import ConfigurationError
+from instore.system.streams import open_closed_streams
 from instore.version import __version__
 
 _COMMANDS = {
@@ -21,6 +23,10 @@ _FUNCTIONS = {"exec": "exec_"}  # where a command's name can't be its function's
 
 class _Commands(click.Group):
     """Imports a command when it is asked for, and turns an error that a user can mend into one line and code 2."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        open_closed_streams()  # before anything else is opened
+        return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)

@@ -1,10 +1,10 @@
 """What a person sees of a job: a bar on a terminal, a line now and then elsewhere, a line for each failure."""
 
 import asyncio
-import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
 
 import rich.progress
 from rich.console import Console
@@ -20,7 +20,7 @@ _INTERVAL = 5.0  # seconds between two lines where there is no terminal
 
 
 class Progress:
-    """Watches one job, and tells of it on standard error.
+    """Watches one job, and tells of it on standard error, as long as it is entered; a `JobObserver`.
 
     Args:
         report: gets every result, too.
@@ -35,6 +35,7 @@ class Progress:
             rich.progress.TimeRemainingColumn(),
             console=self._console,
         )
+        self._lines: asyncio.Task[None] | None = None
         self._began = time.perf_counter()
         self._todo = 0
         self._refreshed = 0.0
@@ -48,26 +49,27 @@ class Progress:
         """How many objects failed."""
         return self._counts["failed"]
 
-    @contextlib.contextmanager
-    def shown(self, todo: int) -> Iterator[None]:
-        """Show how the job gets on, while this context lasts.
+    def __enter__(self) -> Self:
+        return self
 
-        Args:
-            todo: how many objects there are to do.
-        """
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lines is not None:
+            self._lines.cancel()
+        self._refresh()
+        self._bar.stop()
+
+    def started(self, todo: int) -> None:
+        """Show how the job gets on from now on."""
         self._began = time.perf_counter()
         self._todo = todo
         if self._console.is_terminal:
-            with self._bar:
-                self._task = self._bar.add_task("", total=todo, more="starting workers")
-                yield
-                self._refresh()
+            self._task = self._bar.add_task("", total=todo, more="starting workers")
+            self._bar.start()
+            self._console.show_cursor()  # so that it is there, whatever ends us
         else:
-            lines = asyncio.ensure_future(self._tell_now_and_then())
-            try:
-                yield
-            finally:
-                lines.cancel()
+            self._lines = asyncio.create_task(self._tell_now_and_then())
 
     def settled(self, result: ItemResult) -> None:
         """Count it, report it, and say it if it failed or was skipped."""

@@ -11,19 +11,21 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from types import FrameType
 
 import click
 import uvloop
 from rich.filesize import decimal
 
 from instore.cli.progress import Progress
-from instore.errors import ConfigurationError, RemoteStoreError, WorkerError
+from instore.errors import ConfigurationError, JobFailedError, RemoteStoreError, WorkerError
 from instore.offline.engine import in_batches
 from instore.offline.interfaces import Item, ItemState, JobOptions
 from instore.offline.plan import Plan, is_in_source, make_plan
 from instore.offline.report import Report
 from instore.offline.run import run, worker_command
+from instore.system.limits import raise_file_limit
 from instore.system.printable import printable
 
 _SOME_FAILED = 1
@@ -70,6 +72,7 @@ def transform(
     Exit codes: 0 all done; 1 an object failed; 2 the command can't run;
     130 interrupted; 143 terminated.
     """
+    raise_file_limit()
     try:
         plan = make_plan(source, destination, prefix, extensions, prepend, overwrite)
         if dry_run:
@@ -91,26 +94,32 @@ def transform(
 
 
 async def _until_signal(work: Coroutine[None, None, int]) -> int:
-    """Run `work`; on a signal cancel it, and let it clean up.
+    """Run `work`. A signal cancels it, and it cleans up; a second one ends the process at once, whatever it is doing.
 
     Returns:
         The command's exit code.
     """
     caught: list[signal.Signals] = []
-    task = asyncio.ensure_future(work)
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
 
-    def stop(number: signal.Signals) -> None:
-        if not caught:  # the second one changes nothing: we are cleaning up
-            caught.append(number)
-            task.cancel()
+    def stop(number: int, _frame: FrameType | None) -> None:
+        caught.append(signal.Signals(number))
+        _on_signals(signal.SIG_DFL)
+        loop.call_soon_threadsafe(task.cancel)
 
-    for number in _STOPPED:
-        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    _on_signals(stop)
     await asyncio.wait({task})
+    _on_signals(signal.SIG_DFL)
     if not task.cancelled():
         return task.result()
     click.echo(f"{_STOPPED[caught[0]]}; the same command goes on from here", err=True)
     return 128 + caught[0]
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    # Not the loop's own handlers: they would wait for a loop that is held up by a disk or a pipe.
+    for number in _STOPPED:
+        signal.signal(number, handler)
 
 
 async def _list(plan: Plan) -> int:
@@ -138,17 +147,17 @@ async def _run(transform: str, plan: Plan, options: JobOptions, report: Report |
     Returns:
         The command's exit code.
     """
-    progress = Progress(report)
     with contextlib.ExitStack() as undo:
+        progress = undo.enter_context(Progress(report))
         if report is not None:
             undo.callback(report.discard)  # unless it is closed by then
         complete, ended = False, "interrupted"
         try:
-            complete = await run(plan, worker_command(transform), options, progress, progress.shown)
+            complete = await run(plan, worker_command(transform), options, progress)
             ended = "complete" if complete else "stopped at the first failure"
             if not complete:
                 progress.noted(f"{ended}; with --continue-on-error the others would be done")
-        except (WorkerError, RemoteStoreError) as error:
+        except (WorkerError, RemoteStoreError, JobFailedError) as error:
             ended = str(error)
             progress.noted(f"instore: {error}; what is done is kept, and the same command goes on from here")
         except asyncio.CancelledError:

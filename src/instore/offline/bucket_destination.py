@@ -27,6 +27,8 @@ class BucketDestination:
         ConfigurationError: the store can't be asked; on entering, if the bucket can't be made.
     """
 
+    folds_names = False
+
     def __init__(self, url: str, prefix: str = "") -> None:
         self.bucket = RemoteBucket(url)
         self._lookup = Lookup(self.bucket, prefix)

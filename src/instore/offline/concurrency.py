@@ -1,7 +1,17 @@
-"""How many objects are under way in one worker at once."""
+"""How many objects are under way at once, in one worker and in all: no more than help, or than files can be open."""
+
+import resource
+from dataclasses import replace
+
+from instore.errors import ConfigurationError
+from instore.offline.interfaces import JobOptions
 
 _SPARE = 15  # objects under way in a worker beyond those that it transforms: on their way in, or out
 _QUICK = 0.1  # seconds under way that are mostly way, and not transform
+
+# Files open at most in a process, ours or a worker's: its own, for each worker, and for each object under way (its
+# connections to the worker and to a store, its file, its result).
+_OWN_FILES, _WORKER_FILES, _OBJECT_FILES = 32, 4, 4
 
 
 class ConcurrencyLimit:
@@ -10,12 +20,14 @@ class ConcurrencyLimit:
     Args:
         transforms: how many the worker runs at once.
         fixed: how many slots there are to be; 0: at least as many as it runs, and more while objects are quick.
+        most: how many slots there may be; 0: as many as help.
     """
 
-    def __init__(self, transforms: int, fixed: int) -> None:
+    def __init__(self, transforms: int, fixed: int = 0, most: int = 0) -> None:
+        least, ample = fixed or transforms, fixed or transforms + _SPARE
         self._transforms = transforms
-        self._least = fixed or transforms
-        self._most = fixed or transforms + _SPARE
+        self._most = min(ample, most or ample)
+        self._least = min(least, self._most)
         self.slots = self._least
 
     @property
@@ -34,3 +46,22 @@ class ConcurrencyLimit:
         less = seconds >= _QUICK and self.slots > self._least
         self.slots -= less
         return less
+
+
+def within_file_limit(options: JobOptions) -> JobOptions:
+    """`options` with as many workers and slots as the limit on open files allows.
+
+    Raises:
+        ConfigurationError: it allows none.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return options
+    workers = min(options.workers, (limit - _OWN_FILES) // (_WORKER_FILES + _OBJECT_FILES))
+    if workers < 1 <= options.workers:
+        least = _OWN_FILES + _WORKER_FILES + _OBJECT_FILES
+        raise ConfigurationError(
+            f"only {limit} files may be open at once, and a job takes {least}; raise the limit with ulimit -n"
+        )
+    files = (limit - _OWN_FILES) // max(1, workers) - _WORKER_FILES
+    return replace(options, workers=workers, most_slots=files // _OBJECT_FILES)

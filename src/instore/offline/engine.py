@@ -17,12 +17,21 @@ However often a job is cancelled, it ends once and whole: its workers, then the 
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic
 
-from instore.errors import ConfigurationError, IncompleteAnswerError, InstoreError, RemoteStoreError, WorkerError
+from instore.errors import (
+    ConfigurationError,
+    IncompleteAnswerError,
+    InstoreError,
+    JobFailedError,
+    RemoteStoreError,
+    WorkerError,
+)
 from instore.etl.communicator import TransformResponse
 from instore.offline.concurrency import ConcurrencyLimit
 from instore.offline.interfaces import (
@@ -40,7 +49,7 @@ from instore.offline.interfaces import (
 )
 from instore.system.backoff import backoff
 from instore.system.printable import printable
-from instore.system.threads import to_its_end
+from instore.system.threads import in_thread, to_its_end
 
 MOST_AWAY = 10
 """Objects in a row that may fail because a store is away; with the last of them the job ends."""
@@ -54,8 +63,9 @@ _GATHER = 0.2  # seconds in which the results of one batch gather
 
 async def in_batches(items: Iterator[Item]) -> AsyncIterator[list[Item]]:
     """`items` a batch at a time, each found in a thread."""
-    while batch := await asyncio.to_thread(lambda: list(itertools.islice(items, _BATCH))):
-        yield batch
+    with ThreadPoolExecutor(1, thread_name_prefix="walk") as pool:
+        while batch := await in_thread(pool, lambda: list(itertools.islice(items, _BATCH))):
+            yield batch
 
 
 class Engine(Generic[AnyWorker, AnyStored]):
@@ -103,8 +113,9 @@ class Engine(Generic[AnyWorker, AnyStored]):
 
         Raises:
             ConfigurationError: a worker could not be started.
-            WorkerError: a worker that died could not be replaced, or objects are left that no worker took.
+            WorkerError: a worker that died could not be replaced.
             RemoteStoreError: a store is away.
+            JobFailedError: objects are left that no worker took, or no more files can be opened.
             OSError: the results' disk failed at the end.
         """
         committer = asyncio.create_task(self._commit_all())
@@ -115,12 +126,17 @@ class Engine(Generic[AnyWorker, AnyStored]):
         finally:
             stop.cancel()
             work.cancel()
-            await to_its_end(asyncio.create_task(self._finish(work, committer)))
+            end = asyncio.create_task(self._finish(work, committer))
+            try:
+                await to_its_end(end)
+            except asyncio.CancelledError:
+                end.result()  # raises what went wrong at the end: it matters more
+                raise
         if self._stop.is_set():
             return False
         _raise_first(work.exception())
         if not self._is_drained():
-            raise WorkerError("objects are left that no worker took: a worker said that it runs none at once")
+            raise JobFailedError("objects are left that no worker took: each worker says that it runs none at once")
         return True
 
     async def _finish(self, work: "asyncio.Task[None]", committer: "asyncio.Task[None]") -> None:
@@ -204,7 +220,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
             What was under way when it died.
         """
         suspects: list[Item] = []
-        limit = ConcurrencyLimit(worker.concurrency, self._options.slots)
+        limit = ConcurrencyLimit(worker.concurrency, self._options.slots, self._options.most_slots)
         async with asyncio.TaskGroup() as slots:
             for _ in range(limit.slots):
                 slots.create_task(self._run_slot(worker, suspects, limit, slots))
@@ -262,6 +278,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
                 async with asyncio.timeout(limit) as timeout:
                     written = await self._transfer(worker, item)
             except IncompleteAnswerError as error:
+                _end_if_out_of_files(error.__cause__)
                 if await worker.is_dead():
                     return False
                 if attempt < self._options.retries:
@@ -272,14 +289,17 @@ class Engine(Generic[AnyWorker, AnyStored]):
             except InstoreError as error:
                 self._fail(item, str(error), started)
                 self._end_if_away(error)
-            except CommittedError as done:
-                self._settle(ItemResult(item, "", done.size, time.perf_counter() - started))
-                if not timeout.expired():  # then it is the job that is cancelled
-                    raise
-            except TimeoutError:
-                self._fail(item, f"it took longer than {limit or 0:g} s, and was given up", started)
-            except OSError as error:
-                self._fail(item, f"its result could not be written: {error.strerror}", started)
+            except (CommittedError, OSError) as error:
+                done = error if isinstance(error, CommittedError) else error.__cause__  # where Python 3.13 has it
+                if isinstance(done, CommittedError):
+                    self._settle(ItemResult(item, "", done.size, time.perf_counter() - started))
+                    if _is_cancelled():
+                        raise
+                elif timeout.expired():
+                    self._fail(item, f"it took longer than {limit or 0:g} s, and was given up", started)
+                else:
+                    _end_if_out_of_files(error)
+                    self._fail(item, f"its result could not be written: {_reason(error)}", started)
             else:
                 await self._note_written(item, written, time.perf_counter() - started)
             return True
@@ -368,6 +388,24 @@ def _raise_first(error: BaseException | None) -> None:
         error = error.exceptions[0]
     if error is not None:
         raise error
+
+
+def _end_if_out_of_files(error: BaseException | None) -> None:
+    """Raise what ends the job if no more files can be opened: no object is to blame, and none would fare better."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        raise JobFailedError(
+            "no more files can be opened; raise the limit with ulimit -n, or give fewer --workers"
+        ) from error
+
+
+def _is_cancelled() -> bool:
+    """Whether the running task is to end, which is more than that its object's time is up."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _tries(attempt: int) -> str:

@@ -56,6 +56,7 @@ class FolderDestination:
 
     Attributes:
         folder: its real path.
+        folds_names: see `ListedDestination`.
 
     Raises:
         ConfigurationError: it is a file; on entering, if another job has the lock or the folder can't be made.
@@ -65,6 +66,7 @@ class FolderDestination:
         if os.path.lexists(folder) and not os.path.isdir(folder):
             raise ConfigurationError(f"DST {printable(folder)} is not a folder; name a folder for the results")
         self.folder = os.path.realpath(folder)
+        self.folds_names = False
         self._rename = os.rename if overwrite else rename_to_free
         self._partial = os.path.join(self.folder, PARTIAL)
         self._numbers = itertools.count()
@@ -73,8 +75,12 @@ class FolderDestination:
 
     async def __aenter__(self) -> Self:
         try:
-            self._lock = self._open_lock()
-            self._clean()  # what a killed job has left
+            with contextlib.ExitStack() as undo:
+                self._lock = self._open_lock()
+                undo.callback(os.close, self._lock)
+                self.folds_names = self._folds_names()
+                self._clean()  # also what a killed job has left
+                undo.pop_all()
         except BlockingIOError as error:
             raise ConfigurationError(
                 f"another command is writing to {printable(self.folder)}; wait for it, or name another DST"
@@ -104,7 +110,7 @@ class FolderDestination:
         if name.startswith(PARTIAL + "/"):
             raise NameConflictError("that folder is in use")
         try:
-            there = os.stat(os.path.join(self.folder, name))
+            there = os.stat(self._path(name))
         except FileNotFoundError:
             return False
         except (OSError, ValueError) as error:
@@ -164,7 +170,7 @@ class FolderDestination:
         return [self._name(stored, name) for stored, name in batch]
 
     def _name(self, stored: StoredFile, name: str) -> str:
-        final = os.path.join(self.folder, name)
+        final = self._path(name)
         try:
             try:
                 self._rename(stored.path, final)
@@ -175,6 +181,15 @@ class FolderDestination:
             _remove(stored.path)
             return f"its result can't be called {printable(name)}: {_why(error, final)}"
         return ""
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def _folds_names(self) -> bool:
+        lock, composed, decomposed = (self._path(f"{PARTIAL}/{name}") for name in (_LOCK.upper(), "\xe9", "e\u0301"))
+        with contextlib.suppress(OSError, ValueError):  # a name that can't be made is no other's
+            os.close(_create(composed))
+        return os.path.exists(lock) or os.path.exists(decomposed)
 
     def _open_lock(self) -> int:
         while True:

@@ -148,7 +148,14 @@ NOT_DELIVERED = "the server says that the result is delivered, which no request 
 
 
 class ListedDestination(Destination[AnyStored], AbstractAsyncContextManager[object], Protocol):
-    """A destination that can be asked what it has; an asynchronous context that holds it."""
+    """A destination that can be asked what it has; an asynchronous context that holds it.
+
+    Attributes:
+        folds_names: names that differ in upper and lower case, or in Unicode's forms, are one; known once it is held.
+    """
+
+    @property
+    def folds_names(self) -> bool: ...
 
     def exists(self, name: str) -> bool:
         """Whether there is a result `name`. It blocks.
@@ -229,6 +236,13 @@ class Observer(Protocol):
         """Something a person should know, which is no object's error."""
 
 
+class JobObserver(Observer, Protocol):
+    """Who hears of a whole job, too."""
+
+    def started(self, todo: int) -> None:
+        """The source has been gone through, and so many objects are to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobOptions:
     """How objects are transformed.
@@ -239,6 +253,7 @@ class JobOptions:
         continue_on_error: a failed object doesn't stop the job.
         slots: objects under way in each worker at once; 0: as many as it transforms at once, and more while they are
             quick.
+        most_slots: the most of them; 0: as many as help.
         retries: how often an object whose answer broke off is tried again, though its worker lives.
         timeout: seconds that one object may take, once the worker has time for it; None: as long as it takes.
     """
@@ -247,5 +262,6 @@ class JobOptions:
     etl_args: str = ""
     continue_on_error: bool = False
     slots: int = 0
+    most_slots: int = 0
     retries: int = 0
     timeout: float | None = None

@@ -1,8 +1,9 @@
 """What goes where: a source, a destination, and what results are called. No object is read, and nothing is written."""
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from instore.errors import ConfigurationError, NameConflictError
@@ -33,8 +34,9 @@ class Plan:
 
     def items(self) -> Iterator[Item]:
         """Everything in the source, and what is to be made of it. It blocks, and may be called more than once."""
+        taken: set[str] = set()
         for item in self.source.list():
-            yield self._judged(item) if item.state is ItemState.TODO else item
+            yield self._judged(item, taken) if item.state is ItemState.TODO else item
 
     def checked_items(self) -> Iterator[Item]:
         """`items`, with a look at whether two of them want the same result.
@@ -51,9 +53,11 @@ class Plan:
                 )
             yield item
 
-    def _judged(self, item: Item) -> Item:
+    def _judged(self, item: Item, taken: set[str]) -> Item:
         result = self.naming(item.name)
         try:
+            if self.destination.folds_names:
+                _take(result, taken)
             there = self.destination.exists(result)
         except NameConflictError as error:
             reason = f"its result can't be called {printable(result)}: {error}"
@@ -97,11 +101,10 @@ def make_plan(
     Raises:
         ConfigurationError: a side can't be used, the two don't fit each other, or an option is malformed.
     """
-    naming = Naming.from_options(prepend, extensions)
+    in_url = destination.partition("://")[2].partition("/")[2] if is_remote(destination) else ""
+    naming = Naming.from_options(in_url + prepend, extensions)
     origin = BucketSource(source, prefix) if is_remote(source) else FolderSource(source, prefix)
     if is_remote(destination):
-        in_url = destination.partition("://")[2].partition("/")[2]
-        naming = replace(Naming.from_options(in_url + prepend, ()), extensions=naming.extensions)
         bucket = BucketDestination(destination, naming.prepend)
         if isinstance(origin, BucketSource):
             _check_buckets(origin, bucket, naming)
@@ -137,6 +140,14 @@ def _check_buckets(origin: BucketSource, bucket: BucketDestination, naming: Nami
             f"the results in {bucket.bucket} would become objects of this job: SRC stands for {taken} there; "
             "name another bucket, or a prefix in SRC and another in DST"
         )
+
+
+def _take(result: str, taken: set[str]) -> None:
+    """Take a name, unless one that is the same to a destination that folds names is taken."""
+    folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", result).casefold())
+    if folded in taken:
+        raise NameConflictError("to DST's file system that is the name of another result")
+    taken.add(folded)
 
 
 def is_in_source(plan: Plan, path: str) -> bool:

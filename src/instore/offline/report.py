@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 
 from instore.errors import ConfigurationError
@@ -11,19 +12,24 @@ from instore.system.printable import printable
 
 
 class Report:
-    """A report under way, kept beside `path` until it is closed.
+    """A report under way, kept beside its file until it is closed. What is no file, such as a pipe, is written to.
+
+    Args:
+        path: the file's; links are followed.
 
     Raises:
-        ConfigurationError: the file can't be written.
+        ConfigurationError: it can't be written.
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._partial = path + ".partial"
+        self._path = os.path.realpath(path)
+        self._partial = self._path + ".partial"
         if os.path.isdir(path):
             raise ConfigurationError(f"--report {printable(path)} is a folder; name a file")
         try:
-            self._file = open(self._partial, "w", encoding="ascii")  # noqa: SIM115  # open for as long as the job
+            stream = _open_stream(path)
+            self._is_stream = stream is not None
+            self._file = open(self._partial if stream is None else stream, "w", encoding="ascii")  # noqa: SIM115
         except OSError as error:
             raise ConfigurationError(f"--report {printable(path)} can't be written: {error.strerror}") from error
         self._separator = '{"objects": [\n'
@@ -52,12 +58,27 @@ class Report:
         start = self._separator if self._separator != ",\n" else "\n"
         self._file.write(f'{start}], "summary": {json.dumps(dict(summary))}}}\n')
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if not self._is_stream:
+            os.fsync(self._file.fileno())
+            os.replace(self._partial, self._path)
         self._file.close()
-        os.replace(self._partial, self._path)
 
     def discard(self) -> None:
-        """Leave nothing behind."""
-        self._file.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._partial)
+        """Leave nothing behind; does nothing after `close`."""
+        with contextlib.suppress(OSError):  # what is still to be written, on a full disk
+            self._file.close()
+        if not self._is_stream:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._partial)
+
+
+def _open_stream(path: str) -> int | None:
+    """A descriptor of what is written to where it is: no regular file, or one that we print to; None for any other."""
+    try:
+        state = os.stat(path)
+    except FileNotFoundError:
+        return None
+    for own in (1, 2):
+        if os.path.samestat(state, os.fstat(own)):
+            return os.dup(own)
+    return None if stat.S_ISREG(state.st_mode) else os.open(path, os.O_WRONLY)

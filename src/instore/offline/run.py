@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from instore.offline.concurrency import within_file_limit
 from instore.offline.engine import Engine, in_batches
-from instore.offline.interfaces import ItemState, JobOptions, Observer
+from instore.offline.interfaces import ItemState, JobObserver, JobOptions
 from instore.offline.plan import Plan
 from instore.offline.workers import WorkerProcesses
 from instore.protocol.environment import FILE_ROOTS, TARGET_URL
@@ -16,38 +16,31 @@ _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
 
 
-async def run(
-    plan: Plan,
-    command: Sequence[str],
-    options: JobOptions,
-    observer: Observer,
-    shown: Callable[[int], AbstractContextManager[None]],
-) -> bool:
+async def run(plan: Plan, command: Sequence[str], options: JobOptions, observer: JobObserver) -> bool:
     """Put what is to do through workers. What has been written when it ends, however it ends, is committed.
 
     Args:
         plan: what goes where.
         command: the command line of a worker; the path of its socket is appended.
-        options: how; of its workers no more are started than there are objects to do.
+        options: how; of its workers no more are started than there are objects to do, or than files can be open.
         observer: hears of every item.
-        shown: entered with the number of objects to do, for as long as they are done.
 
     Returns:
         Whether everything was gone through.
 
     Raises:
-        ConfigurationError: the destination can't be used, or a worker could not be started.
-        WorkerError, RemoteStoreError, OSError: see `Engine.run`.
+        ConfigurationError: the destination can't be used, a worker could not be started, or too few files can be open.
+        WorkerError, RemoteStoreError, JobFailedError, OSError: see `Engine.run`.
     """
     async with plan.destination:
         todo = await _count(plan)
-        options = replace(options, workers=min(options.workers, todo))
+        options = within_file_limit(replace(options, workers=min(options.workers, todo)))
         items = plan.items()
         if not todo:  # and so no worker: what has come since the count is the next command's
             items = (item for item in items if item.state is not ItemState.TODO)
-        with shown(todo):
-            async with WorkerProcesses(command, _environment(plan.source.file_root)) as workers:
-                return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
+        observer.started(todo)
+        async with WorkerProcesses(command, _environment(plan.source.file_root)) as workers:
+            return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
 
 
 async def _count(plan: Plan) -> int:

@@ -20,6 +20,7 @@ from instore.etl.health import why_not_ready
 from instore.etl.http_communicator import HTTPCommunicator
 from instore.etl.process import Process, ServerProcess
 from instore.protocol.headers import CONCURRENCY
+from instore.system.threads import to_its_end
 
 _POLL = 0.05  # seconds between two looks at a worker that is starting
 _LONGEST_SOCKET_PATH = 90  # the system's limit is 104 (macOS) or 108 (Linux) bytes
@@ -46,10 +47,12 @@ class WorkerProcess(ServerProcess):
         The connection may break a moment before the process can be seen dead; one that still answers is alive.
         """
         probe = asyncio.ensure_future(self._is_healthy())
-        await asyncio.wait({probe, self.exited}, return_when=asyncio.FIRST_COMPLETED)
-        if not self.exited.done() and await probe:
-            return False
-        probe.cancel()
+        try:
+            await asyncio.wait({probe, self.exited}, return_when=asyncio.FIRST_COMPLETED)
+            if not self.exited.done() and await probe:
+                return False
+        finally:
+            probe.cancel()
         await self.process.end()
         return True
 
@@ -105,6 +108,9 @@ class WorkerProcesses:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await to_its_end(asyncio.ensure_future(self._end()))
+
+    async def _end(self) -> None:
         await asyncio.gather(*(worker.stop() for worker in self._living))
         os.close(self._we_live)
         os.close(self._parent)
@@ -126,9 +132,9 @@ class WorkerProcesses:
 
     async def discard(self, worker: WorkerProcess) -> None:
         """Forget a worker that died, and remove its files and its processes."""
-        self._living.discard(worker)
         await worker.stop()
         worker.remove_files()
+        self._living.discard(worker)
 
 
 def _private_folder() -> str:
