@@ -1,7 +1,6 @@
 """A job over real folders with fake workers, and what came of it."""
 
 import asyncio
-import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -22,6 +21,10 @@ class Seen:
     results: dict[str, ItemResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     bytes: int = 0
+    todo: int = 0
+
+    def started(self, todo: int) -> None:
+        self.todo = todo
 
     def settled(self, result: ItemResult) -> None:
         assert result.item.name not in self.results
@@ -60,9 +63,7 @@ async def arun(
     before = dict(os.environ)
     os.environ.update(environment or {})
     try:
-        return await run_plan(
-            what, FAKE, options or JobOptions(continue_on_error=True), seen, lambda _todo: contextlib.nullcontext()
-        )
+        return await run_plan(what, FAKE, options or JobOptions(continue_on_error=True), seen)
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -57,8 +57,9 @@ class Progress:
     ) -> None:
         if self._lines is not None:
             self._lines.cancel()
-        self._refresh()
-        self._bar.stop()
+        if self._bar.tasks:
+            self._refresh()
+            self._bar.stop()
 
     def started(self, todo: int) -> None:
         """Show how the job gets on from now on."""

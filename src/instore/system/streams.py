@@ -5,7 +5,7 @@ import sys
 
 
 def open_closed_streams() -> None:
-    """Put /dev/null in the place of each that is closed: else the next file would get its number, and what is printed."""
+    """Put /dev/null in the place of each that is closed: else the next file would get its number, and our output."""
     for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
         try:
             os.fstat(number)

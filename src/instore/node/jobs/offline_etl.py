@@ -79,7 +79,7 @@ class ETLJobSpec:
         )
 
 
-class JobObserver(TransformObserver):
+class ETLJobObserver(TransformObserver):
     """Counts in the job; keeps errors with the ETLs."""
 
     def __init__(self, job: Job, etls: ETLManager, used: list[ETL]) -> None:
@@ -144,7 +144,7 @@ class TransformJobs:
             request.slots,
             by_body=request.latest or request.synchronize,
         )
-        observer = JobObserver(job, self._etls, used)
+        observer = ETLJobObserver(job, self._etls, used)
         transforms = [
             (
                 TargetTransform(what, target, self._etls, self._deliveries, cluster, observer),
