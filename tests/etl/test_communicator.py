@@ -13,8 +13,8 @@ NAMES = st.text(st.characters(codec=None, exclude_categories=(), exclude_charact
 
 @given(NAMES, NAMES, st.text())
 def test_what_is_asked_for_is_what_the_server_understands(name: str, path: str, etl_args: str) -> None:
-    ask = FolderOrder("bucket", etl_args, 1, False).ask(Item(name, ItemState.TODO, path="/" + path))
-    target = object_target(ask.path, ask.fqn, ask.etl_args)
+    request = FolderOrder("bucket", etl_args, 1, False).ask(Item(name, ItemState.TODO, path="/" + path))
+    target = object_target(request.path, request.fqn, request.etl_args)
     assert target.isascii()
     parts = urlsplit(target)
     asked = parse_request("PUT", parts.path, parts.query, ())

@@ -1,4 +1,4 @@
-"""Asking an ETL server over HTTP: hpush, by file or body, and hpull."""
+"""Requests to an ETL server over HTTP: hpush, by file or body, and hpull."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -20,7 +20,7 @@ class HTTPCommunicator:
 
     Args:
         base: the server's URL, `http://HOST:PORT`; only a name where `socket` is given.
-        timeout: seconds without progress after which an object is given up. Default: who asks knows how long to wait.
+        timeout: seconds without progress after which an object is given up. Default: the caller sets a limit.
         pull: the server fetches the object itself.
         socket: path of the server's Unix socket.
     """
@@ -30,21 +30,21 @@ class HTTPCommunicator:
         self._pull = pull
         self._client = Client(timeout, _MOST_CONNECTIONS, _IDLE, PIECE, socket=socket)
 
-    async def send(self, ask: TransformRequest) -> TransformResponse | None:
+    async def send(self, request: TransformRequest) -> TransformResponse | None:
         """Have one object transformed; see `Communicator`."""
-        response = await self._request(ask)
+        response = await self._request(request)
         try:
             reading = read_response(response.status, response.headers.get(RETRY_REASON.lower(), ""))
-            if reading is ResponseMeaning.OBJECT and not ask.delivers:
+            if reading is ResponseMeaning.OBJECT and not request.delivers:
                 return HTTPTransformResponse(response)
-            if reading is ResponseMeaning.DELIVERED and ask.delivers:
+            if reading is ResponseMeaning.DELIVERED and request.delivers:
                 await _read_to_end(response)
                 return None
             if reading is ResponseMeaning.REPLAY:
                 raise IncompleteAnswerError(f"a direct put failed: {await _text(response)}")
-            raise AnswerError(await _explain(response, reading, ask.delivers), response.status)
+            raise AnswerError(await _explain(response, reading, request.delivers), response.status)
         finally:
-            if reading is not ResponseMeaning.OBJECT or ask.delivers:
+            if reading is not ResponseMeaning.OBJECT or request.delivers:
                 await response.close()
 
     async def health(self) -> Mapping[str, str] | None:
@@ -60,15 +60,17 @@ class HTTPCommunicator:
         """Close every connection."""
         self._client.close()
 
-    async def _request(self, ask: TransformRequest) -> ClientResponse:
-        headers = {NODE_URL: ask.pipeline} if ask.pipeline else {}
+    async def _request(self, request: TransformRequest) -> ClientResponse:
+        headers = {NODE_URL: request.pipeline} if request.pipeline else {}
         body = None
         try:
             if self._pull:
-                return await self._client.request("GET", self._base + pull_target(ask.uname, ask.etl_args), headers)
-            if ask.body is not None:
-                body = await Body.begin(ask.body())
-            target = object_target(ask.path, ask.fqn if body is None else "", ask.etl_args)
+                return await self._client.request(
+                    "GET", self._base + pull_target(request.uname, request.etl_args), headers
+                )
+            if request.body is not None:
+                body = await Body.begin(request.body())
+            target = object_target(request.path, request.fqn if body is None else "", request.etl_args)
             return await self._client.request("PUT", self._base + target, headers, body)
         except UnaskableError as error:
             raise AnswerError(f"its name can't stand in a request: {error}") from error

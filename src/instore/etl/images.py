@@ -54,10 +54,10 @@ class Images:
 
     Args:
         mapped: `NAME=FOLDER` for each image that runs its command in a folder; a name without a tag stands for all.
-        workers: processes of a shipped class that asks for no number.
+        workers: processes of a shipped class that names no number.
 
     Raises:
-        ConfigurationError: an entry is malformed, or its folder is none.
+        ConfigurationError: an entry is malformed, or its folder does not exist.
     """
 
     def __init__(self, mapped: Sequence[str] = (), workers: int = 1) -> None:
@@ -78,7 +78,7 @@ class Images:
         Args:
             spec: the ETL's.
             port: where it is to listen.
-            packages: folder of the environment for the packages that it asks for.
+            packages: folder of the environment with the packages that it needs.
 
         Raises:
             InvalidRequestError: its image or its command is not known.
