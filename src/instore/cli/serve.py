@@ -5,7 +5,7 @@ import os
 import click
 
 from instore.cli.listening import listening
-from instore.protocol.environment import TARGET_URL, Environment
+from instore.protocol.environment import AIS_TARGET_URL, Environment
 from instore.runtime.launch import Place, launch
 from instore.runtime.load import load_class
 
@@ -14,7 +14,7 @@ from instore.runtime.load import load_class
 @click.argument("target")
 @listening
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
-@click.option("--target-url", metavar="URL", help=f"The local target's base URL; in place of {TARGET_URL}.")
+@click.option("--target-url", metavar="URL", help=f"The local target's base URL; in place of {AIS_TARGET_URL}.")
 def serve(
     target: str,
     host: str,
@@ -31,6 +31,6 @@ def serve(
     The environment is that of the AIStore ETL protocol: AIS_TARGET_URL, DIRECT_PUT, ETL_DIRECT_FQN and so on.
     """
     if target_url is not None:
-        os.environ[TARGET_URL] = target_url
+        os.environ[AIS_TARGET_URL] = target_url
     Environment.read(os.environ)
     launch(load_class(target), ["serve", target], Place(host, port, fd, uds), workers, log_level)

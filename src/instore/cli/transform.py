@@ -27,7 +27,7 @@ from instore.offline.folder_source import FolderOrder, FolderPlan, Item, ItemSta
 from instore.offline.remote_bucket import is_remote
 from instore.offline.report import Report
 from instore.offline.workers import WorkerProcesses
-from instore.protocol.environment import FILE_ROOTS, TARGET_URL
+from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS
 from instore.system.printable import printable
 
 _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
@@ -222,7 +222,7 @@ def worker_command(target: str) -> list[str]:
 def _worker_environment(source: str) -> dict[str, str]:
     """Ours, with leave to read the files below `source`; a bucket's objects are sent."""
     if is_remote(source):
-        return {TARGET_URL: _NO_TARGET, **os.environ}
+        return {AIS_TARGET_URL: _NO_TARGET, **os.environ}
     # Colons separate the variable's entries: a folder with one in its path is reached through the nearest without.
     before, colon, _ = source.partition(":")
-    return {TARGET_URL: _NO_TARGET, **os.environ, FILE_ROOTS: os.path.dirname(before) if colon else source}
+    return {AIS_TARGET_URL: _NO_TARGET, **os.environ, INSTORE_FILE_ROOTS: os.path.dirname(before) if colon else source}

@@ -12,13 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from instore.errors import ConfigurationError, InvalidRequestError
+from instore.protocol.environment import NUM_WORKERS, PACKAGES
 from instore.protocol.etl_spec import ETLSpec
 
 LOOPBACK = "127.0.0.1"
-PORT = "PORT"
-OUR_PORT = "INSTORE_PORT"
-PACKAGES = "PACKAGES"
-WORKERS = "NUM_WORKERS"
 
 _OVERLAID = (sys.executable, "-m", "instore", "exec")  # code written for AIStore's SDK finds us at its import paths
 _RUNTIME = re.compile(r"(?:[^/]+/)*runtime_python(?::.*)?")
@@ -103,9 +100,9 @@ class Images:
         command = [*_OVERLAID, sys.executable, "-m", "instore", "runtime", "--host", LOOPBACK, "--port", str(port)]
         if env.get(PACKAGES, "").strip():
             command += ["--environment", packages]
-        workers = env.get(WORKERS, "").strip() or str(self._workers)
+        workers = env.get(NUM_WORKERS, "").strip() or str(self._workers)
         known = int(workers) if workers.isascii() and workers.isdigit() else 1
-        return Launch(tuple(command), os.path.sep, {WORKERS: workers}, known)
+        return Launch(tuple(command), os.path.sep, {NUM_WORKERS: workers}, known)
 
 
 def on_port(command: Sequence[str], port: int) -> list[str]:

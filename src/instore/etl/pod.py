@@ -11,10 +11,19 @@ from instore.errors import ConfigurationError
 from instore.etl.communicator import Communicator
 from instore.etl.health import end_of_log, why_not_ready
 from instore.etl.http_communicator import HTTPCommunicator
-from instore.etl.images import LOOPBACK, OUR_PORT, PORT, Images
+from instore.etl.images import LOOPBACK, Images
 from instore.etl.process import Process, ServerProcess
 from instore.etl.websocket_communicator import WebSocketCommunicator
-from instore.protocol.environment import TARGET_URL, TRANSFORM_TIMEOUT
+from instore.protocol.environment import (
+    AIS_AUTHN_TOKEN,
+    AIS_ENDPOINT,
+    AIS_TARGET_URL,
+    DIRECT_PUT,
+    INSTORE_PARENT_FD,
+    INSTORE_PORT,
+    INSTORE_TRANSFORM_TIMEOUT,
+    PORT,
+)
 from instore.protocol.etl_spec import Communication, ETLSpec
 from instore.protocol.headers import CONCURRENCY
 
@@ -25,7 +34,7 @@ _POLL = 0.05
 _HEALTH_TIMEOUT = 10.0
 _MARGIN = 2.0
 _GRACE = 5.0  # seconds for a server to end by itself
-_PRIVATE = ("AIS_AUTHN_TOKEN", "AIS_ENDPOINT", "INSTORE_PARENT_FD")  # ours, and no transform's
+_PRIVATE = (AIS_AUTHN_TOKEN, AIS_ENDPOINT, INSTORE_PARENT_FD)  # ours, and no transform's
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +172,11 @@ def _environment(spec: ETLSpec, site: Site, more: Mapping[str, str], port: int) 
         **inherited,
         **dict(spec.env),
         **more,
-        TARGET_URL: site.target_url,
-        TRANSFORM_TIMEOUT: str(spec.obj_timeout),
-        "DIRECT_PUT": "true" if spec.direct_put else "false",
+        AIS_TARGET_URL: site.target_url,
+        INSTORE_TRANSFORM_TIMEOUT: str(spec.obj_timeout),
+        DIRECT_PUT: "true" if spec.direct_put else "false",
         PORT: str(port),
-        OUR_PORT: str(port),
+        INSTORE_PORT: str(port),
         "PYTHONUNBUFFERED": "1",  # what it prints is in the log when it is looked for
     }
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Self
 
 from instore.etl import shim
-from instore.protocol.environment import PARENT_FD
+from instore.protocol.environment import INSTORE_PARENT_FD
 
 _GRACE = 3.0  # seconds for a process to end by itself
 _TAIL = 64 << 10  # bytes of a log that are looked at; a log may be flooded
@@ -56,7 +56,7 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**environment, PARENT_FD: str(parent)},
+                env={**environment, INSTORE_PARENT_FD: str(parent)},
                 pass_fds=(parent,),
                 start_new_session=True,  # Ctrl-C is for us: we stop the workers
             )

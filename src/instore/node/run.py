@@ -11,6 +11,7 @@ from instore.node.app import App, make_node
 from instore.node.cluster import Cluster
 from instore.node.metadata import NodeFolder
 from instore.node.request import Node
+from instore.protocol.environment import AIS_AUTHN_TOKEN
 from instore.system.limits import prepare_process
 
 _GRACE = 10  # seconds for requests under way
@@ -54,7 +55,7 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     if not settings.token and not is_loopback(settings.host):
         raise ConfigurationError(
             f"on {settings.host} others could reach the node, and whoever reaches it can run code; set "
-            "AIS_AUTHN_TOKEN or give --token to demand a token, or listen on 127.0.0.1"
+            f"{AIS_AUTHN_TOKEN} or give --token to demand a token, or listen on 127.0.0.1"
         )
     prepare_process()
     folder = NodeFolder(settings.folder, settings.targets)

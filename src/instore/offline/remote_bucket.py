@@ -18,12 +18,12 @@ from typing import IO, Any, TypeVar
 
 from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError
 from instore.etl.communicator import PIECE
+from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
 from instore.store.names import Bucket
 from instore.system.printable import printable
 from instore.system.threads import in_thread
 
 SCHEME = "ais://"
-ENDPOINT = "AIS_ENDPOINT"
 _EXAMPLE = "http://localhost:51080"
 
 Result = TypeVar("Result")
@@ -152,7 +152,7 @@ class RemoteBucket:
         if asked.method != "PUT" or int(asked.headers.get("Content-Length", -1)) != size:
             raise RemoteStoreError(
                 f"{what}: {_shown(asked.url)} answered {answer.status_code} to a {asked.method}, "
-                f"not to a PUT of {size} bytes; set {ENDPOINT} to the store itself"
+                f"not to a PUT of {size} bytes; set {AIS_ENDPOINT} to the store itself"
             )
         return size
 
@@ -225,11 +225,12 @@ class _Sdk:
             raise ConfigurationError(
                 f"{printable(url)} needs AIStore's client ({error}); run: pip install 'instore[ais]'"
             ) from error
-        self.endpoint = os.environ.get(ENDPOINT, "")
+        self.endpoint = os.environ.get(AIS_ENDPOINT, "")
         if not self.endpoint.startswith(("http://", "https://")):
             is_now = f" (now {_shown(self.endpoint)})" if self.endpoint else ""
             raise ConfigurationError(
-                f"{printable(url)} needs the store's address: set {ENDPOINT}{is_now} as in {ENDPOINT}={_EXAMPLE}"
+                f"{printable(url)} needs the store's address: set {AIS_ENDPOINT}{is_now} as in "
+                f"{AIS_ENDPOINT}={_EXAMPLE}"
             )
         self._failures = (requests.RequestException, urllib3.exceptions.HTTPError, APIRequestError)
         self._unparsable = (ValueError, msgspec.MsgspecError, pydantic.PydanticUserError)
@@ -260,7 +261,7 @@ class _Sdk:
         try:
             self.client = Client(self.endpoint, retry_config=again, max_pool_size=_THREADS)
         except ValueError as error:
-            raise ConfigurationError(f"{ENDPOINT}={_shown(self.endpoint)} can't be used: {error}") from error
+            raise ConfigurationError(f"{AIS_ENDPOINT}={_shown(self.endpoint)} can't be used: {error}") from error
 
     @contextlib.contextmanager
     def errors(self, what: str) -> Iterator[None]:
@@ -273,14 +274,14 @@ class _Sdk:
             raise RemoteStoreError(f"{what}: {self._reason(error)}", _is_away(error)) from error
         except self._unparsable as error:  # what the client makes of an answer that is not a store's
             raise RemoteStoreError(
-                f"{what}: {_shown(self.endpoint)} ({ENDPOINT}) gives an answer that is no store's"
+                f"{what}: {_shown(self.endpoint)} ({AIS_ENDPOINT}) gives an answer that is no store's"
             ) from error
 
     def _reason(self, error: Exception) -> str:
         status = _status(error)
         if status is None:
-            return f"{_shown(self.endpoint)} ({ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
-        hint = "; set AIS_AUTHN_TOKEN" if status == 401 else ""
+            return f"{_shown(self.endpoint)} ({AIS_ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
+        hint = f"; set {AIS_AUTHN_TOKEN}" if status == 401 else ""
         said = _said(getattr(error, "message", "")) or "no reason given"
         return f"{_shown(self.endpoint)} answered {status}: {said}{hint}"
 

@@ -1,4 +1,4 @@
-"""What an ETL server finds in its environment (protocol section 1), read once into a frozen dataclass."""
+"""The environment: every variable's name, and what an ETL server reads of it (protocol section 1), once."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,10 +10,37 @@ from urllib.parse import urlsplit
 from instore.errors import ConfigurationError, MissingTargetError
 from instore.protocol.names import unescape
 
-TARGET_URL = "AIS_TARGET_URL"
-FILE_ROOTS = "INSTORE_FILE_ROOTS"
-TRANSFORM_TIMEOUT = "INSTORE_TRANSFORM_TIMEOUT"
-PARENT_FD = "INSTORE_PARENT_FD"
+# What a target sets, by AIStore's names.
+AIS_TARGET_URL = "AIS_TARGET_URL"
+DIRECT_PUT = "DIRECT_PUT"
+ETL_DIRECT_FQN = "ETL_DIRECT_FQN"
+AIS_DIRECT_PUT_RETRIES = "AIS_DIRECT_PUT_RETRIES"
+AIS_DIRECT_PUT_CHUNK_SIZE = "AIS_DIRECT_PUT_CHUNK_SIZE"
+MAX_CONN = "MAX_CONN"
+KEEPALIVE_EXPIRY = "KEEPALIVE_EXPIRY"
+AIS_SKIP_VERIFY = "AIS_SKIP_VERIFY"
+AIS_SKIP_VERIFY_CRT = "AIS_SKIP_VERIFY_CRT"
+AIS_CLIENT_CA = "AIS_CLIENT_CA"
+AIS_CRT = "AIS_CRT"
+AIS_CRT_KEY = "AIS_CRT_KEY"
+AIS_AUTHN_TOKEN = "AIS_AUTHN_TOKEN"  # noqa: S105 - the variable's name
+# What a container finds besides: a class, and what it needs.
+ETL_CLASS_PAYLOAD = "ETL_CLASS_PAYLOAD"
+PACKAGES = "PACKAGES"
+OS_PACKAGES = "OS_PACKAGES"
+NUM_WORKERS = "NUM_WORKERS"
+PORT = "PORT"
+# What a client of a store finds.
+AIS_ENDPOINT = "AIS_ENDPOINT"
+# Our own.
+INSTORE_TIMEOUT = "INSTORE_TIMEOUT"
+INSTORE_TRANSFORM_TIMEOUT = "INSTORE_TRANSFORM_TIMEOUT"
+INSTORE_DOWNLOAD_LOCAL = "INSTORE_DOWNLOAD_LOCAL"
+INSTORE_MAX_MESSAGE = "INSTORE_MAX_MESSAGE"
+INSTORE_FILE_ROOTS = "INSTORE_FILE_ROOTS"
+INSTORE_PORT = "INSTORE_PORT"
+"""Where a server listens that shares this machine's ports with others."""
+INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
 
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
@@ -77,7 +104,7 @@ class Environment:
         }
         if "target_url" not in values:
             raise MissingTargetError(
-                f"no target URL: set {TARGET_URL} (or give --target-url) to the base URL of the local target, "
+                f"no target URL: set {AIS_TARGET_URL} (or give --target-url) to the base URL of the local target, "
                 "http://HOST:PORT/v1/etl/_object/<etl-name>/<secret>"
             )
         return cls(**values)
@@ -154,22 +181,22 @@ def _folders(variable: str, value: str) -> tuple[str, ...]:
 
 _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     # a later one overrides an earlier one of the same setting
-    TARGET_URL: ("target_url", _url),
-    "DIRECT_PUT": ("direct_put", _flag),
-    "ETL_DIRECT_FQN": ("direct_fqn", _flag),
-    "AIS_DIRECT_PUT_RETRIES": ("direct_put_retries", _number(int, 0)),
-    "AIS_DIRECT_PUT_CHUNK_SIZE": ("direct_put_chunk_size", _number(int, 1)),
-    "INSTORE_TIMEOUT": ("timeout", _number(float, 0.001)),
-    TRANSFORM_TIMEOUT: ("transform_timeout", _number(float, 0.001)),
-    "MAX_CONN": ("max_conn", _number(int, 1)),
-    "KEEPALIVE_EXPIRY": ("keepalive_expiry", _number(float, 0)),
-    "AIS_SKIP_VERIFY": ("skip_verify", _flag),
-    "AIS_SKIP_VERIFY_CRT": ("skip_verify", _flag),
-    "AIS_CLIENT_CA": ("client_ca", _text),
-    "AIS_CRT": ("crt", _text),
-    "AIS_CRT_KEY": ("crt_key", _text),
-    "AIS_AUTHN_TOKEN": ("authn_token", _text),
-    "INSTORE_DOWNLOAD_LOCAL": ("download_local", _flag),
-    "INSTORE_MAX_MESSAGE": ("max_message", _number(int, 1)),
-    FILE_ROOTS: ("file_roots", _folders),
+    AIS_TARGET_URL: ("target_url", _url),
+    DIRECT_PUT: ("direct_put", _flag),
+    ETL_DIRECT_FQN: ("direct_fqn", _flag),
+    AIS_DIRECT_PUT_RETRIES: ("direct_put_retries", _number(int, 0)),
+    AIS_DIRECT_PUT_CHUNK_SIZE: ("direct_put_chunk_size", _number(int, 1)),
+    INSTORE_TIMEOUT: ("timeout", _number(float, 0.001)),
+    INSTORE_TRANSFORM_TIMEOUT: ("transform_timeout", _number(float, 0.001)),
+    MAX_CONN: ("max_conn", _number(int, 1)),
+    KEEPALIVE_EXPIRY: ("keepalive_expiry", _number(float, 0)),
+    AIS_SKIP_VERIFY: ("skip_verify", _flag),
+    AIS_SKIP_VERIFY_CRT: ("skip_verify", _flag),
+    AIS_CLIENT_CA: ("client_ca", _text),
+    AIS_CRT: ("crt", _text),
+    AIS_CRT_KEY: ("crt_key", _text),
+    AIS_AUTHN_TOKEN: ("authn_token", _text),
+    INSTORE_DOWNLOAD_LOCAL: ("download_local", _flag),
+    INSTORE_MAX_MESSAGE: ("max_message", _number(int, 1)),
+    INSTORE_FILE_ROOTS: ("file_roots", _folders),
 }

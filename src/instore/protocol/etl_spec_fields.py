@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from instore.protocol.environment import AIS_TARGET_URL, DIRECT_PUT, ETL_DIRECT_FQN
+
 COMMUNICATIONS = ("hpush", "hpull", "ws")
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])")
@@ -24,7 +26,7 @@ _UNITS = {
     **{unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", 1)},
     **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
 }
-_SET_BY_THE_CLUSTER = frozenset({"AIS_TARGET_URL", "DIRECT_PUT"})
+_SET_BY_THE_CLUSTER = frozenset({AIS_TARGET_URL, DIRECT_PUT})
 
 Place = tuple[str | int, ...]
 """Where in the message: keys and, in lists, places from 0."""
@@ -264,7 +266,7 @@ _ETL = _Fields(
     },
     required=("name", "communication", "runtime"),
     hints={
-        "argument": "for the file's path in place of its bytes, set ETL_DIRECT_FQN to true in runtime.env",
+        "argument": f"for the file's path in place of its bytes, set {ETL_DIRECT_FQN} to true in runtime.env",
         "direct_put": "it is called support_direct_put",
         "image": "it belongs into runtime",
         "command": "it belongs into runtime",

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
+from instore.protocol.environment import INSTORE_PARENT_FD
 from instore.server.watchdog import EXIT_CODE
 
 logger = logging.getLogger("instore")
@@ -36,18 +37,15 @@ class Supervisor:
         self._quick_deaths = 0
         self._stopping = False
 
-    def run(self, parent_fd_variable: str) -> int:
+    def run(self) -> int:
         """Start the workers and stay until they are stopped.
-
-        Args:
-            parent_fd_variable: the environment variable that tells a worker the pipe to watch.
 
         Returns:
             The exit code: 0 after a signal, else that of the worker that could not run.
         """
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, self._stop)
-        environment = {**os.environ, parent_fd_variable: str(self._alive)}
+        environment = {**os.environ, INSTORE_PARENT_FD: str(self._alive)}
         for number in range(len(self._commands)):
             self._start(number, environment)
         code = 0

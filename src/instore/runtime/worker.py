@@ -12,7 +12,7 @@ from typing import Any
 
 from instore.errors import ConfigurationError
 from instore.http.server import BACKLOG, bind
-from instore.protocol.environment import PARENT_FD
+from instore.protocol.environment import INSTORE_PARENT_FD
 from instore.server.process import set_up_process
 from instore.server.run import run
 from instore.webserver.base_etl_server import ETLServer
@@ -108,7 +108,7 @@ def set_up_logging(level: str) -> None:
 
 def exit_with_parent() -> None:
     """Stop this process when the one that started it is gone, if that one asked for it."""
-    descriptor = os.environ.pop(PARENT_FD, "")
+    descriptor = os.environ.pop(INSTORE_PARENT_FD, "")
     if descriptor:
         threading.Thread(target=_wait_for_end, args=(int(descriptor),), name="parent", daemon=True).start()
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urljoin
 
 from instore.errors import ForbiddenAddressError, TargetError
 from instore.http.client import ClientResponse
-from instore.protocol.environment import Environment
+from instore.protocol.environment import INSTORE_DOWNLOAD_LOCAL, Environment
 from instore.server.outbound import Outbound
 
 _AS_IT_IS = string.punctuation  # only what can't stand in a URL at all is escaped: spaces, other scripts
@@ -66,7 +66,7 @@ def refuse_local(address: str, host: str) -> None:
         ip = ip.ipv4_mapped
     if ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast or _is_own(ip):
         raise ForbiddenAddressError(
-            f"{host} is an address of this machine or its link; INSTORE_DOWNLOAD_LOCAL=true would allow it"
+            f"{host} is an address of this machine or its link; {INSTORE_DOWNLOAD_LOCAL}=true would allow it"
         )
 
 

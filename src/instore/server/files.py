@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from instore.errors import ForbiddenFileError, InstoreError, ObjectNotFoundError, SourceError
+from instore.protocol.environment import INSTORE_FILE_ROOTS
 from instore.protocol.paths import is_object_file
 
 # No final link is followed; a FIFO does not block the open.
@@ -141,7 +142,7 @@ class _CheckedFile(io.FileIO):
 def _forbidden(path: str) -> ForbiddenFileError:
     return ForbiddenFileError(
         f"{path!r} is not an object's file; allowed are <mountpath>/@<provider>/<bucket>/%ob/<object> "
-        "and files under the folders of INSTORE_FILE_ROOTS"
+        f"and files under the folders of {INSTORE_FILE_ROOTS}"
     )
 
 

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable
 
-from instore.protocol.environment import TRANSFORM_TIMEOUT
+from instore.protocol.environment import INSTORE_TRANSFORM_TIMEOUT
 from instore.server.thread_pool import Call, ThreadPool
 
 logger = logging.getLogger("instore")
@@ -55,7 +55,7 @@ class Watchdog:
         logger.error(
             "%s of this process: held by transforms that were given up and do not end (%s=%g); it serves nothing more",
             threads,
-            TRANSFORM_TIMEOUT,
+            INSTORE_TRANSFORM_TIMEOUT,
             self._limit,
         )
         self.end()
