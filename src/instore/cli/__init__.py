@@ -5,6 +5,7 @@ import importlib
 import click
 
 from instore.errors import ConfigurationError
+from instore.system import exit_codes
 from instore.version import __version__
 
 _COMMANDS = {
@@ -45,7 +46,7 @@ class _Commands(click.Group):
 
 
 class _Unusable(click.ClickException):
-    exit_code = 2
+    exit_code = exit_codes.CONFIGURATION
 
     def show(self, file: object = None) -> None:  # noqa: ARG002
         click.echo(f"instore: {self.format_message()}", err=True)

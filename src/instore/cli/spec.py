@@ -20,6 +20,7 @@ from instore.shipping.image.imports import find_imports, packages_of
 from instore.shipping.image.spec_file import check_file, to_yaml
 from instore.shipping.image.wheel import build_wheel
 from instore.shipping.packages.system import check_names
+from instore.system import exit_codes
 
 _SPEC = "etl_spec.yaml"
 _DOCKERFILE = "Dockerfile"
@@ -60,7 +61,7 @@ def _check(path: str) -> int:
     for line in found:
         click.echo(line)
     click.echo(f"{path}: {len(found)} fault{'s' if len(found) > 1 else ''}" if found else f"{path}: nothing is wrong")
-    return 1 if found else 0
+    return exit_codes.FAILED if found else 0
 
 
 def _write(target: str, folder: Path, force: bool, options: dict[str, Any]) -> None:

@@ -28,12 +28,12 @@ from instore.offline.remote_bucket import is_remote
 from instore.offline.report import Report
 from instore.offline.workers import WorkerProcesses
 from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS
+from instore.system import exit_codes
 from instore.system.printable import printable
 
 _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
 
-_SOME_FAILED = 1
 _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
@@ -100,7 +100,7 @@ def transform(
             code = uvloop.run(_until_signal(_transform(command)))
     except (OSError, RemoteStoreError) as error:  # the disk of the results or of the report; the bucket that is listed
         click.echo(f"instore: {printable(str(error))}", err=True)
-        code = _SOME_FAILED
+        code = exit_codes.FAILED
     sys.exit(code)
 
 
@@ -132,7 +132,7 @@ async def _until_signal(work: Coroutine[None, None, int]) -> int:
     if not task.cancelled():
         return task.result()
     click.echo(f"{_STOPPED[caught[0]]}; the same command goes on from here", err=True)
-    return 128 + caught[0]
+    return exit_codes.of_signal(caught[0])
 
 
 async def _list(plan: FolderPlan) -> int:
@@ -147,7 +147,7 @@ async def _list(plan: FolderPlan) -> int:
             size += item.size if item.state is ItemState.TODO else 0
             click.echo(f"{item.state.value}: {printable(_describe(item))}")
     click.echo(", ".join(f"{counts[state]} {state.value}" for state in ItemState) + f"; {decimal(size)} to read")
-    return _SOME_FAILED if counts[ItemState.FAILED] else 0
+    return exit_codes.FAILED if counts[ItemState.FAILED] else 0
 
 
 def _describe(item: Item) -> str:
@@ -172,7 +172,7 @@ async def _transform(command: _Command) -> int:
             _sum_up(command, progress, "interrupted")
             raise
         _sum_up(command, progress, ended)
-    return 0 if complete and not progress.failed else _SOME_FAILED
+    return 0 if complete and not progress.failed else exit_codes.FAILED
 
 
 def _sum_up(command: _Command, progress: Progress, ended: str) -> None:

@@ -8,9 +8,8 @@ from instore.http.bodies import Body
 from instore.http.client import Client, ClientResponse, UnaskableError, describe
 from instore.protocol.headers import DEFAULT_MIME_TYPE, NODE_URL, RETRY_REASON
 from instore.protocol.requests import object_target, pull_target
-from instore.protocol.responses import ResponseMeaning, read_response
+from instore.protocol.responses import LONGEST_ERROR, ResponseMeaning, error_text, read_response
 
-_LONGEST_ERROR = 64 << 10
 _MOST_CONNECTIONS = 1024
 _IDLE = 2.0  # seconds; servers drop idle connections after 5 s (as is usual), and none is used as it is being closed
 
@@ -112,11 +111,11 @@ async def _explain(response: ClientResponse, reading: ResponseMeaning, delivers:
 async def _text(response: ClientResponse) -> str:
     text = b""
     try:
-        while len(text) < _LONGEST_ERROR and (data := await response.take()):
+        while len(text) < LONGEST_ERROR and (data := await response.take()):
             text += data
     except OSError:
         text += b" (the text broke off)"
-    return text[:_LONGEST_ERROR].decode(errors="replace").strip()
+    return error_text(text)
 
 
 async def _read_to_end(response: ClientResponse) -> None:

@@ -16,15 +16,14 @@ from instore.errors import AnswerError, IncompleteAnswerError
 from instore.etl.communicator import TransformRequest, TransformResponse
 from instore.http.bodies import Stream
 from instore.protocol.headers import DEFAULT_MIME_TYPE, WEBSOCKET_PATH
-from instore.protocol.websocket import write_control
+from instore.protocol.responses import error_text
+from instore.protocol.websocket import CLOSE_FAILED, write_control
 
 LARGEST = 1 << 30
 """Bytes of a result that comes as one message: it is held in memory."""
 
 _TOGETHER = 8  # objects under way on a connection whose results are delivered
 _CONNECT_TIMEOUT = 10.0
-_FAILED = 1011
-_LONGEST_ERROR = 64 << 10
 
 
 class WebSocketCommunicator:
@@ -157,7 +156,7 @@ class _Session:
     def _why_closed(self) -> Exception:
         """What a closed connection means to the first object that has no answer yet."""
         code, reason = self._connection.close_code, self._connection.close_reason
-        if code == _FAILED and reason:
+        if code == CLOSE_FAILED and reason:
             return AnswerError(reason)  # how a server fails an object that it can't fail otherwise
         return IncompleteAnswerError("the connection closed before the answer", f"{code} {reason or ''}".strip())
 
@@ -196,9 +195,7 @@ def _read(message: bytes | str, request: TransformRequest) -> TransformResponse 
             f"the server says that the result is delivered, which it was not asked to do: {message[:200]!r}"
         )
     if request.delivers:
-        raise AnswerError(
-            message[: 64 << 10].decode(errors="replace") or "the server gave an empty answer, not a delivery"
-        )
+        raise AnswerError(error_text(message) or "the server gave an empty answer, not a delivery")
     return _WholeTransformResponse(message)
 
 

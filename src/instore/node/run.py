@@ -12,6 +12,7 @@ from instore.node.cluster import Cluster
 from instore.node.metadata import NodeFolder
 from instore.node.request import Node
 from instore.protocol.environment import AIS_AUTHN_TOKEN
+from instore.system.addresses import http_url
 from instore.system.limits import prepare_process
 
 _GRACE = 10  # seconds for requests under way
@@ -95,7 +96,7 @@ def _url(listener: socket.socket) -> str:
         address = "127.0.0.1"
     elif address == "::":
         address = "::1"
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    return http_url(address, port)
 
 
 def is_loopback(host: str) -> bool:

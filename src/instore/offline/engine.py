@@ -15,7 +15,6 @@ none done between them, the job ends, whatever the order says of errors.
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -23,6 +22,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from instore.errors import ConfigurationError, IncompleteAnswerError, InstoreError, RemoteStoreError, WorkerError
 from instore.etl.communicator import Communicator, TransformRequest, TransformResponse
 from instore.offline.folder_source import Item, ItemState, in_batches
+from instore.system.backoff import backoff
 from instore.system.printable import printable
 
 AnyStored = TypeVar("AnyStored", bound="Stored")
@@ -35,7 +35,8 @@ _AHEAD = 512  # objects in the queue
 _SPARE = 15  # objects under way in a worker beyond those that it transforms: on their way in, or out
 _QUICK = 0.1  # seconds under way that are mostly way, and not transform
 _UNCOMMITTED = 2048  # results that may wait for their names
-_LONGEST_PAUSE = 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+"""Seconds between two tries of one object."""
 _GATHER = 0.2  # seconds in which the results of one batch gather
 
 
@@ -431,7 +432,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
                 if await worker.is_dead():
                     return False
                 if attempt < self._order.retries:
-                    await asyncio.sleep(backoff(attempt))
+                    await asyncio.sleep(backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE))
                     attempt += 1
                     continue
                 self._fail(item, f"{error}{_tries(attempt)}{self._log_of(worker, item)}", started)
@@ -533,11 +534,6 @@ def _raise_first(error: BaseException | None) -> None:
         error = error.exceptions[0]
     if error is not None:
         raise error
-
-
-def backoff(attempt: int) -> float:
-    """Seconds to wait after the failed attempt number `attempt`, counted from 0: longer each time, up to 2."""
-    return min(0.05 * 2.0**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def _tries(attempt: int) -> str:

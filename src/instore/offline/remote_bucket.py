@@ -20,6 +20,7 @@ from instore.errors import ConfigurationError, InstoreError, InvalidRequestError
 from instore.etl.communicator import PIECE
 from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
 from instore.store.names import Bucket
+from instore.system.backoff import backoff
 from instore.system.printable import printable
 from instore.system.threads import in_thread
 
@@ -30,7 +31,7 @@ Result = TypeVar("Result")
 
 _THREADS = 16
 _TRIES = 4
-_FIRST_PAUSE = 0.25  # seconds before the second try; each further pause is twice as long
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0  # seconds between tries
 _PASSING = (429, 502, 503, 504)  # statuses that may pass
 _OF_US = (401, 429)  # statuses that another object's request would get, too, as well as all from 500
 
@@ -251,7 +252,7 @@ class _Sdk:
                 respect_retry_after_header=False,
             ),
             network_retry=tenacity.Retrying(
-                wait=tenacity.wait_exponential(_FIRST_PAUSE) + tenacity.wait_random(0, _FIRST_PAUSE),
+                wait=lambda state: backoff(state.attempt_number - 1, _FIRST_PAUSE, _LONGEST_PAUSE),
                 stop=tenacity.stop_after_attempt(_TRIES),
                 sleep=_pause,
                 retry=tenacity.retry_if_exception_type(passing),

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from instore.errors import ConfigurationError, MissingTargetError
 from instore.protocol.names import unescape
+from instore.protocol.values import parse_flag
 
 # What a target sets, by AIStore's names.
 AIS_TARGET_URL = "AIS_TARGET_URL"
@@ -43,8 +44,6 @@ INSTORE_PORT = "INSTORE_PORT"
 INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
 
-_TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
-_FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
 _SHORTEST_SECRET = 6
 
 
@@ -135,10 +134,10 @@ def _escaped_or_not(character: str) -> str:
 
 
 def _flag(variable: str, value: str) -> bool:
-    lowered = value.strip().lower()
-    if lowered not in _TRUE | _FALSE:
+    flag = parse_flag(value)
+    if flag is None:
         raise ConfigurationError(f"{variable}={value!r} is neither true nor false")
-    return lowered in _TRUE
+    return flag
 
 
 def _number(kind: Callable[[str], Any], least: float) -> Callable[[str, str], Any]:

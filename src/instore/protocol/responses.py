@@ -9,6 +9,14 @@ from enum import Enum
 from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT
 from instore.protocol.pipeline import Hop
 
+LONGEST_ERROR = 64 << 10
+"""Bytes of an error's text at most; what comes behind them is dropped."""
+
+
+def error_text(body: bytes) -> str:
+    """The text of an answer that is an error."""
+    return body[:LONGEST_ERROR].decode(errors="replace").strip()
+
 
 class NextHopOutcome(Enum):
     """What we answer in turn."""

@@ -12,6 +12,7 @@ from instore.http.server import bind
 from instore.protocol.environment import INSTORE_PARENT_FD
 from instore.runtime.supervisor import Supervisor, worker_command
 from instore.runtime.worker import bind_for, bind_unix, serve, set_up_logging
+from instore.system.addresses import http_url
 from instore.webserver.base_etl_server import ETLServer
 
 
@@ -60,5 +61,5 @@ def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: 
 
 def _announce(name: str, listener: socket.socket, workers: int) -> None:
     address = listener.getsockname()
-    place = address if isinstance(address, str) else f"http://{address[0]}:{address[1]}"
+    place = address if isinstance(address, str) else http_url(*address[:2])
     click.echo(f"instore: {name} on {place}, {workers} worker{'s' if workers > 1 else ''}", err=True)

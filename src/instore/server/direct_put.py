@@ -5,7 +5,6 @@ output made again; a streamed body that came in the request itself can't be, and
 """
 
 import asyncio
-import random
 from dataclasses import dataclass, field
 
 from instore.errors import DirectPutError, ETLDirectPutTransientError
@@ -18,8 +17,9 @@ from instore.protocol.requests import ObjectRequest
 from instore.protocol.responses import NextHopOutcome, judge
 from instore.server.outbound import Outbound, TransientError
 from instore.server.results import Result
+from instore.system.backoff import backoff
 
-_BACKOFF_LIMIT = 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds between tries
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class DirectPut:
                         f"could not put {request.path!r} to {request.next_url} in {attempt + 1} attempts: {error}"
                     ) from error
             await result.end()
-            await asyncio.sleep(backoff(attempt))
+            await asyncio.sleep(backoff(attempt, _FIRST_PAUSE, _LONGEST_PAUSE))
             attempt += 1
 
     def _without_secrets(self, reply: Response) -> Response:
@@ -134,8 +134,3 @@ async def _reply(request: ObjectRequest, output: Body, response: ClientResponse)
 def _forwarded(response: ClientResponse, name: str) -> dict[str, str]:
     value = response.headers.get(name.lower())
     return {} if value is None else {name: value}
-
-
-def backoff(attempt: int) -> float:
-    """Seconds to wait after the failed attempt number `attempt`, counted from 0: 2^attempt, at most 30, with jitter."""
-    return min(2.0**attempt, _BACKOFF_LIMIT) * random.uniform(0.5, 1.0)  # noqa: S311

@@ -11,13 +11,12 @@ from typing import Any, Protocol
 
 from instore.errors import ClientGoneError, InstoreError, InvalidRequestError, TargetAnswerError, TargetError
 from instore.http.client import FAILURES, ClientResponse, describe
+from instore.protocol.responses import error_text
 from instore.server.files import FileReader, FileRules
 from instore.server.pipes import InputPipe
 from instore.server.readers import BytesReader, ObjectReader, PipeReader
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-
-_ERROR_BODY_LIMIT = 64 << 10
 
 
 class Source(Protocol):
@@ -231,7 +230,7 @@ class RemoteSource:
         if response.status == 200:
             return response
         try:
-            reason = (await self._take(response))[:_ERROR_BODY_LIMIT].decode(errors="replace").strip()
+            reason = error_text(await self._take(response))
         finally:
             await response.close()
         raise TargetAnswerError(

@@ -31,11 +31,12 @@ from instore.node.jobs.target_transform import (
     time_limit,
 )
 from instore.node.request import NodeRequest, empty
-from instore.offline.engine import ItemResult, backoff
+from instore.offline.engine import FIRST_PAUSE, LONGEST_PAUSE, ItemResult
 from instore.offline.folder_source import Item, ItemState
 from instore.protocol.etl_spec import Communication
 from instore.protocol.requests import pull_target
 from instore.store.names import Bucket
+from instore.system.backoff import backoff
 
 logger = logging.getLogger("instore")
 
@@ -151,7 +152,7 @@ class _InlineRead:
                     raise self._what.etls[0].aborted() from error
                 if attempt == RETRIES:
                     raise
-            await asyncio.sleep(backoff(attempt))
+            await asyncio.sleep(backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE))
             attempt += 1
 
 
