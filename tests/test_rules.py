@@ -99,4 +99,4 @@ def test_what_can_not_be_encoded_is_refused_in_one_place() -> None:
 
 
 def test_an_address_becomes_a_url_in_one_place() -> None:
-    assert lines_with(r"https?://(\{|\[\{|%s)", "system/addresses.py") == []
+    assert lines_with(r"https?://(\{|\[\{|%s)|\[\{host\}\]|\{host\}:\{port", "system/addresses.py") == []

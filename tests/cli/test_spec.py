@@ -169,8 +169,8 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("", "give either a TARGET to write for, or --check FILE"),
-        ("etl.py --check etl_spec.yaml", "give either a TARGET to write for, or --check FILE"),
+        ("", "give either a TRANSFORM to write for, or --check FILE"),
+        ("etl.py --check etl_spec.yaml", "give either a TRANSFORM to write for, or --check FILE"),
         ("none.py", "no file none.py"),
         ("etl.py:Nope", "etl.py has no class Nope"),
         ("etl.py --name A", "name: a name has 6 to 32 characters; 'A' has 1"),

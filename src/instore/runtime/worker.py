@@ -15,6 +15,7 @@ from instore.http.server import BACKLOG, bind
 from instore.protocol.environment import INSTORE_PARENT_FD
 from instore.server.process import set_up_process
 from instore.server.run import run
+from instore.system.addresses import host_and_port
 from instore.webserver.base_etl_server import ETLServer
 
 
@@ -43,7 +44,7 @@ def _bind_beside(family: socket.AddressFamily, address: Any) -> socket.socket:
     try:
         bound.bind(address)
     except OSError as error:
-        raise ConfigurationError(f"can't listen on {address[0]}:{address[1]}: {error.strerror}") from error
+        raise ConfigurationError(f"can't listen on {host_and_port(*address[:2])}: {error.strerror}") from error
     bound.listen(BACKLOG)
     return bound
 
