@@ -21,7 +21,7 @@ _FUNCTIONS = {"exec": "exec_"}  # where a command's name can't be its function's
 
 
 class _Commands(click.Group):
-    """Imports a command when it is asked for, and turns an error that a user can mend into one line and code 2."""
+    """Imports a command when it is called, and turns an error that a user can mend into one line and code 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)

@@ -46,7 +46,7 @@ def exec_(command: tuple[str, ...]) -> None:
     program = _find(command[0])
     environment = {**os.environ, "PYTHONPATH": _python_path(os.environ.get("PYTHONPATH", ""))}
     try:
-        os.execve(program, command, environment)  # noqa: S606 -- to run it is what was asked for
+        os.execve(program, command, environment)  # noqa: S606 -- to run it is what the user wants
     except OSError as error:
         raise _NotExecutableError(f"can't run {program}: {error.strerror}") from error
 

@@ -90,10 +90,10 @@ def _write(transform: str, folder: Path, force: bool, options: dict[str, Any]) -
     click.echo(f"then: ais etl init -f {shlex.quote(os.path.relpath(folder / _SPEC))}", err=True)
 
 
-def _packages(asked: list[str], transform: str, modules: list[str]) -> list[str]:
-    """What pip is to install: what was asked for, and what the transform imports besides."""
+def _packages(requested: list[str], transform: str, modules: list[str]) -> list[str]:
+    """What pip is to install: what was requested, and what the transform imports besides."""
     try:
-        names = {canonicalize_name(Requirement(text).name) for text in asked}
+        names = {canonicalize_name(Requirement(text).name) for text in requested}
     except InvalidRequirement as error:
         why = str(error).splitlines()[0]
         raise ConfigurationError(f"--package takes a requirement such as pillow or numpy>=2,<3: {why}") from error
@@ -101,8 +101,8 @@ def _packages(asked: list[str], transform: str, modules: list[str]) -> list[str]
     for requirement, module in found.items():
         if canonicalize_name(requirement.partition("==")[0]) not in names:
             click.echo(f"added {requirement}: {transform} imports {module}", err=True)
-            asked.append(requirement)
-    return asked
+            requested.append(requirement)
+    return requested
 
 
 def _message(cls_name: str, command: list[str], options: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A `TransformRequest` goes out; a `TransformResponse` comes back with the object, or None where it is delivered already.
 Everything else is an error: `AnswerError` if the server said so, `IncompleteAnswerError` if its answer broke off, never
-came, or asked for the object again.
+came, or said that the object is to be sent again.
 """
 
 from collections.abc import AsyncIterator, Callable

@@ -101,10 +101,10 @@ class HTTPTransformResponse:
 
 
 async def _explain(response: ClientResponse, reading: ResponseMeaning, delivers: bool) -> str:
-    """Why an answer is not what was asked for: its text, if it is an error."""
+    """Why an answer is not what was expected: its text, if it is an error."""
     if reading is not ResponseMeaning.ERROR:
-        due = "that it is delivered was" if delivers else "the object was"
-        return f"the server answered {response.status} where {due} expected"
+        what = "that it is delivered was" if delivers else "the object was"
+        return f"the server answered {response.status} where {what} expected"
     return await _text(response) or f"the server answered {response.status} without saying why"
 
 

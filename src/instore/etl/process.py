@@ -82,7 +82,7 @@ class Process:
             log_limit: bytes of it that are kept.
             folder: where it runs.
             descriptors: what it inherits.
-            grace: seconds for it to end by itself when it is asked to.
+            grace: seconds for it to end by itself after a signal.
 
         Raises:
             OSError: the shim can't be run. A command that can't be run exits with 127 and says so in its log.
