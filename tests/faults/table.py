@@ -579,7 +579,8 @@ def _files() -> Iterator[Row]:
             yield replace(row, fault=f"file_{name}", file=name, expected=Expected(Must.FAIL, (status,)))
         if row.shape.streamed:
             expected = Expected(Must.FAIL, _begun(row, BIG, 500))
-            yield replace(row, fault="file_shrinks", mode=Mode.SHRINKS, size=BIG, expected=expected)
+            for mode in (Mode.SHRINKS, Mode.GROWS, Mode.OVERWRITES):
+                yield replace(row, fault=f"file_{mode}", mode=mode, size=BIG, expected=expected)
 
 
 ROWS: tuple[Row, ...] = (
