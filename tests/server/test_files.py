@@ -66,6 +66,15 @@ def test_whoever_reads_a_part_learns_at_the_end_that_it_changed(
         assert isinstance(reader.failure, SourceError)
 
 
+def test_who_closes_the_reader_is_told_the_same(file: Path, rules: FileRules) -> None:
+    whole, changed = rules.reader(str(file)), rules.reader(str(file))
+    whole.close()
+    overwrite(file)
+    changed.close()
+    assert whole.failure is None
+    assert isinstance(changed.failure, SourceError)
+
+
 def test_a_file_that_is_replaced_or_removed_stays_what_was_opened(file: Path, rules: FileRules) -> None:
     with rules.reader(str(file)) as reader:
         start = reader.read(10)

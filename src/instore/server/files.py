@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 from instore.errors import ForbiddenFileError, InstoreError, ObjectNotFoundError, SourceError
 from instore.protocol.environment import INSTORE_FILE_ROOTS
 from instore.protocol.paths import is_object_file
+from instore.server.readers import ForwardReader
 
 # No final link is followed; a FIFO does not block the open.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -108,20 +109,20 @@ class OpenFile(NamedTuple):
         Raises:
             SourceError: they are not, or somebody did.
         """
-        status = os.fstat(self.descriptor)
+        try:
+            status = os.fstat(self.descriptor)
+        except OSError as error:
+            raise SourceError(f"can't read {self.path!r}: {error.strerror}") from error
         if read == self.size == status.st_size and status.st_mtime_ns == self.modified:
             return
         sizes = f"{self.size} bytes when opened, {read} read, {status.st_size} now"
         raise SourceError(f"{self.path!r} changed while it was read: {sizes}")
 
 
-class FileReader(io.BufferedReader):
+class FileReader(ForwardReader):
     """A buffered reader over an object's file that knows whether a read failed."""
 
     raw: "_CheckedFile"
-
-    def __init__(self, raw: "_CheckedFile") -> None:
-        super().__init__(raw, 1 << 18)
 
     @property
     def failure(self) -> InstoreError | None:
@@ -146,7 +147,7 @@ class _CheckedFile(io.FileIO):
     @property
     def failure(self) -> InstoreError | None:
         """The error that a read raised; and where the file was not read to its end, whether it has changed by now."""
-        if self._failure is None:
+        if self._failure is None and not self.closed:
             with contextlib.suppress(SourceError):  # which is noted
                 self._check(self._file.size)
         return self._failure
@@ -163,6 +164,11 @@ class _CheckedFile(io.FileIO):
         self.received += len(data)
         self._check(self.received)
         return data
+
+    def close(self) -> None:
+        """Close it, with a last look at whether it has changed."""
+        _ = self.failure
+        super().close()
 
     def _read(self, read: Callable[..., Result], *arguments: object) -> Result:
         try:

@@ -20,7 +20,7 @@ from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
 from instore.server.contract import Transform, check_concurrency
 from instore.server.pipes import OutputPipe
-from instore.server.readers import ObjectReader, ThreadedReader
+from instore.server.readers import ForwardOnlyError, ObjectReader, ThreadedReader
 from instore.server.thread_pool import ThreadPool
 from instore.server.watchdog import Watchdog
 
@@ -195,4 +195,13 @@ def _translate(error: BaseException, request: ObjectRequest) -> InstoreError:
     if type(error).__name__ == InvalidPipelineError.__name__:
         return InvalidPipelineError(str(error))
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if (limit := _forward_only(error)) is not None and str(limit) not in reason:
+        reason += f" ({limit})"  # a library says of it no more than that the data are bad
     return TransformError(f"the transform of {request.path!r} failed: {reason}")
+
+
+def _forward_only(error: BaseException | None) -> ForwardOnlyError | None:
+    """What the reader refused, if that is behind an error."""
+    while error is not None and not isinstance(error, ForwardOnlyError):
+        error = error.__cause__ or error.__context__
+    return error
