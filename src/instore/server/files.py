@@ -11,7 +11,7 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from instore.errors import ForbiddenFileError, InstoreError, ObjectNotFoundError, SourceError
@@ -67,9 +67,25 @@ class FileRules:
             raise
         return OpenFile(path, descriptor, status.st_size, status.st_mtime_ns)
 
-    def check(self, path: str) -> None:
-        """Check that the file at `path` may be read and is there; errors as for `open`."""
-        os.close(self.open(path).descriptor)
+    @contextlib.contextmanager
+    def path(self, path: str) -> Iterator[str]:
+        """The path itself, for a program that opens it by its name.
+
+        What it opens is not in our hand. So the file is held open, and at the end the path must still lead to it and
+        the file be as it was. Who can put a link in its place and take it away again in time, which needs the right to
+        write to the folder, is not noticed.
+
+        Raises:
+            SourceError: the file was replaced or changed meanwhile.
+            InstoreError: as for `open`.
+        """
+        file = self.open(path)
+        try:
+            yield path
+            file.check_place()
+            file.check(file.size)
+        finally:
+            os.close(file.descriptor)
 
     def read(self, path: str) -> bytes:
         """The whole file.
@@ -117,6 +133,19 @@ class OpenFile(NamedTuple):
             return
         sizes = f"{self.size} bytes when opened, {read} read, {status.st_size} now"
         raise SourceError(f"{self.path!r} changed while it was read: {sizes}")
+
+    def check_place(self) -> None:
+        """Check that the path still leads to this file.
+
+        Raises:
+            SourceError: it leads to another one, or nowhere.
+        """
+        try:
+            found = os.stat(self.path)
+        except OSError as error:
+            raise SourceError(f"{self.path!r} is gone since it was opened: {error.strerror}") from error
+        if not os.path.samestat(found, os.fstat(self.descriptor)):
+            raise SourceError(f"{self.path!r} was replaced by another file since it was opened")
 
 
 class FileReader(ForwardReader):

@@ -2,14 +2,19 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from instore.errors import InstoreError
 from instore.server.pipes import InputPipe
 
 _BUFFER = 1 << 18
+
+
+Load = Callable[[], AbstractContextManager[bytes | str]]
+"""Gives the whole object, or the path of its file, for as long as a transform runs."""
 
 
 class ForwardOnlyError(io.UnsupportedOperation):
