@@ -73,7 +73,7 @@ class BodySource:
                 chunk, more = await self._next()
                 chunks.append(chunk)
             chunk = b"".join(chunks)
-        return functools.partial(nullcontext, chunk)
+        return lambda: nullcontext(chunk)
 
     async def stream(self) -> Callable[[], ObjectReader]:
         feed = InputPipe()
@@ -127,7 +127,7 @@ class BytesSource:
         self._data = data
 
     async def load(self) -> Load:
-        return functools.partial(nullcontext, self._data)
+        return lambda: nullcontext(self._data)
 
     async def stream(self) -> Callable[[], ObjectReader]:
         return functools.partial(BytesReader, self._data)
@@ -208,7 +208,7 @@ class RemoteSource:
         finally:
             await response.close()
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return functools.partial(nullcontext, data)
+        return lambda: nullcontext(data)
 
     async def stream(self) -> Callable[[], ObjectReader]:
         self._response = await self._open()
