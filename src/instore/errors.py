@@ -56,7 +56,7 @@ class ForbiddenFileError(InstoreError):
 
 
 class ForbiddenAddressError(InstoreError):
-    """A URL that must not be fetched: not http or https, or an address of this machine or its link."""
+    """An address that must not be spoken to: what a URL must not be fetched from, or what is not to be a next hop."""
 
 
 class ObjectNotFoundError(InstoreError):

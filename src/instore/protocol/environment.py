@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from posixpath import normpath
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,12 +40,14 @@ INSTORE_TRANSFORM_TIMEOUT = "INSTORE_TRANSFORM_TIMEOUT"
 INSTORE_DOWNLOAD_LOCAL = "INSTORE_DOWNLOAD_LOCAL"
 INSTORE_MAX_MESSAGE = "INSTORE_MAX_MESSAGE"
 INSTORE_FILE_ROOTS = "INSTORE_FILE_ROOTS"
+INSTORE_NEXT_HOPS = "INSTORE_NEXT_HOPS"
 INSTORE_PORT = "INSTORE_PORT"
 """Where a server listens that shares this machine's ports with others."""
 INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
 
 _SHORTEST_SECRET = 6
+_HOST = re.compile(r"\.?(?:[a-z0-9_-]+\.)*[a-z0-9_-]*[a-z_-][a-z0-9_-]*")  # no address, as of a typing error: 10.0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Environment:
         download_local: let `/download` reach addresses of this machine and link-local ones.
         max_message: bytes of a WebSocket message at most; a larger one closes the connection with 1009.
         file_roots: folders below which any file may be named by a request, besides the store's own layout.
+        next_hops: addresses, networks, names and domains (`.example`) of the only hosts besides the target's that
+            results may be put to; none: those of private networks.
     """
 
     target_url: str = field(repr=False)
@@ -87,6 +92,7 @@ class Environment:
     download_local: bool = False
     max_message: int = 1 << 30
     file_roots: tuple[str, ...] = ()
+    next_hops: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Environment":
@@ -178,6 +184,20 @@ def _folders(variable: str, value: str) -> tuple[str, ...]:
     return folders
 
 
+def _hosts(variable: str, value: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip().lower() for host in value.split(",") if host.strip())
+    for host in hosts:
+        try:
+            ip_network(host)
+        except ValueError as error:
+            if not _HOST.fullmatch(host):
+                raise ConfigurationError(
+                    f"{variable} has the entry {host!r}, which is not an address, a network such as 10.0.0.0/8, "
+                    "a host's name, or a domain such as .svc.cluster.local"
+                ) from error
+    return hosts
+
+
 _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     # a later one overrides an earlier one of the same setting
     AIS_TARGET_URL: ("target_url", _url),
@@ -198,4 +218,5 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     INSTORE_DOWNLOAD_LOCAL: ("download_local", _flag),
     INSTORE_MAX_MESSAGE: ("max_message", _number(int, 1)),
     INSTORE_FILE_ROOTS: ("file_roots", _folders),
+    INSTORE_NEXT_HOPS: ("next_hops", _hosts),
 }
