@@ -260,7 +260,7 @@ STATUS: dict[type[InstoreError], int] = {
     NameConflictError: 409,
     UnsatisfiableRangeError: 416,
     ClientGoneError: 499,
-    TransformError: 500,
+    TransformError: 422,
     SourceError: 500,
     StorageError: 500,
     NotSupportedError: 501,

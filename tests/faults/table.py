@@ -159,7 +159,7 @@ _MODES = {
 def _transforms() -> Iterator[Row]:
     for row in _rows(tuple(Shape)):
         for mode, (size, must) in _MODES.items():
-            expected = Expected(must, _begun(row, size, 500) if must is Must.FAIL else ())
+            expected = Expected(must, _begun(row, size, 422) if must is Must.FAIL else ())
             yield replace(row, fault=mode, mode=mode, size=size, expected=expected)
 
 

@@ -96,7 +96,7 @@ def test_the_object_at_a_url_is_transformed(server: Server, web: str, page: str)
 
 def test_arguments_and_name_reach_the_transform(server: Server, web: str) -> None:
     answer = download(server, web + "/big", etl_args="raise")
-    assert answer.status_code == 500
+    assert answer.status_code == 422
     assert "photos/cat" in answer.text
 
 
