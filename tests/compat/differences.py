@@ -189,6 +189,17 @@ OTHER_DIFFERENCES = (
         "The SDK's answers 501, which rules out a streaming stage before it. Ours is compared with what the SDK's "
         "makes of the same body with a length.",
     ),
+    (
+        "A streaming transform's reader can only be read forward.",
+        "The SDK's is the file itself where a request names one, with `seek` and `fileno`, and a stream of the body "
+        "elsewhere, so that a transform works on the one and fails on the other. instore's is the same everywhere, and "
+        "its error says what to do.",
+    ),
+    (
+        "Next hops are checked.",
+        "The SDK's servers put a result, with the token and the target's secret, wherever a request says. instore puts "
+        "it to hosts of private networks, or to those that `INSTORE_NEXT_HOPS` names; others are 403.",
+    ),
 )
 
 
