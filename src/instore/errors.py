@@ -19,7 +19,7 @@ class UnfitClassError(ConfigurationError, TypeError):
 
 
 class PayloadError(ConfigurationError):
-    """What was sent as a class is none that can be had here: the text says why (protocol section 8)."""
+    """What was sent as a class can't be loaded here: the text says why (protocol section 8)."""
 
 
 class InstallationError(ConfigurationError):
@@ -39,11 +39,11 @@ class InvalidPipelineError(InstoreError, ValueError):
 
 
 class MalformedControlError(InstoreError, ValueError):
-    """A WebSocket message that is not what is due; the connection is closed (protocol section 6).
+    """A WebSocket message that is not what was expected; the connection is closed (protocol section 6).
 
     Args:
         code: the close code, 1007 or 1008.
-        message: what came, and what was due.
+        message: what came, and what was expected.
     """
 
     def __init__(self, code: int, message: str) -> None:
@@ -56,7 +56,7 @@ class ForbiddenFileError(InstoreError):
 
 
 class ForbiddenAddressError(InstoreError):
-    """A URL that must not be fetched: not http or https, or an address of this machine or its link."""
+    """An address that must not be spoken to: what a URL must not be fetched from, or what is not to be a next hop."""
 
 
 class ObjectNotFoundError(InstoreError):
@@ -100,7 +100,7 @@ class UnsatisfiableRangeError(InstoreError):
 
     Args:
         size: bytes of the object.
-        message: the sentence for whoever asked.
+        message: the sentence for the caller.
     """
 
     def __init__(self, size: int, message: str) -> None:
@@ -133,7 +133,7 @@ class TargetAnswerError(InstoreError):
 
     Args:
         status: the target's.
-        message: the sentence for whoever asked.
+        message: the sentence for the caller.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -216,7 +216,7 @@ class ETLExistsError(InstoreError):
 
 
 class ETLStageError(InstoreError):
-    """An ETL is not where it must be for what is asked: not running, not stopped, or it could not be started."""
+    """An ETL is not in the stage that the request needs: not running, not stopped, or it could not be started."""
 
 
 class TransformFailedError(InstoreError):
@@ -233,7 +233,7 @@ class TransformFailedError(InstoreError):
 
 
 class NobodyWaitsError(InstoreError):
-    """A result that is delivered too late, or that nobody has asked for."""
+    """A result that is delivered too late, or was not expected at all."""
 
 
 class JobFailedError(InstoreError):
@@ -241,7 +241,7 @@ class JobFailedError(InstoreError):
 
 
 class ClientGoneError(InstoreError):
-    """Whoever asked has closed the connection; nobody is left to answer."""
+    """The client has closed the connection; nobody is left to answer."""
 
 
 STATUS: dict[type[InstoreError], int] = {
@@ -260,7 +260,7 @@ STATUS: dict[type[InstoreError], int] = {
     NameConflictError: 409,
     UnsatisfiableRangeError: 416,
     ClientGoneError: 499,
-    TransformError: 500,
+    TransformError: 422,
     SourceError: 500,
     StorageError: 500,
     NotSupportedError: 501,

@@ -1,6 +1,8 @@
 """`instore serve`: what it refuses, and how it keeps several workers."""
 
+import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -43,7 +45,7 @@ def serve(folder: Path, *arguments: str, target_url: str = TARGET_URL) -> subpro
     [
         (None, "none.py", "no file none.py"),
         (None, "no.such.module:Echo", "can't import no.such.module"),
-        (None, "not a target", "'not a target' is no target"),
+        (None, "not a class", "'not a class' is not a transform; TRANSFORM is file.py"),
         (ECHO, "etl.py:Nope", "etl.py has no class Nope; it has the transforms Echo"),
         (ECHO + "\nNope = 3", "etl.py:Nope", "is not a subclass of instore.ETLServer"),
         ("x = 1", "etl.py", "defines no transform"),
@@ -55,7 +57,7 @@ def serve(folder: Path, *arguments: str, target_url: str = TARGET_URL) -> subpro
         (ECHO + "    def __init__(self): raise OSError('no model')", "etl.py", "Echo() failed: OSError: no model"),
     ],
 )
-def test_a_target_that_can_not_serve_is_one_line_and_code_2(
+def test_a_transform_that_can_not_serve_is_one_line_and_code_2(
     tmp_path: Path, module: str | None, target: str, sentence: str
 ) -> None:
     if module is not None:
@@ -77,6 +79,24 @@ def test_a_missing_target_url_is_said(tmp_path: Path) -> None:
     run = serve(tmp_path, "etl.py", target_url="")
     assert run.returncode == 2
     assert run.stderr.startswith("instore: no target URL: set AIS_TARGET_URL")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_ipv6_address_is_told_as_a_url(tmp_path: Path, workers: str) -> None:
+    (tmp_path / "etl.py").write_text(ECHO)
+    command = [sys.executable, "-m", "instore", "serve", "etl.py", "--host", "::1", "--port", "0", "--workers", workers]
+    environment = {**os.environ, "AIS_TARGET_URL": TARGET_URL}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = re.search(r"Echo on (http://\[::1\]:\d+), ", process.stderr.readline())
+        try:
+            assert told is not None
+            while True:
+                with contextlib.suppress(requests.ConnectionError):
+                    assert requests.get(f"{told[1]}/health").status_code == 200
+                    break
+        finally:
+            process.terminate()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -93,11 +93,15 @@ def _bails_on_get(pair: Pair) -> bool:
     return by_get and pair.ask.args == "bail" and (pair.theirs.status, pair.ours.status) == (502, 503)
 
 
+def _transform_failed(pair: Pair) -> bool:
+    return (pair.theirs.status, pair.ours.status) == (500, 422)
+
+
 def _own_file_missing(pair: Pair) -> bool:
     return (
         pair.transformer.cls == "Failing"
         and pair.ask.args == "file"
-        and (pair.theirs.status, pair.ours.status) == (404, 500)
+        and (pair.theirs.status, pair.ours.status) == (404, 422)
     )
 
 
@@ -106,7 +110,7 @@ DIFFERENCES = (
         "An error is a plain sentence.",
         "The body of an error becomes the object's error in the job's report, where a person reads it: which object, "
         "what failed, why. The SDK sends JSON (FastAPI, Flask) or a page of HTML (threaded), and for a failed GET of "
-        "the target it leaves out what the target said. The status is the same.",
+        "the target it leaves out what the target said.",
         ("body", _TYPE, _LENGTH),
         lambda pair: pair.both_failed,
     ),
@@ -150,7 +154,15 @@ DIFFERENCES = (
         _pipeline_refused,
     ),
     Difference(
-        "A `FileNotFoundError` of the transform itself is 500.",
+        "A transform that raised, or gave what is not bytes, is 422.",
+        "The SDK's servers answer 500. But the official client repeats a request whose answer is 5xx, for about 90 "
+        "seconds, and then raises `RetryError` without the reason; the transform would only fail again. 422 is told at "
+        "once, with its reason. 5xx stays for what is not the transform's fault and may pass.",
+        ("status",),
+        _transform_failed,
+    ),
+    Difference(
+        "A `FileNotFoundError` of the transform itself is 422.",
         "The SDK answers 404, as if the object were missing; it is there, and the transform's own file is not. A "
         "missing object is 404 in both.",
         ("status",),
@@ -176,6 +188,17 @@ OTHER_DIFFERENCES = (
         "HTTPMultiThreadedServer takes chunked bodies.",
         "The SDK's answers 501, which rules out a streaming stage before it. Ours is compared with what the SDK's "
         "makes of the same body with a length.",
+    ),
+    (
+        "A streaming transform's reader can only be read forward.",
+        "The SDK's is the file itself where a request names one, with `seek` and `fileno`, and a stream of the body "
+        "elsewhere, so that a transform works on the one and fails on the other. instore's is the same everywhere, and "
+        "its error says what to do.",
+    ),
+    (
+        "Next hops are checked.",
+        "The SDK's servers put a result, with the token and the target's secret, wherever a request says. instore puts "
+        "it to hosts of private networks, or to those that `INSTORE_NEXT_HOPS` names; others are 403.",
     ),
 )
 

@@ -121,7 +121,7 @@ def test_text_is_a_result_where_the_web_framework_takes_it(kind: Kind, start: St
     with start(_SOURCE, kind) as server:
         status, body = _put(server, "text")
         if kind is THREADED:
-            assert (status, b"returned str, not bytes" in body) == (500, True)
+            assert (status, b"returned str, not bytes" in body) == (422, True)
         else:
             assert (status, body) == (200, "grün".encode())
 

@@ -18,10 +18,10 @@ INLINE = TransformRequest("b/o", "/t/@ais/b/%ob/o", "args", "ais/@#/b/o")
 DELIVER = TransformRequest("b/o", "/t/@ais/b/%ob/o", "", "ais/@#/b/o", DESTINATION, delivers=True)
 
 
-async def send(communicator: Communicator, ask: TransformRequest) -> bytes | None:
+async def send(communicator: Communicator, request: TransformRequest) -> bytes | None:
     """The object; None for a delivery."""
     try:
-        answer = await communicator.send(ask)
+        answer = await communicator.send(request)
         if answer is None:
             return None
         try:
@@ -32,8 +32,8 @@ async def send(communicator: Communicator, ask: TransformRequest) -> bytes | Non
         await communicator.close()
 
 
-def over_http(answer: bytes, ask: TransformRequest, pull: bool = False) -> tuple[bytes | None, bytes]:
-    """What `answer` is to who asks, and the head of what was asked."""
+def over_http(answer: bytes, request: TransformRequest, pull: bool = False) -> tuple[bytes | None, bytes]:
+    """What `answer` is to the caller, and the head of the request."""
     head = b""
 
     async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,7 +46,7 @@ def over_http(answer: bytes, ask: TransformRequest, pull: bool = False) -> tuple
         server = await asyncio.start_server(exchange, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server:
-            return await send(HTTPCommunicator(f"http://127.0.0.1:{port}", pull=pull), ask)
+            return await send(HTTPCommunicator(f"http://127.0.0.1:{port}", pull=pull), request)
 
     return asyncio.run(run()), head
 
@@ -76,7 +76,7 @@ def test_a_pull_names_the_object() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "ask", "sentence"),
+    ("answer", "wanted", "sentence"),
     [
         (http("500 No", b"it hurts"), INLINE, "it hurts"),
         (http("404 No"), INLINE, "answered 404 without saying why"),
@@ -87,9 +87,9 @@ def test_a_pull_names_the_object() -> None:
         (http("302 Found", b"", "Location: /"), INLINE, "answered 302 where"),
     ],
 )
-def test_what_is_not_the_object_is_an_error(answer: bytes, ask: TransformRequest, sentence: str) -> None:
+def test_what_is_not_the_object_is_an_error(answer: bytes, wanted: TransformRequest, sentence: str) -> None:
     with pytest.raises(AnswerError, match=sentence):
-        over_http(answer, ask)
+        over_http(answer, wanted)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def over_web_socket(handler: Handler, use: Callable[[WebSocketCommunicator], Awa
     asyncio.run(run())
 
 
-async def objects(communicator: WebSocketCommunicator, ask: TransformRequest) -> bytes | None:
-    answer = await communicator.send(ask)
+async def objects(communicator: WebSocketCommunicator, request: TransformRequest) -> bytes | None:
+    answer = await communicator.send(request)
     return None if answer is None else b"".join([piece async for piece in answer.pieces()])
 
 
@@ -182,9 +182,9 @@ def test_a_delivery_that_failed_is_a_message_and_its_neighbours_go_on() -> None:
             await connection.send(b"it hurts" if parse_control(message).path == "b/1" else "5")  # type: ignore[arg-type]
 
     async def use(communicator: WebSocketCommunicator) -> None:
-        asks = [TransformRequest(f"b/{number}", "/f", pipeline=DESTINATION, delivers=True) for number in range(3)]
-        assert await communicator.send(asks[0]) is None  # the others come by the connection that it opened
-        results = await asyncio.gather(*(communicator.send(ask) for ask in asks), return_exceptions=True)
+        requests = [TransformRequest(f"b/{number}", "/f", pipeline=DESTINATION, delivers=True) for number in range(3)]
+        assert await communicator.send(requests[0]) is None  # the others come by the connection that it opened
+        results = await asyncio.gather(*(communicator.send(request) for request in requests), return_exceptions=True)
         assert results[0] is results[2] is None
         assert isinstance(results[1], AnswerError)
         assert str(results[1]) == "it hurts"

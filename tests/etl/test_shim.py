@@ -1,4 +1,4 @@
-"""A process behind its guardian."""
+"""A process behind its shim."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ async def started(folder: Path, script: str, grace: float = 10.0) -> tuple[Proce
     parent, we_live = os.pipe()
     command = [sys.executable, "-u", "-c", textwrap.dedent(script)]
     log = str(folder / "log")
-    process = await Process.start_guarded(command, os.environ, log, LIMIT, parent, str(folder), grace=grace)
+    process = await Process.start_with_shim(command, os.environ, log, LIMIT, parent, str(folder), grace=grace)
     os.close(parent)
     return process, we_live
 
@@ -53,7 +53,7 @@ def wait_until_gone(pid: int) -> None:
         ("import os; os.kill(os.getpid(), 11)", "was killed by signal 11 (SIGSEGV)"),
     ],
 )
-def test_how_a_command_ends_is_how_its_guardian_ends(tmp_path: Path, script: str, how: str) -> None:
+def test_how_a_command_ends_is_how_its_shim_ends(tmp_path: Path, script: str, how: str) -> None:
     async def check() -> None:
         process, we_live = await started(tmp_path, script)
         await process.exited
@@ -67,7 +67,7 @@ def test_a_command_that_cannot_be_run_says_so(tmp_path: Path) -> None:
     async def check() -> None:
         parent, we_live = os.pipe()
         log = str(tmp_path / "log")
-        process = await Process.start_guarded(["/none/such"], os.environ, log, LIMIT, parent, str(tmp_path))
+        process = await Process.start_with_shim(["/none/such"], os.environ, log, LIMIT, parent, str(tmp_path))
         await process.exited
         assert (process.how_it_died(), process.last_lines()) == (
             "exited with code 127",
@@ -156,7 +156,7 @@ def test_nothing_outlives_whoever_started_it(tmp_path: Path) -> None:
         wait_until_gone(int(pid))
 
 
-def test_a_command_ends_with_its_guardian(tmp_path: Path) -> None:
+def test_a_command_ends_with_its_shim(tmp_path: Path) -> None:
     async def check() -> int:
         process, we_live = await started(tmp_path, "import os, time; print(f'I am {os.getpid()}'); time.sleep(1000)")
         (line,) = await printed(process, "I am")

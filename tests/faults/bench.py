@@ -1,5 +1,6 @@
 """Runs a row: the servers, the peer and the files it needs, and what came of it."""
 
+import os
 import random
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -23,7 +24,8 @@ _ENVIRONMENTS: dict[Variant, dict[str, str]] = {
     Variant.HASTY: {"INSTORE_TIMEOUT": "0.5"},
     Variant.ORPHAN: {},
 }
-_MODES_WITH_A_FILE = (Mode.WAITS, Mode.SHRINKS)
+_CHANGES = (Mode.SHRINKS, Mode.GROWS, Mode.OVERWRITES)
+_MODES_WITH_A_FILE = (Mode.WAITS, *_CHANGES)
 
 
 @cache
@@ -149,8 +151,9 @@ class Bench:
         if row.mode is Mode.WAITS:
             argument = str(self._gate(row.id))
             client = replace(client, until=f"{argument}.begun")
-        elif row.mode is Mode.SHRINKS:
+        elif row.mode in _CHANGES:
             argument = fqn
+            os.utime(fqn, (0, 0))  # the clock of a file system has ticks
         etl_args = f"{row.mode}:{argument}" if row.mode in _MODES_WITH_A_FILE else row.mode
         return Order(name, row.source, data, self._pipeline(row, name), etl_args, fqn, client)
 

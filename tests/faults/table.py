@@ -159,7 +159,7 @@ _MODES = {
 def _transforms() -> Iterator[Row]:
     for row in _rows(tuple(Shape)):
         for mode, (size, must) in _MODES.items():
-            expected = Expected(must, _begun(row, size, 500) if must is Must.FAIL else ())
+            expected = Expected(must, _begun(row, size, 422) if must is Must.FAIL else ())
             yield replace(row, fault=mode, mode=mode, size=size, expected=expected)
 
 
@@ -579,7 +579,8 @@ def _files() -> Iterator[Row]:
             yield replace(row, fault=f"file_{name}", file=name, expected=Expected(Must.FAIL, (status,)))
         if row.shape.streamed:
             expected = Expected(Must.FAIL, _begun(row, BIG, 500))
-            yield replace(row, fault="file_shrinks", mode=Mode.SHRINKS, size=BIG, expected=expected)
+            for mode in (Mode.SHRINKS, Mode.GROWS, Mode.OVERWRITES):
+                yield replace(row, fault=f"file_{mode}", mode=mode, size=BIG, expected=expected)
 
 
 ROWS: tuple[Row, ...] = (

@@ -12,7 +12,7 @@ from tests.faults.transforms import Mode, Shape, made_of
 
 _FAILURES = {
     "pipeline": ("", "Ais-Node-Url: http://127.0.0.1:9,,http://127.0.0.1:9\r\n", 400),
-    "transform": (f"?etl_args={Mode.FAILS_FIRST}", "", 500),
+    "transform": (f"?etl_args={Mode.FAILS_FIRST}", "", 422),
     "forbidden": ("?etl_fqn=%2Fetc%2Fhosts", "", 403),
 }
 

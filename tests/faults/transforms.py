@@ -37,6 +37,8 @@ class Mode(StrEnum):
     SWALLOWS = "swallows"  # takes an error of its reader for the end of the object
     WAITS = "waits"  # until a file is there
     SHRINKS = "shrinks"  # cuts the file that it reads
+    GROWS = "grows"  # adds to it
+    OVERWRITES = "overwrites"  # writes another byte where it has read, and where it has not
 
 
 def made_of(data: bytes) -> bytes:
@@ -90,6 +92,8 @@ class Pieces:
             raise ValueError("as it was told")
         if self.mode == "shrinks":
             os.truncate(self.argument, MIDWAY)
+        if self.mode in ("grows", "overwrites") and self.made == len(data):  # once
+            self.write()
         if self.mode == "not_bytes":
             return 42
         return b"" if self.mode == "empty" else data.translate(INVERTED)
@@ -98,6 +102,13 @@ class Pieces:
         if self.mode.startswith("fails"):
             raise ValueError("as it was told")
         return b""
+
+    def write(self):
+        with open(self.argument, "r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            for place in (size,) if self.mode == "grows" else (0, size - 1):
+                file.seek(place)
+                file.write(b"?")
 """
 
 _CLASSES = {

@@ -193,6 +193,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         ("GET", "/v1/buckets/BUCKET", '{"action": "list", "value": {"prefix": "\\ud800/"}}', 400),
         ("GET", "/v1/buckets/BUCKET", '{"action": "list", "value": {"prefix": "\\ud83d\\ude00"}}', 200),
         ("GET", "/v1/buckets/BUCKET", b'{"action": "\xff"}', 400),
+        ("GET", "/v1/buckets/BUCKET", '{"action": "list", "value": ' + '{"a":' * 100_000, 400),
         ("DELETE", "/v1/buckets/BUCKET", HUGE_RANGE, 400),
         ("PUT", "/v1/buckets/BUCKET", '{"action": "archive", "value": {"objnames": ["a"]}}', 501),
         ("POST", "/v1/buckets/BUCKET", '{"action": "create-inventory", "value": {}}', 501),

@@ -91,7 +91,7 @@ def test_an_error_of_the_next_stage_is_passed_on(buffered: Server, second: Serve
     answer = requests.put(
         f"{buffered.url}/photos/cat.jpg", data=b"cat", headers={"Ais-Node-Url": f"{second.url}/?etl_args=raise"}
     )
-    assert answer.status_code == 500
+    assert answer.status_code == 422
     assert "upside down" in answer.text
 
 

@@ -8,6 +8,8 @@ from threading import Thread
 import pytest
 import requests
 
+from instore.errors import ForbiddenAddressError
+from instore.server.downloads import refuse_local
 from tests.server.conftest import BUFFERED, SHAPES
 from tests.support.servers import SECRET, TARGET_PATH, Server, running
 
@@ -29,6 +31,10 @@ class Web(BaseHTTPRequestHandler):
                 self.answer(302, b"", "/round")
             case "/to-file":
                 self.answer(302, b"", "file:///etc/passwd")
+            case "/with-password":
+                self.answer(302, b"", f"http://me:pass-word@{self.headers['Host']}/big")
+            case "/nowhere":
+                self.answer(302, b"", "http://[::1/big")
             case "/headers":
                 self.answer(200, str(dict(self.headers)).encode())
             case "/short":
@@ -90,7 +96,7 @@ def test_the_object_at_a_url_is_transformed(server: Server, web: str, page: str)
 
 def test_arguments_and_name_reach_the_transform(server: Server, web: str) -> None:
     answer = download(server, web + "/big", etl_args="raise")
-    assert answer.status_code == 500
+    assert answer.status_code == 422
     assert "photos/cat" in answer.text
 
 
@@ -116,6 +122,51 @@ def test_redirects_without_end_are_502(server: Server, web: str) -> None:
     assert download(server, web + "/round").status_code == 502
 
 
+def test_a_redirect_to_what_is_not_a_url_is_502(server: Server, web: str) -> None:
+    assert download(server, web + "/nowhere").status_code == 502
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a..b/x",
+        "http://.a/x",
+        f"http://{'a' * 64}.example/x",
+        "http://[::1/x",
+        "http://127.0.0.1:70000/x",
+        "http://127.0.0.1:port/x",
+        "http:///x",
+    ],
+)
+def test_a_url_without_a_host_that_can_be_is_400(server: Server, url: str) -> None:
+    answer = download(server, url)
+    assert answer.status_code == 400
+    assert "is not a URL that can be asked" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("http://me:pass-word@{host}/big", 400),
+        ("http://pass-word@{host}/big", 400),
+        ("http://me:pass-word@@{host}/big", 400),
+        ("ftp://me:pass-word@{host}/big", 403),
+        ("me:pass-word@{host}/big", 403),
+        ("{web}/with-password", 400),
+        ("http://me:pass-word@[::1/big", 400),
+    ],
+)
+def test_a_password_in_a_url_is_refused_and_never_told(server: Server, web: str, url: str, status: int) -> None:
+    answer = download(server, url.format(host=web.removeprefix("http://"), web=web))
+    assert answer.status_code == status
+    assert "pass-word" not in answer.text + server.log_text()
+
+
+def test_bytes_that_are_not_utf_8_stand_in_a_url_as_they_are(server: Server, web: str) -> None:
+    query = f"original_url={web}/big%3F%FF&object_to=photos/cat"
+    assert requests.post(f"{server.url}/download?{query}").status_code == 200
+
+
 def test_a_url_that_can_not_be_reached_is_502(server: Server) -> None:
     assert download(server, "http://127.0.0.1:9/x").status_code == 502
 
@@ -134,6 +185,43 @@ def test_only_http_and_https_are_fetched(server: Server, web: str, url: str) -> 
     answer = download(server, url.format(web=web))
     assert answer.status_code == 403
     assert "root:" not in answer.text
+
+
+LOCAL = [
+    "127.0.0.1",
+    "127.8.9.10",
+    "0.0.0.0",
+    "0.1.2.3",
+    "169.254.169.254",
+    "224.0.0.1",
+    "::",
+    "::1",
+    "fe80::1%eth0",
+    "fec0::1",
+    "fc00::1",
+    "fd00:ec2::254",
+    "ff02::1",
+    "::127.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:0:127.0.0.1",
+    "64:ff9b::127.0.0.1",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::808:808",
+    "2002:7f00:1::",
+    "2002:a9fe:a9fe::1",
+    "2001:0:4136:e378:8000:63bf:80ff:fffe",
+]
+
+
+@pytest.mark.parametrize("address", LOCAL)
+def test_an_address_that_leads_to_the_machine_or_its_link_is_refused_in_any_form(address: str) -> None:
+    with pytest.raises(ForbiddenAddressError, match=r"some\.name is an address of this machine"):
+        refuse_local(address, "some.name")
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "10.254.253.252", "2600::1", "64:ff9b::808:808", "2002:808:808::1"])
+def test_another_address_may_be_fetched_from(address: str) -> None:
+    refuse_local(address, "some.name")
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ def test_an_empty_result_is_an_object_with_length_0(server: Server) -> None:
     assert (answer.status_code, answer.content, answer.headers["Content-Length"]) == (200, b"", "0")
 
 
-def test_a_failing_transform_is_500_with_the_reason_and_no_stack(server: Server) -> None:
+def test_a_failing_transform_is_422_with_the_reason_and_no_stack(server: Server) -> None:
     answer = requests.put(f"{server.url}/photos/sad.jpg?etl_args=raise", data=b"cat")
-    assert answer.status_code == 500
+    assert answer.status_code == 422
     assert "photos/sad.jpg" in answer.text
     assert "ValueError: the picture is upside down" in answer.text
     assert "Traceback" not in answer.text
@@ -35,15 +35,15 @@ def test_the_log_has_one_warning_line_for_a_failed_object(buffered: Server) -> N
 
 def test_no_secret_leaves_in_an_error_or_a_log(buffered: Server) -> None:
     answer = requests.put(f"{buffered.url}/photos/x?etl_args=leak", data=b"cat")
-    assert answer.status_code == 500
+    assert answer.status_code == 422
     assert "could not reach" in answer.text
     assert SECRET not in answer.text
     assert SECRET not in buffered.log_text()
 
 
-def test_a_result_that_is_not_bytes_is_500(buffered: Server) -> None:
+def test_a_result_that_is_not_bytes_is_422(buffered: Server) -> None:
     answer = requests.put(f"{buffered.url}/photos/x?etl_args=text", data=b"cat")
-    assert answer.status_code == 500
+    assert answer.status_code == 422
     assert "returned str, not bytes" in answer.text
 
 
@@ -69,9 +69,9 @@ def test_a_stream_that_fails_midway_is_broken_for_curl(streamed: Server) -> None
     assert len(run.stdout) < 5_000_000
 
 
-def test_a_stream_that_fails_before_its_first_batch_is_500(streamed: Server) -> None:
+def test_a_stream_that_fails_before_its_first_batch_is_422(streamed: Server) -> None:
     answer = requests.put(f"{streamed.url}/photos/x?etl_args=raise+late", data=b"cat")
-    assert answer.status_code == 500
+    assert answer.status_code == 422
     assert "upside down" in answer.text
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from instore.errors import ConfigurationError
+from instore.system import exit_codes
 from instore.system.streams import open_closed_streams
 from instore.version import __version__
 
@@ -22,7 +23,7 @@ _FUNCTIONS = {"exec": "exec_"}  # where a command's name can't be its function's
 
 
 class _Commands(click.Group):
-    """Imports a command when it is asked for, and turns an error that a user can mend into one line and code 2."""
+    """Imports a command when it is called, and turns an error that a user can mend into one line and code 2."""
 
     def main(self, *args: Any, **options: Any) -> Any:
         open_closed_streams()  # before anything else is opened
@@ -51,7 +52,7 @@ class _Commands(click.Group):
 
 
 class _Unusable(click.ClickException):
-    exit_code = 2
+    exit_code = exit_codes.CONFIGURATION
 
     def show(self, file: object = None) -> None:  # noqa: ARG002
         click.echo(f"instore: {self.format_message()}", err=True)

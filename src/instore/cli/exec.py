@@ -8,19 +8,20 @@ from pathlib import Path
 import click
 
 from instore import compat
+from instore.system import exit_codes
 
 _STARTUP = Path(compat.__file__).parent / "startup"
 
 
 class _NotExecutableError(click.ClickException):
-    exit_code = 126  # as a shell has it
+    exit_code = exit_codes.NOT_EXECUTABLE
 
     def show(self, file: object = None) -> None:  # noqa: ARG002
         click.echo(f"instore: {self.format_message()}", err=True)
 
 
 class _NotFoundError(_NotExecutableError):
-    exit_code = 127
+    exit_code = exit_codes.NOT_FOUND
 
 
 @click.command(
@@ -45,7 +46,7 @@ def exec_(command: tuple[str, ...]) -> None:
     program = _find(command[0])
     environment = {**os.environ, "PYTHONPATH": _python_path(os.environ.get("PYTHONPATH", ""))}
     try:
-        os.execve(program, command, environment)  # noqa: S606 -- to run it is what was asked for
+        os.execve(program, command, environment)  # noqa: S606 -- to run it is what the user wants
     except OSError as error:
         raise _NotExecutableError(f"can't run {program}: {error.strerror}") from error
 

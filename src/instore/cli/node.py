@@ -9,10 +9,10 @@ from instore.etl.images import Images
 from instore.node.cluster import Cluster
 from instore.node.etls.subsystem import add_etls
 from instore.node.run import Settings, is_loopback, run
+from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
 from instore.runtime.worker import set_up_logging
 
 _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's own runtime starts
-_TOKEN = "AIS_AUTHN_TOKEN"  # noqa: S105 - the variable's name
 
 
 @click.command(short_help="Run an AIStore-compatible store.")
@@ -29,7 +29,7 @@ _TOKEN = "AIS_AUTHN_TOKEN"  # noqa: S105 - the variable's name
 @click.option(
     "--targets", default=1, show_default=True, type=click.IntRange(1, 64), help="Targets; fixed once DIR is made."
 )
-@click.option("--token", help=f"Demand this token of every request; in place of {_TOKEN}.")
+@click.option("--token", help=f"Demand this token of every request; in place of {AIS_AUTHN_TOKEN}.")
 @click.option(
     "--image",
     "images",
@@ -53,7 +53,8 @@ def node(
     Listening on an address that others can reach demands a token.
     """
     set_up_logging(log_level)
-    settings = Settings(folder, host, port, targets, token if token is not None else os.environ.get(_TOKEN, ""))
+    demanded = token if token is not None else os.environ.get(AIS_AUTHN_TOKEN, "")
+    settings = Settings(folder, host, port, targets, demanded)
     known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)))
     sys.exit(run(settings, _announce, (lambda node: add_etls(node, known, is_loopback(host)),)))
 
@@ -62,5 +63,5 @@ def _announce(cluster: Cluster) -> None:
     count = len(cluster.targets)
     click.echo(
         f"instore node: {count} target{'s' if count > 1 else ''}, data in {cluster.folder.path}; "
-        f"export AIS_ENDPOINT={cluster.proxy_url}"
+        f"export {AIS_ENDPOINT}={cluster.proxy_url}"
     )

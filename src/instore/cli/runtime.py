@@ -17,6 +17,7 @@ from instore.shipping.packages.class_settings import Shipment
 from instore.shipping.packages.environment import PackageEnvironment
 from instore.shipping.packages.pip import install_packages, our_path
 from instore.shipping.packages.system import install_system_packages
+from instore.system import exit_codes
 from instore.webserver.base_etl_server import check_class
 from instore.webserver.utils import deserialize_class
 
@@ -65,7 +66,7 @@ def runtime(
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
     """End on SIGTERM, package manager included. A container's first process would not, until it is killed."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(exit_codes.of_signal(signal.SIGTERM)))
     try:
         yield
     finally:

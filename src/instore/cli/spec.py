@@ -1,4 +1,4 @@
-"""`instore spec TARGET`: what a cluster needs for a transform; `instore spec --check FILE`: what is wrong with it."""
+"""`instore spec TRANSFORM`: what a cluster needs for it; `instore spec --check FILE`: what is wrong with it."""
 
 import os
 import re
@@ -20,6 +20,7 @@ from instore.shipping.image.imports import find_imports, packages_of
 from instore.shipping.image.spec_file import check_file, to_yaml
 from instore.shipping.image.wheel import build_wheel
 from instore.shipping.packages.system import check_names
+from instore.system import exit_codes
 
 _SPEC = "etl_spec.yaml"
 _DOCKERFILE = "Dockerfile"
@@ -28,7 +29,7 @@ _SERVED = ("instore.", "aistore.sdk.etl.webserver.", "aistore.sdk.errors.", "ais
 
 
 @click.command(short_help="Write what a cluster needs, or check it.")
-@click.argument("target", required=False)
+@click.argument("transform", required=False)
 @click.option("--check", metavar="FILE", help="Say what is wrong with an etl_spec.yaml; exit code 1 if anything is.")
 @click.option("--output", default=".", metavar="DIR", help="Write here.  [default: .]")
 @click.option("--force", is_flag=True, help="Overwrite files.")
@@ -45,14 +46,14 @@ _SERVED = ("instore.", "aistore.sdk.etl.webserver.", "aistore.sdk.errors.", "ais
 @click.option("--init-timeout", default="5m", metavar="T", help="For the start.  [default: 5m]")
 @click.option("--obj-timeout", default="45s", metavar="T", help="For one object.  [default: 45s]")
 @click.option("--wheel", type=click.Path(exists=True, dir_okay=False), help="instore's.  [default: made of this one]")
-def spec(target: str | None, check: str | None, output: str, force: bool, **options: Any) -> None:
-    """Write a Dockerfile and an etl_spec.yaml for TARGET, or --check one. TARGET is as for instore serve."""
-    if (target is None) == (check is None):
-        raise ConfigurationError("give either a TARGET to write for, or --check FILE")
+def spec(transform: str | None, check: str | None, output: str, force: bool, **options: Any) -> None:
+    """Write a Dockerfile and an etl_spec.yaml for TRANSFORM, or --check one. TRANSFORM is as for instore serve."""
+    if (transform is None) == (check is None):
+        raise ConfigurationError("give either a TRANSFORM to write for, or --check FILE")
     if check is not None:
         sys.exit(_check(check))
-    assert target is not None  # noqa: S101  # one of them is there
-    _write(target, Path(output).absolute(), force, options)
+    assert transform is not None  # noqa: S101  # one of them is there
+    _write(transform, Path(output).absolute(), force, options)
 
 
 def _check(path: str) -> int:
@@ -60,15 +61,15 @@ def _check(path: str) -> int:
     for line in found:
         click.echo(line)
     click.echo(f"{path}: {len(found)} fault{'s' if len(found) > 1 else ''}" if found else f"{path}: nothing is wrong")
-    return 1 if found else 0
+    return exit_codes.FAILED if found else 0
 
 
-def _write(target: str, folder: Path, force: bool, options: dict[str, Any]) -> None:
+def _write(transform: str, folder: Path, force: bool, options: dict[str, Any]) -> None:
     check_names(options["os_packages"], "--os-package")
-    cls = load_class(target)
-    imports = find_imports(target)
-    packages = _packages(list(options["packages"]), target, imports.outside)
-    place = target.partition(":")[0]
+    cls = load_class(transform)
+    imports = find_imports(transform)
+    packages = _packages(list(options["packages"]), transform, imports.outside)
+    place = transform.partition(":")[0]
     name = f"{Path(place).name if place.endswith('.py') else place}:{cls.__name__}"
     command = ["instore", "serve", name, "--workers", str(options["workers"])]
     message = _message(cls.__name__, command, options)
@@ -89,19 +90,19 @@ def _write(target: str, folder: Path, force: bool, options: dict[str, Any]) -> N
     click.echo(f"then: ais etl init -f {shlex.quote(os.path.relpath(folder / _SPEC))}", err=True)
 
 
-def _packages(asked: list[str], target: str, modules: list[str]) -> list[str]:
-    """What pip is to install: what was asked for, and what the transform imports besides."""
+def _packages(requested: list[str], transform: str, modules: list[str]) -> list[str]:
+    """What pip is to install: what was requested, and what the transform imports besides."""
     try:
-        names = {canonicalize_name(Requirement(text).name) for text in asked}
+        names = {canonicalize_name(Requirement(text).name) for text in requested}
     except InvalidRequirement as error:
         why = str(error).splitlines()[0]
         raise ConfigurationError(f"--package takes a requirement such as pillow or numpy>=2,<3: {why}") from error
     found = packages_of([module for module in modules if not f"{module}.".startswith(_SERVED)])
     for requirement, module in found.items():
         if canonicalize_name(requirement.partition("==")[0]) not in names:
-            click.echo(f"added {requirement}: {target} imports {module}", err=True)
-            asked.append(requirement)
-    return asked
+            click.echo(f"added {requirement}: {transform} imports {module}", err=True)
+            requested.append(requirement)
+    return requested
 
 
 def _message(cls_name: str, command: list[str], options: dict[str, Any]) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from instore.offline.interfaces import Item, ItemState, JobOptions
 from instore.offline.plan import Plan, is_in_source, make_plan
 from instore.offline.report import Report
 from instore.offline.run import run, worker_command
+from instore.system import exit_codes
 from instore.system.limits import raise_file_limit
 from instore.system.printable import printable
 
-_SOME_FAILED = 1
 _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
@@ -89,7 +89,7 @@ def transform(
         code = uvloop.run(_until_signal(work))
     except (OSError, RemoteStoreError) as error:  # the disk of the results or of the report; the bucket that is listed
         click.echo(f"instore: {printable(str(error))}", err=True)
-        code = _SOME_FAILED
+        code = exit_codes.FAILED
     sys.exit(code)
 
 
@@ -113,7 +113,7 @@ async def _until_signal(work: Coroutine[None, None, int]) -> int:
     if not task.cancelled():
         return task.result()
     click.echo(f"{_STOPPED[caught[0]]}; the same command goes on from here", err=True)
-    return 128 + caught[0]
+    return exit_codes.of_signal(caught[0])
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
@@ -134,7 +134,7 @@ async def _list(plan: Plan) -> int:
             size += item.size if item.state is ItemState.TODO else 0
             click.echo(f"{item.state.value}: {printable(_describe(item))}")
     click.echo(", ".join(f"{counts[state]} {state.value}" for state in ItemState) + f"; {decimal(size)} to read")
-    return _SOME_FAILED if counts[ItemState.FAILED] else 0
+    return exit_codes.FAILED if counts[ItemState.FAILED] else 0
 
 
 def _describe(item: Item) -> str:
@@ -164,7 +164,7 @@ async def _run(transform: str, plan: Plan, options: JobOptions, report: Report |
             _sum_up(report, progress, ended)
             raise
         _sum_up(report, progress, ended)
-    return 0 if complete and not progress.failed else _SOME_FAILED
+    return 0 if complete and not progress.failed else exit_codes.FAILED
 
 
 def _sum_up(report: Report | None, progress: Progress, ended: str) -> None:

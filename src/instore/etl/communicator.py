@@ -1,8 +1,8 @@
-"""Asking an ETL server for one object, however it is spoken to.
+"""What a target asks of an ETL server, by whatever communication: one object, transformed.
 
-A `TransformRequest` goes out; a `TransformResponse` comes back, the object, or None where it is delivered already.
+A `TransformRequest` goes out; a `TransformResponse` comes back with the object, or None where it is delivered already.
 Everything else is an error: `AnswerError` if the server said so, `IncompleteAnswerError` if its answer broke off, never
-came, or asked for the object again.
+came, or said that the object is to be sent again.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -61,7 +61,7 @@ class TransformResponse(Protocol):
 class Communicator(Protocol):
     """A way to talk to one ETL server."""
 
-    async def send(self, ask: TransformRequest) -> TransformResponse | None:
+    async def send(self, request: TransformRequest) -> TransformResponse | None:
         """Have one object transformed.
 
         Returns:
@@ -69,7 +69,7 @@ class Communicator(Protocol):
 
         Raises:
             AnswerError: the server said why there is no result.
-            IncompleteAnswerError: no answer came, or not all of one: asking again may help.
+            IncompleteAnswerError: no answer came, or not all of one: another try may help.
         """
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Asking an ETL server over HTTP: hpush, by file or body, and hpull."""
+"""Requests to an ETL server over HTTP: hpush, by file or body, and hpull."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -8,9 +8,8 @@ from instore.http.bodies import Body
 from instore.http.client import Client, ClientResponse, UnaskableError, describe
 from instore.protocol.headers import DEFAULT_MIME_TYPE, NODE_URL, RETRY_REASON
 from instore.protocol.requests import object_target, pull_target
-from instore.protocol.responses import ResponseMeaning, read_response
+from instore.protocol.responses import LONGEST_ERROR, ResponseMeaning, error_text, read_response
 
-_LONGEST_ERROR = 64 << 10
 _MOST_CONNECTIONS = 1024
 _IDLE = 2.0  # seconds; servers drop idle connections after 5 s (as is usual), and none is used as it is being closed
 
@@ -20,7 +19,7 @@ class HTTPCommunicator:
 
     Args:
         base: the server's URL, `http://HOST:PORT`; only a name where `socket` is given.
-        timeout: seconds without progress after which an object is given up. Default: who asks knows how long to wait.
+        timeout: seconds without progress after which an object is given up. Default: the caller sets a limit.
         pull: the server fetches the object itself.
         socket: path of the server's Unix socket.
     """
@@ -30,21 +29,21 @@ class HTTPCommunicator:
         self._pull = pull
         self._client = Client(timeout, _MOST_CONNECTIONS, _IDLE, PIECE, socket=socket)
 
-    async def send(self, ask: TransformRequest) -> TransformResponse | None:
+    async def send(self, request: TransformRequest) -> TransformResponse | None:
         """Have one object transformed; see `Communicator`."""
-        response = await self._request(ask)
+        response = await self._request(request)
         try:
             reading = read_response(response.status, response.headers.get(RETRY_REASON.lower(), ""))
-            if reading is ResponseMeaning.OBJECT and not ask.delivers:
+            if reading is ResponseMeaning.OBJECT and not request.delivers:
                 return HTTPTransformResponse(response)
-            if reading is ResponseMeaning.DELIVERED and ask.delivers:
+            if reading is ResponseMeaning.DELIVERED and request.delivers:
                 await _read_to_end(response)
                 return None
             if reading is ResponseMeaning.REPLAY:
                 raise IncompleteAnswerError(f"a direct put failed: {await _text(response)}")
-            raise AnswerError(await _explain(response, reading, ask.delivers), response.status)
+            raise AnswerError(await _explain(response, reading, request.delivers), response.status)
         finally:
-            if reading is not ResponseMeaning.OBJECT or ask.delivers:
+            if reading is not ResponseMeaning.OBJECT or request.delivers:
                 await response.close()
 
     async def health(self) -> Mapping[str, str] | None:
@@ -60,15 +59,17 @@ class HTTPCommunicator:
         """Close every connection."""
         self._client.close()
 
-    async def _request(self, ask: TransformRequest) -> ClientResponse:
-        headers = {NODE_URL: ask.pipeline} if ask.pipeline else {}
+    async def _request(self, request: TransformRequest) -> ClientResponse:
+        headers = {NODE_URL: request.pipeline} if request.pipeline else {}
         body = None
         try:
             if self._pull:
-                return await self._client.request("GET", self._base + pull_target(ask.uname, ask.etl_args), headers)
-            if ask.body is not None:
-                body = await Body.begin(ask.body())
-            target = object_target(ask.path, ask.fqn if body is None else "", ask.etl_args)
+                return await self._client.request(
+                    "GET", self._base + pull_target(request.uname, request.etl_args), headers
+                )
+            if request.body is not None:
+                body = await Body.begin(request.body())
+            target = object_target(request.path, request.fqn if body is None else "", request.etl_args)
             return await self._client.request("PUT", self._base + target, headers, body)
         except UnaskableError as error:
             raise AnswerError(f"its name can't stand in a request: {error}") from error
@@ -100,21 +101,21 @@ class HTTPTransformResponse:
 
 
 async def _explain(response: ClientResponse, reading: ResponseMeaning, delivers: bool) -> str:
-    """Why an answer is not what was asked for: its text, if it is an error."""
+    """Why an answer is not what was expected: its text, if it is an error."""
     if reading is not ResponseMeaning.ERROR:
-        due = "that it is delivered was" if delivers else "the object was"
-        return f"the server answered {response.status} where {due} expected"
+        what = "that it is delivered was" if delivers else "the object was"
+        return f"the server answered {response.status} where {what} expected"
     return await _text(response) or f"the server answered {response.status} without saying why"
 
 
 async def _text(response: ClientResponse) -> str:
     text = b""
     try:
-        while len(text) < _LONGEST_ERROR and (data := await response.take()):
+        while len(text) < LONGEST_ERROR and (data := await response.take()):
             text += data
     except OSError:
         text += b" (the text broke off)"
-    return text[:_LONGEST_ERROR].decode(errors="replace").strip()
+    return error_text(text)
 
 
 async def _read_to_end(response: ClientResponse) -> None:

@@ -12,13 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from instore.errors import ConfigurationError, InvalidRequestError
+from instore.protocol.environment import NUM_WORKERS, PACKAGES
 from instore.protocol.etl_spec import ETLSpec
 
 LOOPBACK = "127.0.0.1"
-PORT = "PORT"
-OUR_PORT = "INSTORE_PORT"
-PACKAGES = "PACKAGES"
-WORKERS = "NUM_WORKERS"
 
 _OVERLAID = (sys.executable, "-m", "instore", "exec")  # code written for AIStore's SDK finds us at its import paths
 _RUNTIME = re.compile(r"(?:[^/]+/)*runtime_python(?::.*)?")
@@ -54,10 +51,10 @@ class Images:
 
     Args:
         mapped: `NAME=FOLDER` for each image that runs its command in a folder; a name without a tag stands for all.
-        workers: processes of a shipped class that asks for no number.
+        workers: processes of a shipped class that names no number.
 
     Raises:
-        ConfigurationError: an entry is malformed, or its folder is none.
+        ConfigurationError: an entry is malformed, or its folder does not exist.
     """
 
     def __init__(self, mapped: Sequence[str] = (), workers: int = 1) -> None:
@@ -78,7 +75,7 @@ class Images:
         Args:
             spec: the ETL's.
             port: where it is to listen.
-            packages: folder of the environment for the packages that it asks for.
+            packages: folder of the environment with the packages that it needs.
 
         Raises:
             InvalidRequestError: its image or its command is not known.
@@ -103,9 +100,9 @@ class Images:
         command = [*_OVERLAID, sys.executable, "-m", "instore", "runtime", "--host", LOOPBACK, "--port", str(port)]
         if env.get(PACKAGES, "").strip():
             command += ["--environment", packages]
-        workers = env.get(WORKERS, "").strip() or str(self._workers)
+        workers = env.get(NUM_WORKERS, "").strip() or str(self._workers)
         known = int(workers) if workers.isascii() and workers.isdigit() else 1
-        return Launch(tuple(command), os.path.sep, {WORKERS: workers}, known)
+        return Launch(tuple(command), os.path.sep, {NUM_WORKERS: workers}, known)
 
 
 def on_port(command: Sequence[str], port: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""An ETL's server beside one target: a process group on a loopback port, from its start to its death."""
+"""An ETL's pod: its server beside one target, a process group on a loopback port, from its start to its death."""
 
 import asyncio
 import os
@@ -9,15 +9,24 @@ from typing import Self
 
 from instore.errors import ConfigurationError
 from instore.etl.communicator import Communicator
-from instore.etl.health import why_not_ready
+from instore.etl.health import end_of_log, why_not_ready
 from instore.etl.http_communicator import HTTPCommunicator
-from instore.etl.images import LOOPBACK, OUR_PORT, PORT, Images
+from instore.etl.images import LOOPBACK, Images
 from instore.etl.process import Process, ServerProcess
 from instore.etl.websocket_communicator import WebSocketCommunicator
-from instore.protocol.environment import TARGET_URL, TRANSFORM_TIMEOUT
+from instore.protocol.environment import (
+    AIS_AUTHN_TOKEN,
+    AIS_ENDPOINT,
+    AIS_TARGET_URL,
+    DIRECT_PUT,
+    INSTORE_PARENT_FD,
+    INSTORE_PORT,
+    INSTORE_TRANSFORM_TIMEOUT,
+    PORT,
+)
 from instore.protocol.etl_spec import Communication, ETLSpec
 from instore.protocol.headers import CONCURRENCY
-from instore.system.printable import printable
+from instore.system.addresses import http_url
 
 LOG_LIMIT = 16 << 20
 """Bytes of a log that are kept."""
@@ -26,7 +35,7 @@ _POLL = 0.05
 _HEALTH_TIMEOUT = 10.0
 _MARGIN = 2.0
 _GRACE = 5.0  # seconds for a server to end by itself
-_PRIVATE = ("AIS_AUTHN_TOKEN", "AIS_ENDPOINT", "INSTORE_PARENT_FD")  # ours, and no transform's
+_PRIVATE = (AIS_AUTHN_TOKEN, AIS_ENDPOINT, INSTORE_PARENT_FD)  # ours, and no transform's
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +62,17 @@ class Site:
 
 
 class Pod(ServerProcess):
-    """A server that is ready; a `job.Worker`. Made by `start`.
+    """A server that is ready, and a worker to the engine. Made by `start`.
 
     Attributes:
         url: `http://HOST:PORT`.
-        communicator: how to ask it, as the ETL's specification says.
+        communicator: how to talk to it, as the ETL's specification says.
         concurrency: how many transforms it runs at once.
     """
 
     def __init__(self, process: Process, spec: ETLSpec, reserved: socket.socket, workers: int) -> None:
         super().__init__(process)
-        self.url = f"http://{LOOPBACK}:{reserved.getsockname()[1]}"
+        self.url = http_url(LOOPBACK, reserved.getsockname()[1])
         self.concurrency = workers
         self._workers = workers
         self._reserved = reserved
@@ -83,7 +92,7 @@ class Pod(ServerProcess):
         try:
             launch = images.launch(spec, reserved.getsockname()[1], site.packages)
             environment = _environment(spec, site, launch.env, reserved.getsockname()[1])
-            process = await Process.start_guarded(
+            process = await Process.start_with_shim(
                 launch.command, environment, site.log(spec.name), LOG_LIMIT, site.parent, launch.folder, grace=_GRACE
             )
             pod = cls(process, spec, reserved, launch.workers)
@@ -111,7 +120,7 @@ class Pod(ServerProcess):
             return True
         if await probe:
             return False
-        await asyncio.wait({self.exited}, timeout=_POLL)  # its guardian ends a moment after it
+        await asyncio.wait({self.exited}, timeout=_POLL)  # its shim ends a moment after it
         return self.exited.done()
 
     async def is_healthy(self) -> bool:
@@ -138,11 +147,10 @@ class Pod(ServerProcess):
                     if self.exited.done():
                         raise why_not_ready(self.process, "its server")
         except TimeoutError:
-            lines = [printable(line) for line in self.last_lines()]
-            log = "\n  ".join(["its log ends:", *lines]) if lines else "its log is empty"
             raise ConfigurationError(
                 f"its server did not answer {self.url}/health within init_timeout, {spec.init_timeout:g} s; it is to "
-                f"listen on the port in the variable {PORT} where its command does not name 8000; {log}"
+                f"listen on the port in the variable {PORT} where its command does not name 8000; "
+                f"{end_of_log(self.process)}"
             ) from None
 
 
@@ -165,11 +173,11 @@ def _environment(spec: ETLSpec, site: Site, more: Mapping[str, str], port: int) 
         **inherited,
         **dict(spec.env),
         **more,
-        TARGET_URL: site.target_url,
-        TRANSFORM_TIMEOUT: str(spec.obj_timeout),
-        "DIRECT_PUT": "true" if spec.direct_put else "false",
+        AIS_TARGET_URL: site.target_url,
+        INSTORE_TRANSFORM_TIMEOUT: str(spec.obj_timeout),
+        DIRECT_PUT: "true" if spec.direct_put else "false",
         PORT: str(port),
-        OUR_PORT: str(port),
+        INSTORE_PORT: str(port),
         "PYTHONUNBUFFERED": "1",  # what it prints is in the log when it is looked for
     }
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Self
 
-from instore.etl import shim as shim
-from instore.protocol.environment import PARENT_FD
+from instore.etl import shim
+from instore.protocol.environment import INSTORE_PARENT_FD
 
 _GRACE = 3.0  # seconds for a process to end by itself
 _TAIL = 64 << 10  # bytes of a log that are looked at; a log may be flooded
@@ -24,7 +24,7 @@ _SIGNALS = {int(signal.SIGKILL): "out of memory?"}
 
 
 class Process:
-    """A process. Made by `start` or `start_guarded`.
+    """A process. Made by `start` or `start_with_shim`.
 
     Attributes:
         exited: done when the process is; its result is the return code, negative for a signal.
@@ -56,14 +56,14 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**environment, PARENT_FD: str(parent)},
+                env={**environment, INSTORE_PARENT_FD: str(parent)},
                 pass_fds=(parent,),
                 start_new_session=True,  # Ctrl-C is for us: we stop the workers
             )
         return cls(process, log, _GRACE)
 
     @classmethod
-    async def start_guarded(
+    async def start_with_shim(
         cls,
         command: Sequence[str],
         environment: Mapping[str, str],
@@ -74,7 +74,7 @@ class Process:
         descriptors: Sequence[int] = (),
         grace: float = _GRACE,
     ) -> Self:
-        """Start any command behind a guardian: nothing of it outlives us, and its log is bounded.
+        """Start any command behind a shim: nothing of it outlives us, and its log is bounded.
 
         Args:
             command, environment, parent: as for `start`.
@@ -82,10 +82,10 @@ class Process:
             log_limit: bytes of it that are kept.
             folder: where it runs.
             descriptors: what it inherits.
-            grace: seconds for it to end by itself when it is asked to.
+            grace: seconds for it to end by itself after a signal.
 
         Raises:
-            OSError: the guardian can't be run. A command that can't be run exits with 127 and says so in its log.
+            OSError: the shim can't be run. A command that can't be run exits with 127 and says so in its log.
         """
         head = [sys.executable, "-I", "-S", shim.__file__, str(parent), log, str(log_limit), str(grace)]
         process = await asyncio.create_subprocess_exec(
@@ -124,7 +124,7 @@ class Process:
             self._process.terminate()
 
     def kill(self) -> None:
-        """End a guarded process at once, with all that it has started."""
+        """End a process behind a shim at once, with all that it has started."""
         if not self.exited.done():
             self._process.send_signal(signal.SIGINT)
 
@@ -137,7 +137,7 @@ class Process:
 
 
 class ServerProcess:
-    """A server in a process of its own: what a `job.Worker` tells of the process.
+    """A server in a process of its own: what the engine is told of a worker's process.
 
     Attributes:
         process: the process itself.
@@ -163,7 +163,7 @@ class ServerProcess:
 
 
 def tail(log: str, most: int) -> bytes:
-    """The last bytes of a log, the part that a guardian has put aside included; empty if there is none."""
+    """The last bytes of a log, the part that a shim has put aside included; empty if there is none."""
     text = b""
     for path in (log, log + ".1"):
         with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:

@@ -1,9 +1,9 @@
-"""Stands between a node and a foreign process: `python shim.py PARENT_FD LOG LIMIT GRACE COMMAND...`
+"""The shim between a node and a process that is not ours: `python shim.py PARENT_FD LOG LIMIT GRACE COMMAND...`
 
 It runs the command and copies what that prints to LOG, never more than LIMIT bytes of it on the disk. At SIGTERM it
 lets the command end within GRACE seconds, at SIGINT it ends it at once. And it makes sure of three things: nothing that
 the command has started outlives it; nothing outlives whoever holds the other end of the pipe PARENT_FD; and how the
-command ended is how the guardian ends.
+command ended is how the shim ends.
 
 It is a program of its own and imports nothing of ours, so that it starts in a few milliseconds.
 """
@@ -97,7 +97,7 @@ def _start(command: list[str], output: int) -> int:
 
 
 def _watch(child: int, parent: int, wake: int, printed: int, log: Log, grace: float) -> int:
-    """Copy, and wait for the child's end, the parent's, or a request to end.
+    """Copy, and wait for the child's end, the parent's, or a signal to end.
 
     Returns:
         The child's exit code.
@@ -114,10 +114,10 @@ def _watch(child: int, parent: int, wake: int, printed: int, log: Log, grace: fl
             poll.unregister(parent)
         if printed in events and not _copy(printed, log, _PIECE):
             poll.unregister(printed)
-        asked = set(os.read(wake, 4096)) if wake in events else set()
-        if signal.SIGINT in asked:
+        signals = set(os.read(wake, 4096)) if wake in events else set()
+        if signal.SIGINT in signals:
             deadline = 0.0
-        elif signal.SIGTERM in asked and deadline is None:
+        elif signal.SIGTERM in signals and deadline is None:
             deadline = time.monotonic() + grace
             _kill(child, signal.SIGTERM)
         if deadline is not None and time.monotonic() >= deadline:

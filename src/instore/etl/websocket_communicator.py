@@ -1,8 +1,8 @@
-"""Asking an ETL server for objects over WebSocket: the target's side of protocol section 6.
+"""Requests to an ETL server over WebSocket: the target's side of protocol section 6.
 
 Answers come in the order of the requests, one for one. Where the result is delivered, several objects are under way on
 a connection, since the failure of one is a message. Everywhere else a failure closes the connection, so an object has
-one to itself. What was under way on a connection that closes has no answer, and may be asked for again.
+one to itself. What was under way on a connection that closes has no answer, and may be requested again.
 """
 
 import asyncio
@@ -16,15 +16,14 @@ from instore.errors import AnswerError, IncompleteAnswerError
 from instore.etl.communicator import TransformRequest, TransformResponse
 from instore.http.bodies import Stream
 from instore.protocol.headers import DEFAULT_MIME_TYPE, WEBSOCKET_PATH
-from instore.protocol.websocket import write_control
+from instore.protocol.responses import error_text
+from instore.protocol.websocket import CLOSE_FAILED, write_control
 
 LARGEST = 1 << 30
 """Bytes of a result that comes as one message: it is held in memory."""
 
 _TOGETHER = 8  # objects under way on a connection whose results are delivered
 _CONNECT_TIMEOUT = 10.0
-_FAILED = 1011
-_LONGEST_ERROR = 64 << 10
 
 
 class WebSocketCommunicator:
@@ -38,12 +37,12 @@ class WebSocketCommunicator:
         self._url = "ws" + base.removeprefix("http") + WEBSOCKET_PATH
         self._sessions: set[_Session] = set()
 
-    async def send(self, ask: TransformRequest) -> TransformResponse | None:
+    async def send(self, request: TransformRequest) -> TransformResponse | None:
         """Have one object transformed; see `Communicator`."""
-        session = self._choose(ask.delivers) or await self._open()
-        session.load += 1 if ask.delivers else _TOGETHER
+        session = self._choose(request.delivers) or await self._open()
+        session.load += 1 if request.delivers else _TOGETHER
         try:
-            message = await session.exchange(ask)
+            message = await session.exchange(request)
         except asyncio.CancelledError:
             await self._drop(session)  # answers come in order, and its own would be the next one
             raise
@@ -51,8 +50,8 @@ class WebSocketCommunicator:
             self._sessions.discard(session)
             raise
         finally:
-            session.load -= 1 if ask.delivers else _TOGETHER
-        return _read(message, ask)
+            session.load -= 1 if request.delivers else _TOGETHER
+        return _read(message, request)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -99,7 +98,7 @@ class _Session:
     def __init__(self, connection: ClientConnection) -> None:
         self.load = 0
         self._connection = connection
-        self._due: deque[asyncio.Future[bytes | str]] = deque()
+        self._expected: deque[asyncio.Future[bytes | str]] = deque()
         self._sending = asyncio.Lock()
         self._reader = asyncio.create_task(self._read())
 
@@ -108,7 +107,7 @@ class _Session:
         """Whether no answer will come any more."""
         return self._reader.done()
 
-    async def exchange(self, ask: TransformRequest) -> bytes | str:
+    async def exchange(self, request: TransformRequest) -> bytes | str:
         """Send an object, and wait for its answer.
 
         Raises:
@@ -118,12 +117,12 @@ class _Session:
         async with self._sending:
             if self.closed:
                 raise IncompleteAnswerError("the connection closed before the object was sent")
-            self._due.append(answer)
+            self._expected.append(answer)
             try:
-                fqn = ask.fqn if ask.body is None else ""
-                await self._connection.send(write_control(ask.path, fqn, ask.etl_args, ask.pipeline))
-                if ask.body is not None:
-                    await self._connection.send(_batches(ask.body()))
+                fqn = request.fqn if request.body is None else ""
+                await self._connection.send(write_control(request.path, fqn, request.etl_args, request.pipeline))
+                if request.body is not None:
+                    await self._connection.send(_batches(request.body()))
                 elif not fqn:
                     await self._connection.send(b"")
             except ConnectionClosed:
@@ -141,10 +140,10 @@ class _Session:
         failure: Exception = IncompleteAnswerError(reason)
         try:
             async for message in self._connection:
-                if not self._due:
-                    failure = IncompleteAnswerError("the server sent an answer that nobody waits for")
+                if not self._expected:
+                    failure = IncompleteAnswerError("the server sent an answer to no request")
                     break
-                answer = self._due.popleft()
+                answer = self._expected.popleft()
                 if not answer.done():
                     answer.set_result(message)
             else:
@@ -155,18 +154,18 @@ class _Session:
             self._give_up(failure)
 
     def _why_closed(self) -> Exception:
-        """What a closed connection means to the object that is first in the line."""
+        """What a closed connection means to the first object that has no answer yet."""
         code, reason = self._connection.close_code, self._connection.close_reason
-        if code == _FAILED and reason:
+        if code == CLOSE_FAILED and reason:
             return AnswerError(reason)  # how a server fails an object that it can't fail otherwise
         return IncompleteAnswerError("the connection closed before the answer", f"{code} {reason or ''}".strip())
 
     def _give_up(self, failure: Exception) -> None:
-        for answer in self._due:
+        for answer in self._expected:
             if not answer.done():
                 answer.set_exception(failure)
             failure = IncompleteAnswerError("the connection closed before the answer")
-        self._due.clear()
+        self._expected.clear()
         self._connection.transport.abort()
 
 
@@ -187,18 +186,16 @@ class _WholeTransformResponse:
         """Nothing is held."""
 
 
-def _read(message: bytes | str, ask: TransformRequest) -> TransformResponse | None:
-    """What a message means for the object that was asked for."""
+def _read(message: bytes | str, request: TransformRequest) -> TransformResponse | None:
+    """What a message means for the object that was requested."""
     if isinstance(message, str):
-        if ask.delivers:
+        if request.delivers:
             return None
         raise AnswerError(
             f"the server says that the result is delivered, which it was not asked to do: {message[:200]!r}"
         )
-    if ask.delivers:
-        raise AnswerError(
-            message[: 64 << 10].decode(errors="replace") or "the server gave an empty answer, not a delivery"
-        )
+    if request.delivers:
+        raise AnswerError(error_text(message) or "the server gave an empty answer, not a delivery")
     return _WholeTransformResponse(message)
 
 

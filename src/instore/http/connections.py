@@ -9,6 +9,7 @@ pool looks at the notes.
 """
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections import deque
@@ -48,11 +49,17 @@ def parse_origin(scheme: str, authority: str) -> Origin:
     """The origin of `scheme://authority`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
+    if "@" in authority:
+        raise ValueError("it holds a user's name or password, which are not sent; leave them out")
     parts = urlsplit(f"{scheme}://{authority}")
-    if scheme not in _PORTS or not parts.hostname or "@" in authority:
+    if scheme not in _PORTS or not parts.hostname:
         raise ValueError(f"{scheme}://{authority} is not the origin of a URL")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError as error:
+        raise ValueError(f"{parts.hostname!r} is not the name of a host: a part of it is empty or too long") from error
     return Origin(scheme, parts.hostname, parts.port or _PORTS[scheme], authority)
 
 
@@ -357,14 +364,20 @@ class ConnectionPool:
         async with asyncio.timeout(min(_CONNECT_TIMEOUT, self.timeout)):
             if self._socket:
                 return (await loop.create_unix_connection(lambda: Connection(origin, self), self._socket))[1]
-            host = origin.host if self._check is None else await _checked(origin, self._check)
-            _, connection = await loop.create_connection(
-                lambda: Connection(origin, self),
-                host,
-                origin.port,
-                ssl=context,
-                server_hostname=origin.host if context else None,
-            )
+            hosts = [origin.host] if self._check is None else await _checked(origin, self._check)
+            for host in hosts[:-1]:
+                with contextlib.suppress(OSError):
+                    return await self._dial(origin, host, context)
+            return await self._dial(origin, hosts[-1], context)
+
+    async def _dial(self, origin: Origin, host: str, context: ssl.SSLContext | None) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(origin, self),
+            host,
+            origin.port,
+            ssl=context,
+            server_hostname=origin.host if context else None,
+        )
         return connection
 
     def _look(self) -> None:
@@ -382,13 +395,13 @@ class ConnectionPool:
         self._timer = loop.call_later(min(1.0, self.timeout / _TICKS), self._look) if busy else None
 
 
-async def _checked(origin: Origin, check: Check) -> str:
-    """The first of the origin's addresses, after all of them were checked: what is checked is what is used."""
+async def _checked(origin: Origin, check: Check) -> list[str]:
+    """The origin's addresses, after all of them were checked: what is checked is what is used."""
     found = await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]) for entry in found]
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         check(address, origin.host)
-    return addresses[0]
+    return addresses
 
 
 @cache

@@ -13,6 +13,7 @@ import uvicorn
 
 from instore.errors import ConfigurationError
 from instore.http.http1 import HTTP1, FastPath
+from instore.system.addresses import host_and_port
 
 _KEEP_ALIVE = 300  # seconds; longer than any client of ours or the target's keeps a connection idle
 BACKLOG = 2048
@@ -31,7 +32,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         raise ConfigurationError(
-            f"can't listen on {host}:{port}: {error.strerror}; choose another with --host and --port"
+            f"can't listen on {host_and_port(host, port)}: {error.strerror}; choose another with --host and --port"
         ) from error
     return bound
 

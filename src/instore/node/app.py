@@ -23,6 +23,7 @@ from instore.node.jobs import copy as bulk
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
 from instore.node.request import Handler, Node, NodeRequest
+from instore.protocol.environment import AIS_AUTHN_TOKEN
 from instore.store.names import Bucket
 
 logger = logging.getLogger("instore")
@@ -127,7 +128,7 @@ class App:
         if self._token:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
-                raise UnauthorizedError("this node demands its token; set AIS_AUTHN_TOKEN to it for the client")
+                raise UnauthorizedError(f"this node demands its token; set {AIS_AUTHN_TOKEN} to it for the client")
             return
         host = request.headers.get("host", "")
         origin = request.headers.get("origin")

@@ -15,6 +15,7 @@ from instore.node.cluster import Cluster
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
 from instore.protocol.names import unescape
+from instore.protocol.values import parse_flag, parse_json
 from instore.store.names import Bucket, check_object_name
 
 _LARGEST_MESSAGE = 64 << 20  # bytes; a list of a million names
@@ -56,7 +57,7 @@ class NodeRequest:
 
     def flag(self, name: str) -> bool:
         """Whether a query parameter says yes."""
-        return self.query(name).lower() in ("1", "t", "true", "y", "yes", "on")
+        return parse_flag(self.query(name)) is True
 
     async def body(self) -> bytes:
         """The whole body of a request that carries a message, not an object.
@@ -83,9 +84,7 @@ class NodeRequest:
         """
         data = await self.body()
         try:
-            message = json.loads(data) if data.strip() else {}
-            if b"\\ud" in data.lower():
-                json.dumps(message, ensure_ascii=False).encode()  # half a surrogate pair is no text
+            message = parse_json(data) if data.strip() else {}
         except ValueError as error:
             raise InvalidRequestError(f"the body is not JSON: {error}") from error
         if not isinstance(message, dict):

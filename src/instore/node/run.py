@@ -11,6 +11,8 @@ from instore.node.app import App, make_node
 from instore.node.cluster import Cluster
 from instore.node.metadata import NodeFolder
 from instore.node.request import Node
+from instore.protocol.environment import AIS_AUTHN_TOKEN
+from instore.system.addresses import http_url
 from instore.system.limits import prepare_process
 
 _GRACE = 10  # seconds for requests under way
@@ -54,7 +56,7 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     if not settings.token and not is_loopback(settings.host):
         raise ConfigurationError(
             f"on {settings.host} others could reach the node, and whoever reaches it can run code; set "
-            "AIS_AUTHN_TOKEN or give --token to demand a token, or listen on 127.0.0.1"
+            f"{AIS_AUTHN_TOKEN} or give --token to demand a token, or listen on 127.0.0.1"
         )
     prepare_process()
     folder = NodeFolder(settings.folder, settings.targets)
@@ -94,7 +96,7 @@ def _url(listener: socket.socket) -> str:
         address = "127.0.0.1"
     elif address == "::":
         address = "::1"
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    return http_url(address, port)
 
 
 def is_loopback(host: str) -> bool:

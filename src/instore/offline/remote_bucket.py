@@ -18,19 +18,20 @@ from typing import IO, Any, TypeVar
 
 from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError
 from instore.etl.communicator import PIECE
+from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
 from instore.store.names import Bucket
+from instore.system.backoff import backoff
 from instore.system.printable import printable
 from instore.system.threads import in_thread
 
 SCHEME = "ais://"
-ENDPOINT = "AIS_ENDPOINT"
 _EXAMPLE = "http://localhost:51080"
 
 Result = TypeVar("Result")
 
 _THREADS = 16
 _TRIES = 4
-_FIRST_PAUSE = 0.25  # seconds before the second try; each further pause is twice as long
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0  # seconds between tries
 _PASSING = (429, 502, 503, 504)  # statuses that may pass
 _OF_US = (401, 429)  # statuses that another object's request would get, too, as well as all from 500
 
@@ -152,7 +153,7 @@ class RemoteBucket:
         if asked.method != "PUT" or int(asked.headers.get("Content-Length", -1)) != size:
             raise RemoteStoreError(
                 f"{what}: {_shown(asked.url)} answered {answer.status_code} to a {asked.method}, "
-                f"not to a PUT of {size} bytes; set {ENDPOINT} to the store itself"
+                f"not to a PUT of {size} bytes; set {AIS_ENDPOINT} to the store itself"
             )
         return size
 
@@ -225,11 +226,12 @@ class _Sdk:
             raise ConfigurationError(
                 f"{printable(url)} needs AIStore's client ({error}); run: pip install 'instore[ais]'"
             ) from error
-        self.endpoint = os.environ.get(ENDPOINT, "")
+        self.endpoint = os.environ.get(AIS_ENDPOINT, "")
         if not self.endpoint.startswith(("http://", "https://")):
             is_now = f" (now {_shown(self.endpoint)})" if self.endpoint else ""
             raise ConfigurationError(
-                f"{printable(url)} needs the store's address: set {ENDPOINT}{is_now} as in {ENDPOINT}={_EXAMPLE}"
+                f"{printable(url)} needs the store's address: set {AIS_ENDPOINT}{is_now} as in "
+                f"{AIS_ENDPOINT}={_EXAMPLE}"
             )
         self._failures = (requests.RequestException, urllib3.exceptions.HTTPError, APIRequestError)
         self._unparsable = (ValueError, msgspec.MsgspecError, pydantic.PydanticUserError)
@@ -250,7 +252,7 @@ class _Sdk:
                 respect_retry_after_header=False,
             ),
             network_retry=tenacity.Retrying(
-                wait=tenacity.wait_exponential(_FIRST_PAUSE) + tenacity.wait_random(0, _FIRST_PAUSE),
+                wait=lambda state: backoff(state.attempt_number - 1, _FIRST_PAUSE, _LONGEST_PAUSE),
                 stop=tenacity.stop_after_attempt(_TRIES),
                 sleep=_pause,
                 retry=tenacity.retry_if_exception_type(passing),
@@ -260,7 +262,7 @@ class _Sdk:
         try:
             self.client = Client(self.endpoint, retry_config=again, max_pool_size=_THREADS)
         except ValueError as error:
-            raise ConfigurationError(f"{ENDPOINT}={_shown(self.endpoint)} can't be used: {error}") from error
+            raise ConfigurationError(f"{AIS_ENDPOINT}={_shown(self.endpoint)} can't be used: {error}") from error
 
     @contextlib.contextmanager
     def errors(self, what: str) -> Iterator[None]:
@@ -273,14 +275,14 @@ class _Sdk:
             raise RemoteStoreError(f"{what}: {self._reason(error)}", _is_away(error)) from error
         except self._unparsable as error:  # what the client makes of an answer that is not a store's
             raise RemoteStoreError(
-                f"{what}: {_shown(self.endpoint)} ({ENDPOINT}) gives an answer that is no store's"
+                f"{what}: {_shown(self.endpoint)} ({AIS_ENDPOINT}) gives an answer that is no store's"
             ) from error
 
     def _reason(self, error: Exception) -> str:
         status = _status(error)
         if status is None:
-            return f"{_shown(self.endpoint)} ({ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
-        hint = "; set AIS_AUTHN_TOKEN" if status == 401 else ""
+            return f"{_shown(self.endpoint)} ({AIS_ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
+        hint = f"; set {AIS_AUTHN_TOKEN}" if status == 401 else ""
         said = _said(getattr(error, "message", "")) or "no reason given"
         return f"{_shown(self.endpoint)} answered {status}: {said}{hint}"
 

@@ -10,7 +10,7 @@ from instore.offline.engine import Engine, in_batches
 from instore.offline.interfaces import ItemState, JobObserver, JobOptions
 from instore.offline.plan import Plan
 from instore.offline.workers import WorkerProcesses
-from instore.protocol.environment import FILE_ROOTS, TARGET_URL
+from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS
 
 _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
@@ -58,9 +58,9 @@ def worker_command(transform: str) -> list[str]:
 
 def _environment(file_root: str) -> Mapping[str, str]:
     """Ours, with leave to read the files below a folder, if there is one."""
-    ours = {TARGET_URL: _NO_TARGET, **os.environ}
+    ours = {AIS_TARGET_URL: _NO_TARGET, **os.environ}
     if not file_root:
         return ours
     # Colons separate the variable's entries: a folder with one in its path is reached through the nearest without.
     before, colon, _ = file_root.partition(":")
-    return {**ours, FILE_ROOTS: os.path.dirname(before) if colon else file_root}
+    return {**ours, INSTORE_FILE_ROOTS: os.path.dirname(before) if colon else file_root}

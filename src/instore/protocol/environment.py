@@ -1,24 +1,53 @@
-"""What an ETL server finds in its environment (protocol section 1), read once into a frozen dataclass."""
+"""The environment: every variable's name, and what an ETL server reads of it (protocol section 1), once."""
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from posixpath import normpath
 from typing import Any
 from urllib.parse import urlsplit
 
 from instore.errors import ConfigurationError, MissingTargetError
 from instore.protocol.names import unescape
+from instore.protocol.values import parse_flag
 
-TARGET_URL = "AIS_TARGET_URL"
-FILE_ROOTS = "INSTORE_FILE_ROOTS"
-TRANSFORM_TIMEOUT = "INSTORE_TRANSFORM_TIMEOUT"
-PARENT_FD = "INSTORE_PARENT_FD"
+# What a target sets, by AIStore's names.
+AIS_TARGET_URL = "AIS_TARGET_URL"
+DIRECT_PUT = "DIRECT_PUT"
+ETL_DIRECT_FQN = "ETL_DIRECT_FQN"
+AIS_DIRECT_PUT_RETRIES = "AIS_DIRECT_PUT_RETRIES"
+AIS_DIRECT_PUT_CHUNK_SIZE = "AIS_DIRECT_PUT_CHUNK_SIZE"
+MAX_CONN = "MAX_CONN"
+KEEPALIVE_EXPIRY = "KEEPALIVE_EXPIRY"
+AIS_SKIP_VERIFY = "AIS_SKIP_VERIFY"
+AIS_SKIP_VERIFY_CRT = "AIS_SKIP_VERIFY_CRT"
+AIS_CLIENT_CA = "AIS_CLIENT_CA"
+AIS_CRT = "AIS_CRT"
+AIS_CRT_KEY = "AIS_CRT_KEY"
+AIS_AUTHN_TOKEN = "AIS_AUTHN_TOKEN"  # noqa: S105 - the variable's name
+# What a container finds besides: a class, and what it needs.
+ETL_CLASS_PAYLOAD = "ETL_CLASS_PAYLOAD"
+PACKAGES = "PACKAGES"
+OS_PACKAGES = "OS_PACKAGES"
+NUM_WORKERS = "NUM_WORKERS"
+PORT = "PORT"
+# What a client of a store finds.
+AIS_ENDPOINT = "AIS_ENDPOINT"
+# Our own.
+INSTORE_TIMEOUT = "INSTORE_TIMEOUT"
+INSTORE_TRANSFORM_TIMEOUT = "INSTORE_TRANSFORM_TIMEOUT"
+INSTORE_DOWNLOAD_LOCAL = "INSTORE_DOWNLOAD_LOCAL"
+INSTORE_MAX_MESSAGE = "INSTORE_MAX_MESSAGE"
+INSTORE_FILE_ROOTS = "INSTORE_FILE_ROOTS"
+INSTORE_NEXT_HOPS = "INSTORE_NEXT_HOPS"
+INSTORE_PORT = "INSTORE_PORT"
+"""Where a server listens that shares this machine's ports with others."""
+INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
 
-_TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
-_FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
 _SHORTEST_SECRET = 6
+_HOST = re.compile(r"\.?(?:[a-z0-9_-]+\.)*[a-z0-9_-]*[a-z_-][a-z0-9_-]*")  # no address, as of a typing error: 10.0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +71,8 @@ class Environment:
         download_local: let `/download` reach addresses of this machine and link-local ones.
         max_message: bytes of a WebSocket message at most; a larger one closes the connection with 1009.
         file_roots: folders below which any file may be named by a request, besides the store's own layout.
+        next_hops: addresses, networks, names and domains (`.example`) of the only hosts besides the target's that
+            results may be put to; none: those of private networks.
     """
 
     target_url: str = field(repr=False)
@@ -61,6 +92,7 @@ class Environment:
     download_local: bool = False
     max_message: int = 1 << 30
     file_roots: tuple[str, ...] = ()
+    next_hops: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Environment":
@@ -77,7 +109,7 @@ class Environment:
         }
         if "target_url" not in values:
             raise MissingTargetError(
-                f"no target URL: set {TARGET_URL} (or give --target-url) to the base URL of the local target, "
+                f"no target URL: set {AIS_TARGET_URL} (or give --target-url) to the base URL of the local target, "
                 "http://HOST:PORT/v1/etl/_object/<etl-name>/<secret>"
             )
         return cls(**values)
@@ -108,10 +140,10 @@ def _escaped_or_not(character: str) -> str:
 
 
 def _flag(variable: str, value: str) -> bool:
-    lowered = value.strip().lower()
-    if lowered not in _TRUE | _FALSE:
+    flag = parse_flag(value)
+    if flag is None:
         raise ConfigurationError(f"{variable}={value!r} is neither true nor false")
-    return lowered in _TRUE
+    return flag
 
 
 def _number(kind: Callable[[str], Any], least: float) -> Callable[[str, str], Any]:
@@ -152,24 +184,39 @@ def _folders(variable: str, value: str) -> tuple[str, ...]:
     return folders
 
 
+def _hosts(variable: str, value: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip().lower() for host in value.split(",") if host.strip())
+    for host in hosts:
+        try:
+            ip_network(host)
+        except ValueError as error:
+            if not _HOST.fullmatch(host):
+                raise ConfigurationError(
+                    f"{variable} has the entry {host!r}, which is not an address, a network such as 10.0.0.0/8, "
+                    "a host's name, or a domain such as .svc.cluster.local"
+                ) from error
+    return hosts
+
+
 _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     # a later one overrides an earlier one of the same setting
-    TARGET_URL: ("target_url", _url),
-    "DIRECT_PUT": ("direct_put", _flag),
-    "ETL_DIRECT_FQN": ("direct_fqn", _flag),
-    "AIS_DIRECT_PUT_RETRIES": ("direct_put_retries", _number(int, 0)),
-    "AIS_DIRECT_PUT_CHUNK_SIZE": ("direct_put_chunk_size", _number(int, 1)),
-    "INSTORE_TIMEOUT": ("timeout", _number(float, 0.001)),
-    TRANSFORM_TIMEOUT: ("transform_timeout", _number(float, 0.001)),
-    "MAX_CONN": ("max_conn", _number(int, 1)),
-    "KEEPALIVE_EXPIRY": ("keepalive_expiry", _number(float, 0)),
-    "AIS_SKIP_VERIFY": ("skip_verify", _flag),
-    "AIS_SKIP_VERIFY_CRT": ("skip_verify", _flag),
-    "AIS_CLIENT_CA": ("client_ca", _text),
-    "AIS_CRT": ("crt", _text),
-    "AIS_CRT_KEY": ("crt_key", _text),
-    "AIS_AUTHN_TOKEN": ("authn_token", _text),
-    "INSTORE_DOWNLOAD_LOCAL": ("download_local", _flag),
-    "INSTORE_MAX_MESSAGE": ("max_message", _number(int, 1)),
-    FILE_ROOTS: ("file_roots", _folders),
+    AIS_TARGET_URL: ("target_url", _url),
+    DIRECT_PUT: ("direct_put", _flag),
+    ETL_DIRECT_FQN: ("direct_fqn", _flag),
+    AIS_DIRECT_PUT_RETRIES: ("direct_put_retries", _number(int, 0)),
+    AIS_DIRECT_PUT_CHUNK_SIZE: ("direct_put_chunk_size", _number(int, 1)),
+    INSTORE_TIMEOUT: ("timeout", _number(float, 0.001)),
+    INSTORE_TRANSFORM_TIMEOUT: ("transform_timeout", _number(float, 0.001)),
+    MAX_CONN: ("max_conn", _number(int, 1)),
+    KEEPALIVE_EXPIRY: ("keepalive_expiry", _number(float, 0)),
+    AIS_SKIP_VERIFY: ("skip_verify", _flag),
+    AIS_SKIP_VERIFY_CRT: ("skip_verify", _flag),
+    AIS_CLIENT_CA: ("client_ca", _text),
+    AIS_CRT: ("crt", _text),
+    AIS_CRT_KEY: ("crt_key", _text),
+    AIS_AUTHN_TOKEN: ("authn_token", _text),
+    INSTORE_DOWNLOAD_LOCAL: ("download_local", _flag),
+    INSTORE_MAX_MESSAGE: ("max_message", _number(int, 1)),
+    INSTORE_FILE_ROOTS: ("file_roots", _folders),
+    INSTORE_NEXT_HOPS: ("next_hops", _hosts),
 }

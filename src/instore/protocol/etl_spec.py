@@ -59,7 +59,7 @@ class ETLSpec:
         """Read the message of `PUT /v1/etl`; what is null counts as left out.
 
         Raises:
-            InvalidRequestError: it is not what is due; the text says all that is wrong.
+            InvalidRequestError: it is not what is expected; the text says all that is wrong.
         """
         if isinstance(message, dict):
             message = {key: value for key, value in message.items() if value is not None}

@@ -3,12 +3,14 @@
 Bytes that are not UTF-8 travel through `str` as surrogates (`surrogateescape`) and come out as they went in.
 """
 
+import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_plus, unquote_to_bytes
 
 _ERRORS = "surrogateescape"
+_USER = re.compile(r"^([^/?#]*//|)[^/?#]*@")
 _UNRESERVED = string.ascii_letters + string.digits + "-._~"
 
 PROVIDERS = ("ais", "aws", "gcp", "azure", "oci", "ht")
@@ -85,3 +87,8 @@ class Uname:
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.namespace}/{self.bucket}/{self.object}"
+
+
+def without_user(url: str) -> str:
+    """A URL without the user's name and password before its host."""
+    return _USER.sub(r"\1", url)

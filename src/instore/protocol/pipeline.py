@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from instore.errors import InvalidPipelineError
 from instore.protocol.headers import QUERY_ARGS
-from instore.protocol.names import escape_path, escape_query, escape_segment, unescape_query
+from instore.protocol.names import escape_path, escape_query, escape_segment, unescape_query, without_user
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -38,12 +38,15 @@ def parse_pipeline(header: str | None) -> tuple[str, str]:
         `(first, rest)`; both empty without a pipeline; `rest` is ready to be sent on as a header.
 
     Raises:
-        InvalidPipelineError: one of the entries is empty or holds a control character.
+        InvalidPipelineError: one of the entries is empty, or holds a control character or a user's name.
     """
     header = (header or "").strip()
     if not header:
         return "", ""
-    for entry in header.split(","):
+    entries = header.split(",")
+    if any(without_user(entry) != entry for entry in entries):
+        raise InvalidPipelineError("the pipeline holds a user's name or password, which are not sent; leave them out")
+    for entry in entries:
         if not entry.strip():
             raise InvalidPipelineError(f"the pipeline {header!r} has an empty entry; give URLs with one comma between")
         if _CONTROL.search(entry.strip(" \t")):  # would break the header that carries the rest
@@ -108,6 +111,8 @@ def _split(url: str) -> tuple[str, str, str]:
         complete = bool(parts.hostname) and parts.port != 0
     except ValueError as error:
         raise InvalidPipelineError(f"the pipeline entry {url!r} is not a URL: {error}") from error
+    if parts.scheme not in ("", "http", "https"):
+        raise InvalidPipelineError(f"the pipeline entry {url!r} is not http or https")
     if not complete:
         raise InvalidPipelineError(f"the pipeline entry {url!r} names no host; expected http://HOST:PORT[/PATH]")
     return parts.netloc, parts.path, parts.query

@@ -24,7 +24,7 @@ class SourceKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ObjectRequest:
-    """What is asked of the server for one object.
+    """A request for one object.
 
     Attributes:
         path: the object's path or uname, decoded, without the leading slash.

@@ -9,6 +9,14 @@ from enum import Enum
 from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT
 from instore.protocol.pipeline import Hop
 
+LONGEST_ERROR = 64 << 10
+"""Bytes of an error's text at most; what comes behind them is dropped."""
+
+
+def error_text(body: bytes) -> str:
+    """The text of an answer that is an error."""
+    return body[:LONGEST_ERROR].decode(errors="replace").strip()
+
 
 class NextHopOutcome(Enum):
     """What we answer in turn."""
@@ -20,7 +28,7 @@ class NextHopOutcome(Enum):
     UNEXPECTED = "502: an answer that no next hop should give"
 
 
-_VERDICTS: dict[tuple[Hop, int, bool], NextHopOutcome] = {
+_OUTCOMES: dict[tuple[Hop, int, bool], NextHopOutcome] = {
     # (kind of hop, its status, has it a body)
     (Hop.TARGET, 200, False): NextHopOutcome.DELIVERED,
     (Hop.TARGET, 204, False): NextHopOutcome.PASSED_ON,
@@ -36,11 +44,11 @@ def judge(hop: Hop, status: int, has_body: bool) -> NextHopOutcome:
     """The meaning of a next hop's complete answer.
 
     A status below 400 that the table does not list (a redirect, a target's 200 with a body) would be read as content
-    or as success by whoever asked us, and is neither: `UNEXPECTED`.
+    or as success by the caller, and is neither: `UNEXPECTED`.
     """
     if status >= 400:
         return NextHopOutcome.FAILED
-    return _VERDICTS.get((hop, status, has_body), NextHopOutcome.UNEXPECTED)
+    return _OUTCOMES.get((hop, status, has_body), NextHopOutcome.UNEXPECTED)
 
 
 class ResponseMeaning(Enum):
@@ -48,7 +56,7 @@ class ResponseMeaning(Enum):
 
     OBJECT = "the body is the object"
     DELIVERED = "the object is where it was to go"
-    REPLAY = "ask again: what failed may pass, and only the target has the object's bytes"
+    REPLAY = "send it again: what failed may pass, and only the target has the object's bytes"
     ERROR = "the body says why there is no object"
     UNEXPECTED = "a status that no ETL server should give"
 

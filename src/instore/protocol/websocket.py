@@ -1,12 +1,12 @@
-"""WebSocket control messages: what is asked for one object on a connection (protocol section 6)."""
+"""WebSocket control messages: a request for one object on a connection (protocol section 6)."""
 
 import json
-from typing import Any
 
 from instore.errors import MalformedControlError
 from instore.protocol.names import escape_segment, unescape
 from instore.protocol.pipeline import parse_pipeline
 from instore.protocol.requests import ObjectRequest, SourceKind
+from instore.protocol.values import parse_json
 
 CLOSE_INVALID_DATA = 1007
 CLOSE_POLICY = 1008
@@ -56,10 +56,8 @@ def write_control(path: str, fqn: str = "", etl_args: str = "", pipeline: str = 
 
 def _fields(message: bytes) -> dict[str, str]:
     try:
-        content: Any = json.loads(message.decode())
-        if b"\\u" in message:
-            json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
-    except (ValueError, RecursionError) as error:
+        content = parse_json(message)
+    except ValueError as error:
         raise MalformedControlError(CLOSE_INVALID_DATA, f"not JSON: {message[:_EXCERPT]!r}") from error
     if not isinstance(content, dict):
         raise MalformedControlError(CLOSE_POLICY, f"not a JSON object: {message[:_EXCERPT]!r}")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import click
 
 from instore.http.server import bind
-from instore.protocol.environment import PARENT_FD
+from instore.protocol.environment import INSTORE_PARENT_FD
 from instore.runtime.supervisor import Supervisor, worker_command
 from instore.runtime.worker import bind_for, bind_unix, serve, set_up_logging
+from instore.system.addresses import http_url
 from instore.webserver.base_etl_server import ETLServer
 
 
@@ -45,7 +46,7 @@ def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: 
         ConfigurationError: the address can't be had, the environment is unfit, or the class's `__init__` failed.
     """
     if place.fd is not None:
-        serve(cls, socket.socket(fileno=place.fd), log_level, replaced=PARENT_FD in os.environ)
+        serve(cls, socket.socket(fileno=place.fd), log_level, replaced=INSTORE_PARENT_FD in os.environ)
     elif workers == 1 or place.uds is not None:
         listener = bind_unix(place.uds) if place.uds is not None else bind(place.host, place.port)
         _announce(cls.__name__, listener, 1)
@@ -55,10 +56,10 @@ def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: 
         _announce(cls.__name__, listeners[0], workers)
         set_up_logging(log_level)
         commands = [(worker_command(command, one.fileno(), log_level), one.fileno()) for one in listeners]
-        sys.exit(Supervisor(commands).run(PARENT_FD))
+        sys.exit(Supervisor(commands).run())
 
 
 def _announce(name: str, listener: socket.socket, workers: int) -> None:
     address = listener.getsockname()
-    place = address if isinstance(address, str) else f"http://{address[0]}:{address[1]}"
+    place = address if isinstance(address, str) else http_url(*address[:2])
     click.echo(f"instore: {name} on {place}, {workers} worker{'s' if workers > 1 else ''}", err=True)

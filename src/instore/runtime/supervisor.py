@@ -9,12 +9,12 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from instore.server.watchdog import EXIT_CODE
+from instore.protocol.environment import INSTORE_PARENT_FD
+from instore.system import exit_codes
 
 logger = logging.getLogger("instore")
 
 _POLL = 0.1
-_CONFIGURATION = 2
 _QUICK_DEATHS = 5
 _QUICK = 5.0
 
@@ -36,18 +36,15 @@ class Supervisor:
         self._quick_deaths = 0
         self._stopping = False
 
-    def run(self, parent_fd_variable: str) -> int:
+    def run(self) -> int:
         """Start the workers and stay until they are stopped.
-
-        Args:
-            parent_fd_variable: the environment variable that tells a worker the pipe to watch.
 
         Returns:
             The exit code: 0 after a signal, else that of the worker that could not run.
         """
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, self._stop)
-        environment = {**os.environ, parent_fd_variable: str(self._alive)}
+        environment = {**os.environ, INSTORE_PARENT_FD: str(self._alive)}
         for number in range(len(self._commands)):
             self._start(number, environment)
         code = 0
@@ -69,13 +66,13 @@ class Supervisor:
         for process in [process for process in self._started if process.poll() is not None]:
             number, started = self._started.pop(process)
             lived = time.monotonic() - started
-            quick = lived < _QUICK and process.returncode != EXIT_CODE  # which another can help
+            quick = lived < _QUICK and process.returncode != exit_codes.STUCK  # which another can help
             self._quick_deaths = self._quick_deaths + 1 if quick else 0
-            if process.returncode == _CONFIGURATION:
-                return _CONFIGURATION
+            if process.returncode == exit_codes.CONFIGURATION:
+                return exit_codes.CONFIGURATION
             if self._quick_deaths >= _QUICK_DEATHS:
                 logger.error("%d workers in a row died within %g s of their start; giving up", _QUICK_DEATHS, _QUICK)
-                return 1
+                return exit_codes.FAILED
             if not self._stopping:
                 logger.warning("worker %d %s; starting another", process.pid, _how(process.returncode))
                 self._start(number, environment)

@@ -12,9 +12,10 @@ from typing import Any
 
 from instore.errors import ConfigurationError
 from instore.http.server import BACKLOG, bind
-from instore.protocol.environment import PARENT_FD
+from instore.protocol.environment import INSTORE_PARENT_FD
 from instore.server.process import set_up_process
 from instore.server.run import run
+from instore.system.addresses import host_and_port
 from instore.webserver.base_etl_server import ETLServer
 
 
@@ -43,7 +44,7 @@ def _bind_beside(family: socket.AddressFamily, address: Any) -> socket.socket:
     try:
         bound.bind(address)
     except OSError as error:
-        raise ConfigurationError(f"can't listen on {address[0]}:{address[1]}: {error.strerror}") from error
+        raise ConfigurationError(f"can't listen on {host_and_port(*address[:2])}: {error.strerror}") from error
     bound.listen(BACKLOG)
     return bound
 
@@ -108,7 +109,7 @@ def set_up_logging(level: str) -> None:
 
 def exit_with_parent() -> None:
     """Stop this process when the one that started it is gone, if that one asked for it."""
-    descriptor = os.environ.pop(PARENT_FD, "")
+    descriptor = os.environ.pop(INSTORE_PARENT_FD, "")
     if descriptor:
         threading.Thread(target=_wait_for_end, args=(int(descriptor),), name="parent", daemon=True).start()
 

@@ -19,7 +19,7 @@ from instore.server.outbound import Outbound, TransientError
 from instore.server.results import Result
 from instore.system.backoff import backoff
 
-_LONGEST_PAUSE = 30.0  # seconds between two tries
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds between tries
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class DirectPut:
                         f"could not put {request.path!r} to {request.next_url} in {attempt + 1} attempts: {error}"
                     ) from error
             await result.end()
-            await asyncio.sleep(backoff(attempt, 1.0, _LONGEST_PAUSE))
+            await asyncio.sleep(backoff(attempt, _FIRST_PAUSE, _LONGEST_PAUSE))
             attempt += 1
 
     def _without_secrets(self, reply: Response) -> Response:

@@ -6,7 +6,6 @@ A handler reads an `ObjectRequest`, says where the bytes come from, and gets an 
 
 import functools
 import os
-from urllib.parse import urlsplit
 
 from instore.errors import (
     ETLDirectPutTransientError,
@@ -24,8 +23,9 @@ from instore.protocol.requests import ObjectRequest
 from instore.server.access_log import AccessLog
 from instore.server.contract import Transform
 from instore.server.direct_put import DirectPut, Response
-from instore.server.downloads import Downloads
+from instore.server.downloads import Downloads, shown
 from instore.server.files import FileRules
+from instore.server.next_hops import NextHops
 from instore.server.outbound import Outbound
 from instore.server.results import BufferedResult, Result, StreamedResult
 from instore.server.sources import FileSource, RemoteSource, Source
@@ -48,7 +48,7 @@ class Service:
         self.server = server
         self.environment = Environment.read(os.environ)
         self.access_log = AccessLog(self.environment)
-        self._outbound = Outbound(self.environment)
+        self._outbound = Outbound(self.environment, check=NextHops(self.environment).check)
         self._downloads = Downloads(self.environment)
         self._rules = FileRules(self.environment.file_roots)
         self._transforms = TransformRunner(server, self.environment)
@@ -78,8 +78,7 @@ class Service:
 
     def url(self, request: ObjectRequest) -> Source:
         """The object at the URL that `request` names."""
-        place = urlsplit(request.url)._replace(query="", fragment="").geturl()  # a query may hold a signature
-        return RemoteSource(request.path, place, functools.partial(self._downloads.get, request.url))
+        return RemoteSource(request.path, shown(request.url), functools.partial(self._downloads.get, request.url))
 
     def exchange(self, request: ObjectRequest, source: Source) -> "Exchange":
         """Prepare what `request` asks for, with the bytes of `source`."""

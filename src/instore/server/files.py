@@ -1,18 +1,29 @@
-"""Opening an object's file: only what may be read, and never less of it than it holds."""
+"""Opening an object's file: only what may be read, and as a whole what it was when it was opened.
 
+A file that is replaced, as a store does it, stays what was opened. One that is written to in place does not: its size
+and the time of its last change tell. (Two writes within one tick of the file system's clock, a few milliseconds, have
+the same time.)
+"""
+
+import contextlib
 import fcntl
 import io
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from instore.errors import ForbiddenFileError, InstoreError, ObjectNotFoundError, SourceError
+from instore.protocol.environment import INSTORE_FILE_ROOTS
 from instore.protocol.paths import is_object_file
+from instore.server.readers import ForwardReader
 
 # No final link is followed; a FIFO does not block the open.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MACOS_PATH_SIZE = 1024
+
+Result = TypeVar("Result")
 
 
 class FileRules:
@@ -26,14 +37,11 @@ class FileRules:
         self._roots = tuple(roots)
         self._real_roots = tuple(os.path.realpath(root) for root in roots)
 
-    def open(self, path: str) -> tuple[int, int]:
+    def open(self, path: str) -> "OpenFile":
         """Open the file at `path`.
 
         The text of the path is judged before anything is opened, and the true path of what was opened is judged
         again: no link leads out.
-
-        Returns:
-            The file's descriptor and its size in bytes.
 
         Raises:
             ForbiddenFileError: not an object's file, or not a regular file.
@@ -57,50 +65,97 @@ class FileRules:
         except BaseException:
             os.close(descriptor)
             raise
-        return descriptor, status.st_size
+        return OpenFile(path, descriptor, status.st_size, status.st_mtime_ns)
 
-    def check(self, path: str) -> None:
-        """Check that the file at `path` may be read and is there; errors as for `open`."""
-        descriptor, _ = self.open(path)
-        os.close(descriptor)
+    @contextlib.contextmanager
+    def path(self, path: str) -> Iterator[str]:
+        """The path itself, for a program that opens it by its name.
+
+        What it opens is not in our hand. So the file is held open, and at the end the path must still lead to it and
+        the file be as it was. Who can put a link in its place and take it away again in time, which needs the right to
+        write to the folder, is not noticed.
+
+        Raises:
+            SourceError: the file was replaced or changed meanwhile.
+            InstoreError: as for `open`.
+        """
+        file = self.open(path)
+        try:
+            yield path
+            file.check_place()
+            file.check(file.size)
+        finally:
+            os.close(file.descriptor)
 
     def read(self, path: str) -> bytes:
         """The whole file.
 
         Raises:
-            SourceError: it changed its size while it was read, or the disk failed.
+            SourceError: it changed while it was read, or the disk failed.
             InstoreError: as for `open`.
         """
-        descriptor, size = self.open(path)
+        file = self.open(path)
         try:
-            data = os.read(descriptor, size + 1)
-            if len(data) != size:  # a large file comes in several reads
-                data = _read_rest(descriptor, data, size)
+            data = os.read(file.descriptor, file.size + 1)
+            if len(data) != file.size:  # a large file comes in several reads
+                data = _read_rest(file.descriptor, data, file.size)
+            file.check(len(data))
         except OSError as error:
             raise SourceError(f"can't read {path!r}: {error.strerror}") from error
         finally:
-            os.close(descriptor)
-        if len(data) != size:
-            raise SourceError(f"{path!r} changed while it was read: {size} bytes when opened, {len(data)} read")
+            os.close(file.descriptor)
         return data
 
     def reader(self, path: str) -> "FileReader":
         """A reader over the file; errors as for `open`."""
-        descriptor, size = self.open(path)
-        return FileReader(_CheckedFile(descriptor, size, path))
+        return FileReader(_CheckedFile(self.open(path)))
 
 
-class FileReader(io.BufferedReader):
+class OpenFile(NamedTuple):
+    """A file as it was when it was opened; that is what its object is."""
+
+    path: str
+    descriptor: int
+    size: int
+    modified: int
+
+    def check(self, read: int) -> None:
+        """Check at the end that `read` bytes are the whole file, and that nobody wrote to it meanwhile.
+
+        Raises:
+            SourceError: they are not, or somebody did.
+        """
+        try:
+            status = os.fstat(self.descriptor)
+        except OSError as error:
+            raise SourceError(f"can't read {self.path!r}: {error.strerror}") from error
+        if read == self.size == status.st_size and status.st_mtime_ns == self.modified:
+            return
+        sizes = f"{self.size} bytes when opened, {read} read, {status.st_size} now"
+        raise SourceError(f"{self.path!r} changed while it was read: {sizes}")
+
+    def check_place(self) -> None:
+        """Check that the path still leads to this file.
+
+        Raises:
+            SourceError: it leads to another one, or nowhere.
+        """
+        try:
+            found = os.stat(self.path)
+        except OSError as error:
+            raise SourceError(f"{self.path!r} is gone since it was opened: {error.strerror}") from error
+        if not os.path.samestat(found, os.fstat(self.descriptor)):
+            raise SourceError(f"{self.path!r} was replaced by another file since it was opened")
+
+
+class FileReader(ForwardReader):
     """A buffered reader over an object's file that knows whether a read failed."""
 
     raw: "_CheckedFile"
 
-    def __init__(self, raw: "_CheckedFile") -> None:
-        super().__init__(raw, 1 << 18)
-
     @property
     def failure(self) -> InstoreError | None:
-        """The error that a read raised, if one did."""
+        """Why what was read is not the object, or no part of it."""
         return self.raw.failure
 
     @property
@@ -110,38 +165,59 @@ class FileReader(io.BufferedReader):
 
 
 class _CheckedFile(io.FileIO):
-    """A file that raises where it should end too early."""
+    """A file that raises where it ends too early or too late, or has changed."""
 
-    def __init__(self, descriptor: int, size: int, path: str) -> None:
-        super().__init__(descriptor, "rb")
-        self.failure: InstoreError | None = None
+    def __init__(self, file: OpenFile) -> None:
+        super().__init__(file.descriptor, "rb")
         self.received = 0
-        self._size = size
-        self._path = path
+        self._file = file
+        self._failure: InstoreError | None = None
+
+    @property
+    def failure(self) -> InstoreError | None:
+        """The error that a read raised; and where the file was not read to its end, whether it has changed by now."""
+        if self._failure is None and not self.closed:
+            with contextlib.suppress(SourceError):  # which is noted
+                self._check(self._file.size)
+        return self._failure
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        return self._checked(super().readinto(buffer))
+        count = self._read(super().readinto, buffer) or 0
+        self.received += count
+        if not count or self.received > self._file.size:
+            self._check(self.received)
+        return count
 
     def readall(self) -> bytes:
-        data = super().readall()
+        data = self._read(super().readall)
         self.received += len(data)
-        self._checked(0)
+        self._check(self.received)
         return data
 
-    def _checked(self, count: int | None) -> int:
-        if not count and self.tell() < self._size:
-            self.failure = SourceError(
-                f"{self._path!r} shrank while it was read: {self._size} bytes when opened, it ends after {self.tell()}"
-            )
-            raise self.failure
-        self.received += count or 0
-        return count or 0
+    def close(self) -> None:
+        """Close it, with a last look at whether it has changed."""
+        _ = self.failure
+        super().close()
+
+    def _read(self, read: Callable[..., Result], *arguments: object) -> Result:
+        try:
+            return read(*arguments)
+        except OSError as error:
+            self._failure = SourceError(f"can't read {self._file.path!r}: {error.strerror}")
+            raise self._failure from error
+
+    def _check(self, read: int) -> None:
+        try:
+            self._file.check(read)
+        except SourceError as error:
+            self._failure = error
+            raise
 
 
 def _forbidden(path: str) -> ForbiddenFileError:
     return ForbiddenFileError(
         f"{path!r} is not an object's file; allowed are <mountpath>/@<provider>/<bucket>/%ob/<object> "
-        "and files under the folders of INSTORE_FILE_ROOTS"
+        f"and files under the folders of {INSTORE_FILE_ROOTS}"
     )
 
 

@@ -11,7 +11,7 @@ from instore.errors import ConfigurationError, InvalidPipelineError, InvalidRequ
 from instore.http.bodies import Body
 from instore.http.client import FAILURES, Client, ClientResponse, UnaskableError, describe
 from instore.http.connections import Check
-from instore.protocol.environment import Environment
+from instore.protocol.environment import AIS_CLIENT_CA, AIS_CRT, AIS_CRT_KEY, Environment
 
 
 class TransientError(Exception):
@@ -90,7 +90,7 @@ def _ssl_context(environment: Environment) -> ssl.SSLContext | None:
             context.load_cert_chain(environment.crt, environment.crt_key or None)
     except OSError as error:
         raise ConfigurationError(
-            f"can't load the certificates of AIS_CLIENT_CA={environment.client_ca!r}, AIS_CRT={environment.crt!r}, "
-            f"AIS_CRT_KEY={environment.crt_key!r}: {error}"
+            f"can't load the certificates of {AIS_CLIENT_CA}={environment.client_ca!r}, {AIS_CRT}={environment.crt!r}, "
+            f"{AIS_CRT_KEY}={environment.crt_key!r}: {error}"
         ) from error
     return context

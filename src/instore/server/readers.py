@@ -2,14 +2,33 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from instore.errors import InstoreError
 from instore.server.pipes import InputPipe
 
 _BUFFER = 1 << 18
+
+
+Load = Callable[[], AbstractContextManager[bytes | str]]
+"""Gives the whole object, or the path of its file, for as long as a transform runs."""
+
+
+class ForwardOnlyError(io.UnsupportedOperation):
+    """A transform wants its reader to do what only a file of its own can do.
+
+    Args:
+        wanted: the method that was called.
+    """
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(
+            f"the object can only be read forward, as it comes, so there is no {wanted}(); copy it first, to "
+            "io.BytesIO(reader.read()) or a temporary file, or use a mode for streams, as tarfile's 'r|*'"
+        )
 
 
 class ObjectReader(Protocol):
@@ -32,19 +51,45 @@ class ObjectReader(Protocol):
         """Release what is held."""
 
 
-class BytesReader(io.BytesIO):
+class ForwardReader(io.BufferedReader):
+    """A binary reader that can only be read forward, wherever its object comes from.
+
+    An object may come from a file, where a program could go back, or piece by piece over the network, where nobody can.
+    A transform that works on one of them is to work on all, so the reader of a file can do no more than the others.
+    """
+
+    def __init__(self, raw: io.RawIOBase | io.BytesIO) -> None:
+        super().__init__(raw, _BUFFER)
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, target: int, whence: int = 0, /) -> int:  # noqa: ARG002
+        raise ForwardOnlyError("seek")
+
+    def tell(self) -> int:
+        raise ForwardOnlyError("tell")
+
+    def fileno(self) -> int:
+        raise ForwardOnlyError("fileno")
+
+
+class BytesReader(ForwardReader):
     """A binary reader over bytes at hand, which can't break off."""
 
     failure: InstoreError | None = None
 
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data))
 
-class PipeReader(io.BufferedReader):
-    """A binary reader over a `InputPipe`."""
+
+class PipeReader(ForwardReader):
+    """A binary reader over an `InputPipe`."""
 
     raw: "_PipeFile"
 
     def __init__(self, feed: InputPipe) -> None:
-        super().__init__(_PipeFile(feed), _BUFFER)
+        super().__init__(_PipeFile(feed))
 
     @property
     def failure(self) -> InstoreError | None:

@@ -5,6 +5,7 @@ import socket
 
 from instore.http.server import bind, serve
 from instore.server.app import ETLApplication
+from instore.system.addresses import http_url
 
 _GRACE = 25  # seconds for requests under way; Kubernetes gives 30 in all
 
@@ -16,7 +17,7 @@ def listen_and_run(name: str, application: ETLApplication, host: str, port: int)
         ConfigurationError: the address can't be had.
     """
     listener = bind(host, port)
-    logging.getLogger(name).info("%s on http://%s:%d", name, *listener.getsockname()[:2])
+    logging.getLogger(name).info("%s on %s", name, http_url(*listener.getsockname()[:2]))
     run(application, listener)
 
 

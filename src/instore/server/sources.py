@@ -7,17 +7,17 @@ gives a part of an object for the whole: what is shorter than announced, or brea
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from instore.errors import ClientGoneError, InstoreError, InvalidRequestError, TargetAnswerError, TargetError
 from instore.http.client import FAILURES, ClientResponse, describe
+from instore.protocol.responses import error_text
 from instore.server.files import FileReader, FileRules
 from instore.server.pipes import InputPipe
-from instore.server.readers import BytesReader, ObjectReader, PipeReader
+from instore.server.readers import BytesReader, Load, ObjectReader, PipeReader
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-
-_ERROR_BODY_LIMIT = 64 << 10
 
 
 class Source(Protocol):
@@ -36,8 +36,8 @@ class Source(Protocol):
     def received(self) -> int:
         """Bytes read."""
 
-    async def load(self) -> Callable[[], bytes | str]:
-        """Await what must be awaited for the whole object; what is returned is called in the transform's thread."""
+    async def load(self) -> Load:
+        """Await what must be awaited for the whole object; what is returned is entered in the transform's thread."""
 
     async def stream(self) -> Callable[[], ObjectReader]:
         """Begin to read; what is returned is called in the transform's thread and opens the reader."""
@@ -65,7 +65,7 @@ class BodySource:
         self.consumed = False
         self._pump: asyncio.Task[None] | None = None
 
-    async def load(self) -> Callable[[], bytes | str]:
+    async def load(self) -> Load:
         chunk, more = await self._next()
         if more:
             chunks = [chunk]
@@ -73,7 +73,7 @@ class BodySource:
                 chunk, more = await self._next()
                 chunks.append(chunk)
             chunk = b"".join(chunks)
-        return lambda: chunk
+        return lambda: nullcontext(chunk)
 
     async def stream(self) -> Callable[[], ObjectReader]:
         feed = InputPipe()
@@ -126,8 +126,8 @@ class BytesSource:
         self.received = len(data)
         self._data = data
 
-    async def load(self) -> Callable[[], bytes | str]:
-        return lambda: self._data
+    async def load(self) -> Load:
+        return lambda: nullcontext(self._data)
 
     async def stream(self) -> Callable[[], ObjectReader]:
         return functools.partial(BytesReader, self._data)
@@ -160,8 +160,8 @@ class FileSource:
         """Bytes read; none where the transform got the path."""
         return self._size if self._reader is None else self._reader.received
 
-    async def load(self) -> Callable[[], bytes | str]:
-        return self._check if self._as_path else self._read
+    async def load(self) -> Load:
+        return functools.partial(self._rules.path, self._path) if self._as_path else self._read
 
     async def stream(self) -> Callable[[], ObjectReader]:
         return self._open
@@ -169,18 +169,14 @@ class FileSource:
     async def close(self) -> None:
         """Nothing is held: the reader is closed by whoever opened it."""
 
-    def _read(self) -> bytes:
+    def _read(self) -> AbstractContextManager[bytes]:
         data = self._rules.read(self._path)
         self._size = len(data)
-        return data
+        return nullcontext(data)
 
     def _open(self) -> ObjectReader:
         self._reader = self._rules.reader(self._path)
         return self._reader
-
-    def _check(self) -> str:
-        self._rules.check(self._path)
-        return self._path
 
 
 class RemoteSource:
@@ -203,7 +199,7 @@ class RemoteSource:
         self._response: ClientResponse | None = None
         self._pump: asyncio.Task[None] | None = None
 
-    async def load(self) -> Callable[[], bytes | str]:
+    async def load(self) -> Load:
         response = await self._open()
         try:
             chunks = []
@@ -212,7 +208,7 @@ class RemoteSource:
         finally:
             await response.close()
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return lambda: data
+        return lambda: nullcontext(data)
 
     async def stream(self) -> Callable[[], ObjectReader]:
         self._response = await self._open()
@@ -231,7 +227,7 @@ class RemoteSource:
         if response.status == 200:
             return response
         try:
-            reason = (await self._take(response))[:_ERROR_BODY_LIMIT].decode(errors="replace").strip()
+            reason = error_text(await self._take(response))
         finally:
             await response.close()
         raise TargetAnswerError(

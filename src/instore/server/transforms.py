@@ -20,7 +20,7 @@ from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
 from instore.server.contract import Transform, check_concurrency
 from instore.server.pipes import OutputPipe
-from instore.server.readers import ObjectReader, ThreadedReader
+from instore.server.readers import ForwardOnlyError, Load, ObjectReader, ThreadedReader
 from instore.server.thread_pool import ThreadPool
 from instore.server.watchdog import Watchdog
 
@@ -52,7 +52,7 @@ class TransformRunner:
         self._user_loop: _UserLoop | None = None
         self._lock = threading.Lock()
 
-    def start(self, request: ObjectRequest, load: Callable[[], bytes | str]) -> "asyncio.Future[bytes]":
+    def start(self, request: ObjectRequest, load: Load) -> "asyncio.Future[bytes]":
         """Begin to transform one object that `load`, called in the same thread, gives whole.
 
         Returns:
@@ -77,17 +77,17 @@ class TransformRunner:
         if self._user_loop is not None:
             self._user_loop.stop()
 
-    def _run(self, request: ObjectRequest, load: Callable[[], bytes | str]) -> bytes:
-        data = load()
-        try:
-            result = self._server.transform(data, self._path(request), request.etl_args)
-            if type(result) is bytes:
-                return result
-            if inspect.isawaitable(result):
-                result = self._loop.run(result)
-            return self._as_bytes(result, "returned")
-        except BaseException as error:
-            raise _translate(error, request) from error
+    def _run(self, request: ObjectRequest, load: Load) -> bytes:
+        with load() as data:
+            try:
+                result = self._server.transform(data, self._path(request), request.etl_args)
+                if type(result) is bytes:
+                    return result
+                if inspect.isawaitable(result):
+                    result = self._loop.run(result)
+                return self._as_bytes(result, "returned")
+            except BaseException as error:
+                raise _translate(error, request) from error
 
     def _stream(self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe) -> None:
         try:
@@ -195,4 +195,13 @@ def _translate(error: BaseException, request: ObjectRequest) -> InstoreError:
     if type(error).__name__ == InvalidPipelineError.__name__:
         return InvalidPipelineError(str(error))
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if (limit := _forward_only(error)) is not None and str(limit) not in reason:
+        reason += f" ({limit})"  # a library says of it no more than that the data are bad
     return TransformError(f"the transform of {request.path!r} failed: {reason}")
+
+
+def _forward_only(error: BaseException | None) -> ForwardOnlyError | None:
+    """What the reader refused, if that is behind an error."""
+    while error is not None and not isinstance(error, ForwardOnlyError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -11,13 +11,11 @@ import os
 import time
 from collections.abc import Callable
 
-from instore.protocol.environment import TRANSFORM_TIMEOUT
+from instore.protocol.environment import INSTORE_TRANSFORM_TIMEOUT
 from instore.server.thread_pool import Call, ThreadPool
+from instore.system import exit_codes
 
 logger = logging.getLogger("instore")
-
-EXIT_CODE = 75
-"""Of a process that ends because it is stuck: another one in its place would serve."""
 
 _LEAST = 0.1  # seconds for a transform that has its result already to end
 
@@ -30,7 +28,7 @@ class Watchdog:
         limit: seconds that an object may take; infinite: nothing is ever done.
 
     Attributes:
-        end: does it; does not return. Default: the process exits with `EXIT_CODE`.
+        end: does it; does not return. Default: the process exits with `exit_codes.STUCK`.
     """
 
     def __init__(self, pool: ThreadPool, limit: float) -> None:
@@ -55,7 +53,7 @@ class Watchdog:
         logger.error(
             "%s of this process: held by transforms that were given up and do not end (%s=%g); it serves nothing more",
             threads,
-            TRANSFORM_TIMEOUT,
+            INSTORE_TRANSFORM_TIMEOUT,
             self._limit,
         )
         self.end()
@@ -63,4 +61,4 @@ class Watchdog:
 
 def _exit() -> None:
     logging.shutdown()
-    os._exit(EXIT_CODE)
+    os._exit(exit_codes.STUCK)

@@ -1,14 +1,14 @@
-"""Exponential back-off with jitter."""
+"""How long to wait before the next try."""
 
 import random
 
 
-def backoff(attempt: int, first: float, most: float) -> float:
-    """Seconds to wait after the failed attempt number `attempt`, counted from 0.
+def backoff(attempt: int, first: float, longest: float) -> float:
+    """Seconds to wait after the failed attempt number `attempt`, counted from 0: twice as long each time, with jitter.
 
     Args:
-        attempt: which.
-        first: seconds after the first; each further pause is twice as long.
-        most: seconds at most.
+        attempt: number of the attempt.
+        first: seconds after attempt 0.
+        longest: seconds at most.
     """
-    return min(first * 2.0**attempt, most) * random.uniform(0.5, 1.0)  # noqa: S311
+    return min(first * 2.0 ** min(attempt, 64), longest) * random.uniform(0.5, 1.0)  # noqa: S311

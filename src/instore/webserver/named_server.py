@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 
+from instore.protocol.environment import INSTORE_PORT
 from instore.webserver.base_etl_server import DEFAULT_HOST, DEFAULT_PORT, ETLServer
 
 _LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
@@ -24,7 +25,7 @@ class NamedServer(ETLServer):
     def __init__(self, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
         super().__init__()
         # A node runs many servers on one machine, and gives each a port of its own.
-        given = os.environ.get("INSTORE_PORT", "")
+        given = os.environ.get(INSTORE_PORT, "")
         self.host = "127.0.0.1" if given else host
         self.port = int(given) if given.isdigit() else port
         logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stdout)  # unless it is set up already

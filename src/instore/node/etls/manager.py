@@ -141,9 +141,9 @@ class ETLManager:
         """Make an ETL and wait until its servers are ready.
 
         Raises:
-            EtlExistsError: there is one of that name.
+            ETLExistsError: there is one of that name.
             InvalidRequestError: it can't run here.
-            EtlStageError: its servers could not be started, and there is no such ETL then; or it was stopped meanwhile.
+            ETLStageError: its servers could not be started, and there is no such ETL then; or it was stopped meanwhile.
         """
         self.images.check(spec)
         if spec.name in self._etls:
@@ -174,8 +174,8 @@ class ETLManager:
         """Start an ETL that is aborted.
 
         Raises:
-            EtlNotFoundError: there is none.
-            EtlStageError: it is running, or its servers could not be started.
+            ETLNotFoundError: there is none.
+            ETLStageError: it is running, or its servers could not be started.
         """
         etl = self.get(name)
         async with etl.lock:
@@ -190,7 +190,7 @@ class ETLManager:
         """Stop an ETL, also one that is just starting; one that is aborted already stays as it is.
 
         Raises:
-            EtlNotFoundError: there is none.
+            ETLNotFoundError: there is none.
         """
         etl = self.get(name)
         etl.cancel(STOPPED)
@@ -204,8 +204,8 @@ class ETLManager:
         """Delete an ETL that is aborted, or starting: that is given up then.
 
         Raises:
-            EtlNotFoundError: there is none.
-            EtlStageError: it is running.
+            ETLNotFoundError: there is none.
+            ETLStageError: it is running.
         """
         etl = self.get(name)
         etl.cancel(DELETED)
@@ -220,7 +220,7 @@ class ETLManager:
         """An ETL by its name.
 
         Raises:
-            EtlNotFoundError: there is none.
+            ETLNotFoundError: there is none.
         """
         etl = self._etls.get(name)
         if etl is None:
@@ -244,8 +244,8 @@ class ETLManager:
         """The ETLs of a pipeline, when all of them run; one that is just starting is waited for.
 
         Raises:
-            EtlNotFoundError: one is not there.
-            EtlStageError: one does not run.
+            ETLNotFoundError: one is not there.
+            ETLStageError: one does not run.
             InvalidRequestError: one that is not the last can't send its result on.
         """
         etls = [self.get(name) for name in names]
@@ -304,7 +304,7 @@ class ETLManager:
         """Start the servers of an ETL, unless that is called off.
 
         Raises:
-            EtlStageError: it was.
+            ETLStageError: it was.
         """
         etl.starting = asyncio.create_task(self._start_pods(etl))
         if etl.cancelled:

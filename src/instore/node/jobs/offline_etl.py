@@ -120,7 +120,7 @@ class TransformJobs:
         """Begin a job.
 
         Raises:
-            EtlNotFoundError, EtlStageError, InvalidRequestError: its ETLs can't do it.
+            ETLNotFoundError, ETLStageError, InvalidRequestError: its ETLs can't do it.
         """
         used = await self._etls.running(request.names)
 

@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from packaging.requirements import InvalidRequirement, Requirement
 
 from instore.errors import ConfigurationError
-
-PAYLOAD = "ETL_CLASS_PAYLOAD"
-PACKAGES = "PACKAGES"
-OS_PACKAGES = "OS_PACKAGES"
-WORKERS = "NUM_WORKERS"
+from instore.protocol.environment import ETL_CLASS_PAYLOAD, NUM_WORKERS, OS_PACKAGES, PACKAGES
 
 _WORKERS = 4  # what AIStore's own runtime starts
 _CONTINUES = ("<", ">", "=", "!", "~")
@@ -39,17 +35,17 @@ class Shipment:
         Raises:
             ConfigurationError: there is no payload, or a value is not of its kind.
         """
-        payload = variables.get(PAYLOAD, "").strip()
+        payload = variables.get(ETL_CLASS_PAYLOAD, "").strip()
         if not payload:
             raise ConfigurationError(
-                f"no class to serve: set {PAYLOAD} to what serialize_class gives, as Etl.init_class does; "
+                f"no class to serve: set {ETL_CLASS_PAYLOAD} to what serialize_class gives, as Etl.init_class does; "
                 "for a class in a file there is instore serve"
             )
         return cls(
             payload,
             tuple(_requirement(text) for text in split_requirements(variables.get(PACKAGES, ""))),
             tuple(dict.fromkeys(variables.get(OS_PACKAGES, "").replace(",", " ").split())),
-            _workers(variables.get(WORKERS, "").strip()),
+            _workers(variables.get(NUM_WORKERS, "").strip()),
         )
 
 
@@ -88,5 +84,7 @@ def _workers(text: str) -> int:
     if not text:
         return _WORKERS
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise ConfigurationError(f"{WORKERS}={text!r} is no number of processes; it takes a whole number of at least 1")
+        raise ConfigurationError(
+            f"{NUM_WORKERS}={text!r} is no number of processes; it takes a whole number of at least 1"
+        )
     return int(text)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from instore.errors import ConfigurationError, InstallationError
-from instore.shipping.packages.class_settings import OS_PACKAGES
+from instore.protocol.environment import OS_PACKAGES
 from instore.shipping.packages.managers import run_manager, run_quietly
 
 logger = logging.getLogger("instore")

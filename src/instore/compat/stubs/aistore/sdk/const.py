@@ -1,7 +1,7 @@
 """The constants of `aistore.sdk.const` that concern an ETL, where the official package is not installed."""
 
 from instore.compat.missing import missing
-from instore.protocol import headers
+from instore.protocol import environment, headers
 from instore.webserver.utils import UTF_ENCODING as UTF_ENCODING
 
 HEADER_DIRECT_PUT_LENGTH = headers.DIRECT_PUT_LENGTH
@@ -31,13 +31,13 @@ STATUS_INTERNAL_SERVER_ERROR = 500
 STATUS_BAD_GATEWAY = 502
 STATUS_SERVICE_UNAVAILABLE = 503
 
-AIS_AUTHN_TOKEN = "AIS_AUTHN_TOKEN"  # noqa: S105 -- the name of a variable
-AIS_CLIENT_CA = "AIS_CLIENT_CA"
-AIS_CLIENT_CRT = "AIS_CRT"
-AIS_CLIENT_KEY = "AIS_CRT_KEY"
-AIS_DIRECT_PUT_CHUNK_SIZE = "AIS_DIRECT_PUT_CHUNK_SIZE"
-AIS_DIRECT_PUT_RETRIES = "AIS_DIRECT_PUT_RETRIES"
-AIS_SKIP_VERIFY = "AIS_SKIP_VERIFY"
-AIS_SKIP_VERIFY_CRT = "AIS_SKIP_VERIFY_CRT"
+AIS_AUTHN_TOKEN = environment.AIS_AUTHN_TOKEN
+AIS_CLIENT_CA = environment.AIS_CLIENT_CA
+AIS_CLIENT_CRT = environment.AIS_CRT
+AIS_CLIENT_KEY = environment.AIS_CRT_KEY
+AIS_DIRECT_PUT_CHUNK_SIZE = environment.AIS_DIRECT_PUT_CHUNK_SIZE
+AIS_DIRECT_PUT_RETRIES = environment.AIS_DIRECT_PUT_RETRIES
+AIS_SKIP_VERIFY = environment.AIS_SKIP_VERIFY
+AIS_SKIP_VERIFY_CRT = environment.AIS_SKIP_VERIFY_CRT
 
 __getattr__ = missing("aistore.sdk.const")
