@@ -4,6 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 LINTERS := .venv/.linters
 # --no-compile: Python compiles what is imported, and the longest step without a word takes two seconds in place of six.
+# --no-deps: of scikit-image only its photographs are used; what its code imports would be 0.25 GB more.
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 
 .PHONY: help setup test coverage soak lint format demo peers bench bench-quick compare clean
@@ -20,7 +21,7 @@ $(READY): pyproject.toml src/instore/version.py
 	@echo "Half of it is pyarrow, for one of the examples; a seventh is scikit-image, for its photographs."
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable '.[test]'
-	$(PIP) --no-deps 'scikit-image>=0.25'  # what it imports is 0.25 GB more, and only its photographs are used
+	$(PIP) --no-deps 'scikit-image>=0.25'
 	@touch $@
 	@echo "Ready. Next: make demo, make test, or $(BIN)/instore --help"
 
