@@ -1,4 +1,4 @@
-"""The WebSocket door (protocol section 6)."""
+"""The WebSocket door (docs/protocol.md#websocket)."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What an ETL server finds in its environment (protocol section 1), read once into a frozen dataclass."""
+"""What an ETL server finds in its environment (docs/protocol.md#environment), read once into a frozen dataclass."""
 
 import re
 from collections.abc import Callable, Mapping

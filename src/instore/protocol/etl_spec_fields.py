@@ -1,4 +1,4 @@
-"""The message that makes an ETL, and the file that holds it (protocol section 7): what may stand in it.
+"""What may stand in the message or file that makes an ETL (docs/protocol.md#initialising-an-etl).
 
 `faults` reads plain data, as JSON or YAML give it, and finds all that is wrong at once.
 """

@@ -27,7 +27,7 @@ class ETLApplication:
         watchdog: says what is done when transforms that never end hold all threads.
 
     Raises:
-        ConfigurationError: the environment is unfit (protocol section 1).
+        ConfigurationError: the environment is unfit (docs/protocol.md#environment).
     """
 
     def __init__(self, server: Transform) -> None:

@@ -1,4 +1,4 @@
-"""What a container is told about the class that it is to serve (protocol section 8)."""
+"""What a container is told about the class that it is to serve (docs/protocol.md#shipping-a-class)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
