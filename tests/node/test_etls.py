@@ -62,11 +62,11 @@ def aborted(client: Client) -> list[str]:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"name": "Bad_Name"}, "is no name"),
+        ({"name": "Bad_Name"}, "is not a valid name"),
         ({"communication": "ws://"}, "needs direct put"),
         ({"communication": "carrier-pigeon://"}, "is not one of hpush://"),
         ({"runtime": {"image": "me/mine:1"}}, "start the node with --image me/mine=FOLDER"),
-        ({"init_timeout": "soon"}, "is no duration"),
+        ({"init_timeout": "soon"}, "is not a valid duration"),
         ({}, "no class to serve: set ETL_CLASS_PAYLOAD"),
         (
             {"runtime": {"image": "aistorage/runtime_python:3.11", "env": [{"name": "A", "value": "x" * 200_000}]}},

@@ -47,7 +47,7 @@ def test_what_is_left_out_has_the_clusters_defaults() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"name": "../../etc"}, "name: '../../etc' is no name"),
+        ({"name": "../../etc"}, "name: '../../etc' is not a valid name"),
         ({"communication": "ws://", "support_direct_put": False}, "needs direct put"),
         ({"name": "a", "obj_timeout": "soon"}, "name: .*; obj_timeout: "),
         ({"runtime": {"image": "x", "env": [{"name": "A", "value": "b\0"}]}}, "the variable A has a character"),

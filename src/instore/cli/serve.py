@@ -11,12 +11,12 @@ from instore.runtime.load import load_class
 
 
 @click.command(short_help="Serve a transform.")
-@click.argument("target")
+@click.argument("transform")
 @listening
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--target-url", metavar="URL", help=f"The local target's base URL; in place of {TARGET_URL}.")
 def serve(
-    target: str,
+    transform: str,
     host: str,
     port: int,
     log_level: str,
@@ -25,12 +25,12 @@ def serve(
     workers: int,
     target_url: str | None,
 ) -> None:
-    """Serve the transform TARGET to AIStore's targets.
+    """Serve TRANSFORM to AIStore's targets.
 
-    TARGET is file.py, file.py:Class or package.module:Class; the class may be left out where the file defines one.
+    TRANSFORM is file.py, file.py:Class or package.module:Class; the class may be left out where the file defines one.
     The environment is that of the AIStore ETL protocol: AIS_TARGET_URL, DIRECT_PUT, ETL_DIRECT_FQN and so on.
     """
     if target_url is not None:
         os.environ[TARGET_URL] = target_url
     Environment.read(os.environ)
-    launch(load_class(target), ["serve", target], Place(host, port, fd, uds), workers, log_level)
+    launch(load_class(transform), ["serve", transform], Place(host, port, fd, uds), workers, log_level)

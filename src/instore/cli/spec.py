@@ -1,4 +1,4 @@
-"""`instore spec TARGET`: what a cluster needs for a transform; `instore spec --check FILE`: what is wrong with it."""
+"""`instore spec TRANSFORM`: what a cluster needs for it; `instore spec --check FILE`: what is wrong with a file."""
 
 import os
 import re
@@ -28,7 +28,7 @@ _SERVED = ("instore.", "aistore.sdk.etl.webserver.", "aistore.sdk.errors.", "ais
 
 
 @click.command(short_help="Write what a cluster needs, or check it.")
-@click.argument("target", required=False)
+@click.argument("transform", required=False)
 @click.option("--check", metavar="FILE", help="Say what is wrong with an etl_spec.yaml; exit code 1 if anything is.")
 @click.option("--output", default=".", metavar="DIR", help="Write here.  [default: .]")
 @click.option("--force", is_flag=True, help="Overwrite files.")
@@ -45,14 +45,14 @@ _SERVED = ("instore.", "aistore.sdk.etl.webserver.", "aistore.sdk.errors.", "ais
 @click.option("--init-timeout", default="5m", metavar="T", help="For the start.  [default: 5m]")
 @click.option("--obj-timeout", default="45s", metavar="T", help="For one object.  [default: 45s]")
 @click.option("--wheel", type=click.Path(exists=True, dir_okay=False), help="instore's.  [default: made of this one]")
-def spec(target: str | None, check: str | None, output: str, force: bool, **options: Any) -> None:
-    """Write a Dockerfile and an etl_spec.yaml for TARGET, or --check one. TARGET is as for instore serve."""
-    if (target is None) == (check is None):
-        raise ConfigurationError("give either a TARGET to write for, or --check FILE")
+def spec(transform: str | None, check: str | None, output: str, force: bool, **options: Any) -> None:
+    """Write a Dockerfile and an etl_spec.yaml for TRANSFORM, or --check one. TRANSFORM is as for instore serve."""
+    if (transform is None) == (check is None):
+        raise ConfigurationError("give either a TRANSFORM to write for, or --check FILE")
     if check is not None:
         sys.exit(_check(check))
-    assert target is not None  # noqa: S101  # one of them is there
-    _write(target, Path(output).absolute(), force, options)
+    assert transform is not None  # noqa: S101  # one of them is there
+    _write(transform, Path(output).absolute(), force, options)
 
 
 def _check(path: str) -> int:
@@ -63,12 +63,12 @@ def _check(path: str) -> int:
     return 1 if found else 0
 
 
-def _write(target: str, folder: Path, force: bool, options: dict[str, Any]) -> None:
+def _write(transform: str, folder: Path, force: bool, options: dict[str, Any]) -> None:
     check_names(options["os_packages"], "--os-package")
-    cls = load_class(target)
-    imports = find_imports(target)
-    packages = _packages(list(options["packages"]), target, imports.outside)
-    place = target.partition(":")[0]
+    cls = load_class(transform)
+    imports = find_imports(transform)
+    packages = _packages(list(options["packages"]), transform, imports.outside)
+    place = transform.partition(":")[0]
     name = f"{Path(place).name if place.endswith('.py') else place}:{cls.__name__}"
     command = ["instore", "serve", name, "--workers", str(options["workers"])]
     message = _message(cls.__name__, command, options)
@@ -89,7 +89,7 @@ def _write(target: str, folder: Path, force: bool, options: dict[str, Any]) -> N
     click.echo(f"then: ais etl init -f {shlex.quote(os.path.relpath(folder / _SPEC))}", err=True)
 
 
-def _packages(asked: list[str], target: str, modules: list[str]) -> list[str]:
+def _packages(asked: list[str], transform: str, modules: list[str]) -> list[str]:
     """What pip is to install: what was asked for, and what the transform imports besides."""
     try:
         names = {canonicalize_name(Requirement(text).name) for text in asked}
@@ -99,7 +99,7 @@ def _packages(asked: list[str], target: str, modules: list[str]) -> list[str]:
     found = packages_of([module for module in modules if not f"{module}.".startswith(_SERVED)])
     for requirement, module in found.items():
         if canonicalize_name(requirement.partition("==")[0]) not in names:
-            click.echo(f"added {requirement}: {target} imports {module}", err=True)
+            click.echo(f"added {requirement}: {transform} imports {module}", err=True)
             asked.append(requirement)
     return asked
 

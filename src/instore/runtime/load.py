@@ -1,4 +1,4 @@
-"""Finding the class that TARGET names: `file.py`, `file.py:Class` or `package.module:Class`."""
+"""Finding the class that TRANSFORM names: `file.py`, `file.py:Class` or `package.module:Class`."""
 
 import importlib
 import importlib.util
@@ -13,35 +13,35 @@ from instore.webserver.base_etl_server import ETLServer, check_class
 _FORMS = "file.py, file.py:Class or package.module:Class"
 
 
-def load_class(target: str) -> type[ETLServer]:
-    """Import the module that `target` names and find its class. Code written for AIStore's SDK finds its names.
+def load_class(transform: str) -> type[ETLServer]:
+    """Import the module that `transform` names and find its class. Code written for AIStore's SDK finds its names.
 
     Args:
-        target: `file.py`, `file.py:Class` or `package.module:Class`; the class may be left out where the module
+        transform: `file.py`, `file.py:Class` or `package.module:Class`; the class may be left out where the module
             defines one. A file's folder, or the working directory for a package, is put on the import path.
 
     Raises:
         ConfigurationError: there is no such file, module or class, its import fails, or the class can't serve.
     """
     install()
-    place, _, name = target.rpartition(":") if _names_class(target) else (target, "", "")
-    module = _import_file(place) if place.endswith(".py") else _import_module(place, target)
+    place, _, name = transform.rpartition(":") if _names_class(transform) else (transform, "", "")
+    module = _import_file(place) if place.endswith(".py") else _import_module(place, transform)
     cls = _pick(module, name, place)
     try:
         check_class(cls)
     except UnfitClassError as error:
-        raise ConfigurationError(f"{target}: {error}") from error
+        raise ConfigurationError(f"{transform}: {error}") from error
     return cls
 
 
-def _names_class(target: str) -> bool:
-    return target.rpartition(":")[2].isidentifier() and ":" in target
+def _names_class(transform: str) -> bool:
+    return transform.rpartition(":")[2].isidentifier() and ":" in transform
 
 
 def _import_file(place: str) -> ModuleType:
     path = os.path.abspath(place)
     if not os.path.isfile(path):
-        raise ConfigurationError(f"no file {place}; TARGET is {_FORMS}")
+        raise ConfigurationError(f"there is no file {place}; TRANSFORM is {_FORMS}")
     folder, filename = os.path.split(path)
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -59,9 +59,9 @@ def _import_file(place: str) -> ModuleType:
     return module
 
 
-def _import_module(place: str, target: str) -> ModuleType:
+def _import_module(place: str, transform: str) -> ModuleType:
     if not all(part.isidentifier() for part in place.split(".")):
-        raise ConfigurationError(f"{target!r} is no target; it is {_FORMS}")
+        raise ConfigurationError(f"{transform!r} is not a valid TRANSFORM: write {_FORMS}")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:

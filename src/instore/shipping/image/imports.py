@@ -26,16 +26,16 @@ class Imports:
     outside: list[str] = field(default_factory=list)
 
 
-def find_imports(target: str) -> Imports:
-    """Read what TARGET's files import, wherever in them; imports by other means than `import` are not seen.
+def find_imports(transform: str) -> Imports:
+    """Read what TRANSFORM's files import, wherever in them; imports by other means than `import` are not seen.
 
     Args:
-        target: `file.py`, `file.py:Class` or `package.module:Class`.
+        transform: `file.py`, `file.py:Class` or `package.module:Class`.
 
     Raises:
         ConfigurationError: a file is no Python.
     """
-    place = target.partition(":")[0]
+    place = transform.partition(":")[0]
     file = Path(place).absolute()
     imports = Imports(file.parent if place.endswith(".py") else Path.cwd())
     _follow(imports, file.stem if place.endswith(".py") else place)

@@ -80,7 +80,7 @@ def _requirement(text: str) -> Requirement:
     except InvalidRequirement as error:
         why = str(error).splitlines()[0]
         raise ConfigurationError(
-            f"{PACKAGES} has the entry {text!r}, which is no requirement such as pillow or numpy>=2,<3: {why}"
+            f"{PACKAGES} has the entry {text!r}, which is not a valid requirement such as pillow or numpy>=2,<3: {why}"
         ) from error
 
 
@@ -88,5 +88,5 @@ def _workers(text: str) -> int:
     if not text:
         return _WORKERS
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise ConfigurationError(f"{WORKERS}={text!r} is no number of processes; it takes a whole number of at least 1")
+        raise ConfigurationError(f"{WORKERS}={text!r} is not a valid number of processes: write 1 or more")
     return int(text)
