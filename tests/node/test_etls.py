@@ -1,4 +1,4 @@
-"""ETLs of a node: their lives, their servers, and the door for these."""
+"""ETLs of a node: their lives, their servers, and what these ask of the node."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The ETL server as an ASGI 3 application: one service, and the doors to it."""
+"""The ETL server as an ASGI 3 application: one service, and the handlers in front of it."""
 
 import logging
 from collections.abc import MutableMapping

@@ -1,4 +1,4 @@
-"""The WebSocket door: many objects on one connection, answered in order (docs/protocol.md#websocket).
+"""WebSocket: many objects on one connection, answered in order (docs/protocol.md#websocket).
 
 The target takes *any* text message for "delivered", and has no message for "failed". So text is sent for exactly one
 thing, a direct put that ended at a target. A failed object is a binary message where the pipeline ends at a target,

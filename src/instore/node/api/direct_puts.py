@@ -1,4 +1,4 @@
-"""The target's door for the servers of ETLs: `/v1/etl/_object/<etl-name>/<secret>/<uname>`.
+"""What the servers of ETLs ask of a target: `/v1/etl/_object/<etl-name>/<secret>/<uname>`.
 
 GET gives an object to a server that pulls (docs/protocol.md#requests), PUT takes a result that a server delivers
 (docs/protocol.md#pipelines-and-direct-put). This is the hot path of jobs, so
