@@ -27,7 +27,7 @@ _TIMEOUT = 30.0
 
 
 class NotServedError(Exception):
-    """The server has no such door."""
+    """The server has no WebSocket."""
 
 
 @dataclass(frozen=True)

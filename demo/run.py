@@ -30,8 +30,9 @@ def main(out: Path) -> int:
     before = gather(photos)
     shutil.rmtree(thumbnails, ignore_errors=True)
     options = [EXAMPLE, str(photos), str(thumbnails), "--args", str(SIDE), "--ext", "png:jpg", "--workers", "2"]
-    print(f"$ instore transform {shlex.join(options)}", flush=True)
-    code = subprocess.run([sys.executable, "-m", "instore", "transform", *options], check=False).returncode
+    instore = command()
+    print(f"$ {instore} transform {shlex.join(options)}", flush=True)
+    code = subprocess.run([instore, "transform", *options], check=False).returncode
     if code:
         return code
     after = [(thumbnails / file.relative_to(photos)).with_suffix(".jpg") for file in before]
@@ -40,15 +41,25 @@ def main(out: Path) -> int:
     for original, result in zip(before, after, strict=True):
         contact_sheet.add(original, str(original.relative_to(photos)), result, str(result.relative_to(thumbnails)))
     contact_sheet.picture.save(sheet)
-    print(f"\n{change}\nLook at {sheet}; the files are in {photos} and {thumbnails}")
+    print(
+        f"\n{change}\nLook at {sheet}; the files are in {photos} and {thumbnails}\n\n"
+        f"With pictures of your own:  {instore} transform {EXAMPLE} FOLDER thumbnails --ext png:jpg\n"
+        f"All commands:               {instore} --help"
+    )
     return 0
+
+
+def command() -> str:
+    """How `instore` is called from here: it lies beside this Python, which need not be on the PATH."""
+    place = Path(sys.executable).parent / "instore"
+    return str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
 
 
 def gather(folder: Path) -> list[Path]:
     """Make the folder of photographs anew, and list them."""
     package = find_spec("skimage")
     if package is None or package.origin is None:
-        raise SystemExit("the demo's photographs come with scikit-image, which is not installed: run `make setup`")
+        raise SystemExit("the demo's photographs come with scikit-image, which is not installed: run `make demo`")
     shutil.rmtree(folder, ignore_errors=True)
     files = []
     for subfolder, names in PHOTOGRAPHS.items():

@@ -2,7 +2,7 @@
 
 The hierarchy is one level deep below `InstoreError`, two where a configuration is at fault: a name says what went
 wrong, the message says what, where, why and what to do. `STATUS` is the only place where an error meets a number
-(protocol sections 3 to 5). This module imports nothing, so that every layer may use it.
+(docs/protocol.md). This module imports nothing, so that every layer may use it.
 """
 
 
@@ -19,7 +19,7 @@ class UnfitClassError(ConfigurationError, TypeError):
 
 
 class PayloadError(ConfigurationError):
-    """What was sent as a class can't be loaded here: the text says why (protocol section 8)."""
+    """What was sent as a class is none that can be had here: the text says why (docs/protocol.md#shipping-a-class)."""
 
 
 class InstallationError(ConfigurationError):
@@ -35,11 +35,11 @@ class InvalidRequestError(InstoreError, ValueError):
 
 
 class InvalidPipelineError(InstoreError, ValueError):
-    """A pipeline header with an empty entry, or with an entry that is not a URL (protocol section 5)."""
+    """An entry of a pipeline is empty or not a URL (docs/protocol.md#pipelines-and-direct-put)."""
 
 
 class MalformedControlError(InstoreError, ValueError):
-    """A WebSocket message that is not what was expected; the connection is closed (protocol section 6).
+    """A WebSocket message that is not what was expected; the connection is closed (docs/protocol.md#websocket).
 
     Args:
         code: the close code, 1007 or 1008.
@@ -52,7 +52,7 @@ class MalformedControlError(InstoreError, ValueError):
 
 
 class ForbiddenFileError(InstoreError):
-    """A path that is not an object's file and lies under no configured root (protocol section 3)."""
+    """A path that is not an object's file and lies under no configured root (docs/protocol.md#files)."""
 
 
 class ForbiddenAddressError(InstoreError):
@@ -149,7 +149,7 @@ class ETLDirectPutTransientError(InstoreError):
     """A direct put failed in a way that may pass: lost connection, time-out, broken framing.
 
     A transform may raise it too. With `bail_without_local_retry=True` the server answers 503 with the header
-    `Ais-Etl-Retry-Reason: direct-put-transient` and the target replays the object (protocol section 5).
+    `Ais-Etl-Retry-Reason: direct-put-transient` and the target sends the object again (docs/protocol.md#retries).
 
     Args:
         url: where the put went.

@@ -58,9 +58,15 @@ IDLE = SCRIPT.replace("def transform", "def transfrom")
         ({}, "no class to serve: set ETL_CLASS_PAYLOAD"),
         ({"ETL_CLASS_PAYLOAD": "?"}, "the class's payload is not base64"),
         ({"ETL_CLASS_PAYLOAD": payload_of(), "AIS_TARGET_URL": ""}, "no target URL: set AIS_TARGET_URL"),
-        ({"ETL_CLASS_PAYLOAD": payload_of(), "NUM_WORKERS": "many"}, "NUM_WORKERS='many' is no number of processes"),
+        (
+            {"ETL_CLASS_PAYLOAD": payload_of(), "NUM_WORKERS": "many"},
+            "NUM_WORKERS='many' is not a valid number of processes",
+        ),
         ({"ETL_CLASS_PAYLOAD": payload_of(), "PACKAGES": "a b"}, "PACKAGES has the entry 'a b', which is no"),
-        ({"ETL_CLASS_PAYLOAD": payload_of(), "OS_PACKAGES": "-y"}, "OS_PACKAGES has the entry '-y', which is no name"),
+        (
+            {"ETL_CLASS_PAYLOAD": payload_of(), "OS_PACKAGES": "-y"},
+            "OS_PACKAGES has the entry '-y', which is not a valid package name",
+        ),
         ({"ETL_CLASS_PAYLOAD": payload_of(BROKEN)}, "Mine() failed: OSError: no model"),
         ({"ETL_CLASS_PAYLOAD": payload_of(BROKEN), "NUM_WORKERS": "1"}, "Mine() failed: OSError: no model"),
         ({"ETL_CLASS_PAYLOAD": payload_of(IDLE)}, "Mine overrides neither transform() nor transform_stream()"),

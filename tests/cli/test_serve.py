@@ -43,9 +43,9 @@ def serve(folder: Path, *arguments: str, target_url: str = TARGET_URL) -> subpro
 @pytest.mark.parametrize(
     ("module", "target", "sentence"),
     [
-        (None, "none.py", "no file none.py"),
+        (None, "none.py", "there is no file none.py"),
         (None, "no.such.module:Echo", "can't import no.such.module"),
-        (None, "not a class", "'not a class' is not a transform; TRANSFORM is file.py"),
+        (None, "not a transform", "'not a transform' is not a valid TRANSFORM"),
         (ECHO, "etl.py:Nope", "etl.py has no class Nope; it has the transforms Echo"),
         (ECHO + "\nNope = 3", "etl.py:Nope", "is not a subclass of instore.ETLServer"),
         ("x = 1", "etl.py", "defines no transform"),

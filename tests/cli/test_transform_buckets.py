@@ -347,7 +347,7 @@ def test_what_is_no_store_is_one_line(strange: StrangeStore) -> None:
     strange.is_web_site = True
     code, _, err = transform("ais://in", "dst", "--dry-run")
     assert code == 1
-    assert f"{strange.endpoint} (AIS_ENDPOINT) gives an answer that is no store's" in one_line(err)
+    assert f"{strange.endpoint} (AIS_ENDPOINT) gave an answer that no store gives" in one_line(err)
 
 
 def test_objects_that_are_missing_one_by_one_do_not_end_the_job(strange: StrangeStore) -> None:
@@ -484,7 +484,7 @@ def test_a_malformed_url_is_one_line(url: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("AIS_ENDPOINT", "http://127.0.0.1:9")
     code, _, err = transform(url, "dst")
     assert code == 2
-    assert "is no bucket's URL" in one_line(err)
+    assert "is not a valid bucket URL" in one_line(err)
 
 
 def test_a_store_that_demands_a_token_gets_the_one_of_the_environment(

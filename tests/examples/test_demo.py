@@ -25,3 +25,12 @@ def test_demo_makes_thumbnails_and_a_contact_sheet_and_says_where_and_can_be_rep
         assert sheet.width > sheet.height > 500
     assert "12 photographs: " in done.stdout
     assert str(out / "contact-sheet.png") in done.stdout
+
+
+def test_demo_ends_with_a_way_to_call_instore_that_works_as_it_stands(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "demo.run", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    command, option = done.stdout.splitlines()[-1].split()[-2:]
+    helped = subprocess.run([command, option], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "Usage: instore" in helped.stdout

@@ -1,7 +1,7 @@
 """The doors of a server, each from the outside: an object goes in, and a target concludes from what comes out.
 
-A conclusion is drawn as AIStore's target draws it (protocol section 4). A door that is added here, with the sources it
-takes, multiplies the table.
+A conclusion is drawn as AIStore's target draws it (docs/protocol.md#answers). A door that is added here, with
+the sources it takes, multiplies the table.
 """
 
 import http.client
@@ -331,7 +331,7 @@ class WebSocketDoor:
 
 
 def _taken(message: str | bytes, pipeline: str) -> Conclusion:
-    """What a target makes of a message (protocol section 6)."""
+    """What a target makes of a message (docs/protocol.md#websocket)."""
     if isinstance(message, str):
         return Conclusion(Kind.DELIVERED, None, length=message)
     ends_at_target = "/ais" in pipeline.rpartition(",")[2]

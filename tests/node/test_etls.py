@@ -1,4 +1,4 @@
-"""ETLs of a node: their lives, their servers, and the door for these."""
+"""ETLs of a node: their lives, their servers, and what these ask of the node."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def aborted(client: Client) -> list[str]:
         ({"communication": "ws://"}, "needs direct put"),
         ({"communication": "carrier-pigeon://"}, "is not one of hpush://"),
         ({"runtime": {"image": "me/mine:1"}}, "start the node with --image me/mine=FOLDER"),
-        ({"init_timeout": "soon"}, "is not a duration"),
+        ({"init_timeout": "soon"}, "is not a valid duration"),
         ({}, "no class to serve: set ETL_CLASS_PAYLOAD"),
         (
             {"runtime": {"image": "aistorage/runtime_python:3.11", "env": [{"name": "A", "value": "x" * 200_000}]}},

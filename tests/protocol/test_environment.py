@@ -1,4 +1,4 @@
-"""What an ETL server finds in its environment (protocol section 1)."""
+"""What an ETL server finds in its environment (docs/protocol.md#environment)."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Names and escapes (protocol section 3)."""
+"""Names and escapes (docs/protocol.md#names)."""
 
 import re
 

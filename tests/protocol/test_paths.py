@@ -1,4 +1,4 @@
-"""Which local paths are an object's file (protocol section 3)."""
+"""Which local paths are an object's file (docs/protocol.md#files)."""
 
 import re
 

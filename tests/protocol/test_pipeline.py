@@ -1,4 +1,4 @@
-"""Pipelines and direct-put URLs (protocol section 5)."""
+"""Pipelines and direct-put URLs (docs/protocol.md#pipelines-and-direct-put)."""
 
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""One object's request (protocol section 3)."""
+"""One object's request (docs/protocol.md#requests)."""
 
 import json
 from urllib.parse import urlsplit

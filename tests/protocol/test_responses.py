@@ -1,4 +1,4 @@
-"""What the next hop's answer means (protocol section 5)."""
+"""What the next hop's answer means (docs/protocol.md#the-next-hops-answer)."""
 
 import pytest
 

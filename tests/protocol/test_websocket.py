@@ -1,4 +1,4 @@
-"""WebSocket control messages (protocol section 6)."""
+"""WebSocket control messages (docs/protocol.md#websocket)."""
 
 import contextlib
 import json

@@ -31,12 +31,12 @@ def test_each_object_has_a_line_with_its_request_way_and_bytes(
     told = [re.sub(r"^.*instore\.outcome (.*) ms=[0-9.]+ (.*)$", r"\1 \2", line) for line in lines]
     read, sent = len(CAT), len(CAT) + 2
     assert told == [
-        f"request=1 door=PUT object='photos/body' source=body next=- status=200 in={read} out={sent} outcome=served",
-        f"request=2 door=PUT object='photos/file' source=file next=- status=200 in={read} out={sent} outcome=served",
-        f"request=3 door=GET object='{PULLED}' source=target next=- status=200 in={read} out={sent} outcome=served",
-        f"request=4 door=PUT object='photos/put' source=file next={target.host}{DESTINATION} status=204 "
+        f"request=1 method=PUT object='photos/body' source=body next=- status=200 in={read} out={sent} outcome=served",
+        f"request=2 method=PUT object='photos/file' source=file next=- status=200 in={read} out={sent} outcome=served",
+        f"request=3 method=GET object='{PULLED}' source=target next=- status=200 in={read} out={sent} outcome=served",
+        f"request=4 method=PUT object='photos/put' source=file next={target.host}{DESTINATION} status=204 "
         f"in={read} out=0 outcome=served",
-        f"request=5 door=WS object='photos/ws' source=body next=- status=200 in={read} out={sent} outcome=served",
+        f"request=5 method=WS object='photos/ws' source=body next=- status=200 in={read} out={sent} outcome=served",
     ]
 
 
@@ -60,5 +60,5 @@ def test_what_is_not_understood_has_a_line_too(tmp_path: Path) -> None:
             requests.put(f"{server.url}/photos/x", data=b"", headers={"Ais-Node-Url": "http://a,,"}).status_code == 400
         )
     (line,) = (line for line in server.log_text().splitlines() if "instore.outcome" in line)
-    assert "request=1 door=PUT asked='/photos/x' status=0 in=0 out=0" in line
+    assert "request=1 method=PUT asked='/photos/x' status=0 in=0 out=0" in line
     assert "outcome=failed" in line

@@ -1,4 +1,4 @@
-"""Pipelines and direct put (protocol section 5)."""
+"""Pipelines and direct put (docs/protocol.md#pipelines-and-direct-put)."""
 
 import http.client
 import socket

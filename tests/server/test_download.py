@@ -1,4 +1,4 @@
-"""`POST /download`: the object at a URL (protocol section 3)."""
+"""`POST /download`: the object at a URL (docs/protocol.md#requests)."""
 
 import socket
 from collections.abc import Iterator

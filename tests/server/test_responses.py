@@ -1,4 +1,4 @@
-"""The answer without a pipeline (protocol section 4)."""
+"""The answer without a pipeline (docs/protocol.md#answers)."""
 
 import http.client
 import re

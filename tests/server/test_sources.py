@@ -1,4 +1,4 @@
-"""Where an object comes from: body, file, target (protocol section 3)."""
+"""Where an object comes from: body, file, target (docs/protocol.md#requests)."""
 
 import http.client
 import os

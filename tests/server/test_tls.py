@@ -1,4 +1,4 @@
-"""Outbound TLS: the target's certificate, ours, and the token (protocol section 1)."""
+"""Outbound TLS: the target's certificate, ours, and the token (docs/protocol.md#environment)."""
 
 import ssl
 from collections.abc import Iterator

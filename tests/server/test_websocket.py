@@ -1,4 +1,4 @@
-"""The WebSocket door (protocol section 6)."""
+"""WebSocket (docs/protocol.md#websocket)."""
 
 import asyncio
 import json
@@ -189,7 +189,7 @@ def test_what_is_not_due_closes_with_a_reason_and_is_logged(
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == code
     assert closed.value.rcvd.reason
-    assert "door=WS asked='message'" in buffered.log_text()
+    assert "method=WS asked='message'" in buffered.log_text()
 
 
 def test_a_message_over_the_limit_closes_with_1009(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_no_payload_is_said(variables: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("workers", ["0", "-1", "four", "1.5", "²", "1 2"])
 def test_a_number_of_workers_that_is_none_is_said(workers: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"NUM_WORKERS=.* is no number of processes"):
+    with pytest.raises(ConfigurationError, match=r"NUM_WORKERS=.* is not a valid number of processes"):
         Shipment.read({"ETL_CLASS_PAYLOAD": "abc", "NUM_WORKERS": workers})
 
 

@@ -63,7 +63,7 @@ def test_a_key_that_is_there_twice_is_said(tmp_path: Path) -> None:
         ("name: !!python/object:os.system x", "is not YAML: could not determine a constructor"),
         ("a: &a\n  b: *a", "is not YAML: "),
         ("name: \x00", "is not YAML: "),
-        (GOOD.replace("thumb-nails", "2024-01-01"), "name: is a date where a text is expected"),
+        (GOOD.replace("thumb-nails", "2024-01-01"), "name: is a date, expected text"),
     ],
 )
 def test_what_is_no_such_file_is_said(tmp_path: Path, text: str, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""`instore runtime`: the entry point of a container that is sent a class (protocol section 8)."""
+"""`instore runtime`: the entry point of a container that is sent a class (docs/protocol.md#shipping-a-class)."""
 
 import contextlib
 import os

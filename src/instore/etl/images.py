@@ -1,4 +1,4 @@
-"""What stands for a container image on this machine: a command, and the folder it runs in (protocol section 7).
+"""What stands for a container image on this machine: a command, and the folder it runs in.
 
 A container has a network of its own, and every ETL's server listens on port 8000 of it. Here all share the machine's,
 so each gets another port: it is put in the place of 8000 in the command, and is in the variables `PORT` and

@@ -167,7 +167,7 @@ def reserve_port() -> socket.socket:
 
 
 def _environment(spec: ETLSpec, site: Site, more: Mapping[str, str], port: int) -> dict[str, str]:
-    """What the server finds in its environment (protocol section 1)."""
+    """What the server finds in its environment (docs/protocol.md#environment)."""
     inherited = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
     return {
         **inherited,

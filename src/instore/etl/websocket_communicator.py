@@ -1,4 +1,4 @@
-"""Requests to an ETL server over WebSocket: the target's side of protocol section 6.
+"""Requests to an ETL server over WebSocket: the target's side of docs/protocol.md#websocket.
 
 Answers come in the order of the requests, one for one. Where the result is delivered, several objects are under way on
 a connection, since the failure of one is a message. Everywhere else a failure closes the connection, so an object has

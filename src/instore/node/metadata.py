@@ -191,7 +191,7 @@ class _State:
 
 def _checked(value: Any, kind: type[Kind]) -> Kind:
     if not isinstance(value, kind):
-        raise TypeError(f"{value!r} stands where a {kind.__name__} is due")
+        raise TypeError(f"{value!r} is not a {kind.__name__}")
     return value
 
 

@@ -72,7 +72,7 @@ class RemoteBucket:
         try:
             Bucket(self.name)
         except InvalidRequestError as error:
-            raise ConfigurationError(f"{printable(url)} is no bucket's URL: {error}") from error
+            raise ConfigurationError(f"{printable(url)} is not a valid bucket URL: {error}") from error
         self._sdk = _Sdk(url)
         self._bucket = self._sdk.client.bucket(self.name)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="bucket")
@@ -275,7 +275,7 @@ class _Sdk:
             raise RemoteStoreError(f"{what}: {self._reason(error)}", _is_away(error)) from error
         except self._unparsable as error:  # what the client makes of an answer that is not a store's
             raise RemoteStoreError(
-                f"{what}: {_shown(self.endpoint)} ({AIS_ENDPOINT}) gives an answer that is no store's"
+                f"{what}: {_shown(self.endpoint)} ({AIS_ENDPOINT}) gave an answer that no store gives"
             ) from error
 
     def _reason(self, error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The environment: every variable's name, and what an ETL server reads of it (protocol section 1), once."""
+"""The environment: every variable's name, and what an ETL server reads of it (docs/protocol.md#environment), once."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What a client says when it initialises an ETL (protocol section 7)."""
+"""What a client says when it initialises an ETL (docs/protocol.md#initialising-an-etl)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The message that makes an ETL, and the file that holds it (protocol section 7): what may stand in it.
+"""What may stand in the message or file that makes an ETL (docs/protocol.md#initialising-an-etl).
 
 `faults` reads plain data, as JSON or YAML give it, and finds all that is wrong at once.
 """
@@ -74,14 +74,14 @@ def name_fault(name: str) -> str | None:
     if not _SHORTEST <= len(name) <= _LONGEST:
         return f"a name has {_SHORTEST} to {_LONGEST} characters; {name!r} has {len(name)}"
     if not _NAME.fullmatch(name):
-        return f"{name!r} is not a valid name: a to z, 0 to 9 and hyphens, with no hyphen at either end"
+        return f"{name!r} is not a valid name: use a to z, 0 to 9 and hyphens, with no hyphen at either end"
     return None
 
 
 def variable_fault(name: str) -> str | None:
     """What is wrong with the name of an environment variable of the container; None if nothing is."""
     if not _VARIABLE.fullmatch(name):
-        return f"{name!r} is not a valid name of a variable: letters, digits, _, . and -, not beginning with a digit"
+        return f"{name!r} is not a valid variable name: use letters, digits, _, . and -, not beginning with a digit"
     if name in _SET_BY_THE_CLUSTER:
         return f"{name} is set by the cluster; leave it out"
     return None
@@ -103,7 +103,7 @@ _Check = Callable[[object, Place], Iterator[Fault]]
 def _kind(value: object) -> str:
     if value is None:
         return "empty"
-    kinds = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list"}
+    kinds = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list"}
     return kinds.get(type(value), "keys and values" if isinstance(value, Mapping) else f"a {type(value).__name__}")
 
 
@@ -113,7 +113,7 @@ def _text(check: Callable[[str], str | None], example: str = "") -> _Check:
     def checked(value: object, place: Place) -> Iterator[Fault]:
         if not isinstance(value, str):
             hint = example or (f'"{str(value).lower()}" in quotes' if isinstance(value, bool | int | float) else "")
-            yield Fault(place, f"is {_kind(value)} where a text is expected" + (f"; write {hint}" if hint else ""))
+            yield Fault(place, f"is {_kind(value)}, expected text" + (f": write {hint}" if hint else ""))
         elif (fault := check(value)) is not None:
             yield Fault(place, fault)
 
@@ -129,12 +129,14 @@ def _communication(text: str) -> str | None:
 def _duration(text: str) -> str | None:
     length = seconds(text)
     if length is None:
-        return f"{text!r} is not a duration such as 45s, 5m or 1h30m"
-    return None if length > 0 else f"{text!r} is not a time that can pass"
+        return f"{text!r} is not a valid duration: write 45s, 5m or 1h30m"
+    return None if length > 0 else f"{text!r} is not a valid duration: it has to be longer than 0"
 
 
 def _image(text: str) -> str | None:
-    return None if _IMAGE.fullmatch(text) else f"{text!r} is not an image's name such as registry.example/team/etl:1.0"
+    return (
+        None if _IMAGE.fullmatch(text) else f"{text!r} is not a valid image name: write registry.example/team/etl:1.0"
+    )
 
 
 def _argument(text: str) -> str | None:
@@ -155,7 +157,7 @@ def _flag(value: object, place: Place) -> Iterator[Fault]:
 def _list_of(check: _Check, least: int = 0) -> _Check:
     def checked(value: object, place: Place) -> Iterator[Fault]:
         if not isinstance(value, list):
-            yield Fault(place, f"is {_kind(value)} where a list is expected")
+            yield Fault(place, f"is {_kind(value)}, expected a list")
         elif len(value) < least:
             yield Fault(place, "is an empty list; leave it out to use the image's own")
         else:
@@ -181,7 +183,7 @@ class _Fields:
 
     def __call__(self, value: object, place: Place) -> Iterator[Fault]:
         if not isinstance(value, Mapping):
-            yield Fault(place, f"is {_kind(value)} where keys and values are expected: {', '.join(self.known)}")
+            yield Fault(place, f"is {_kind(value)}, expected keys and values: {', '.join(self.known)}")
             return
         yield from _fields(value, place, self)
 
@@ -193,7 +195,7 @@ def _fields(values: Mapping[object, object], place: Place, fields: _Fields) -> I
     for key, value in values.items():
         if not isinstance(key, str) or key not in fields.known:
             hint = (fields.hints or {}).get(str(key)) or f"there {_are(list(fields.known))}"
-            yield Fault((*place, str(key)), f"is not a key here; {hint}")
+            yield Fault((*place, str(key)), f"is not a valid key here; {hint}")
         else:
             yield from fields.known[key](value, (*place, key))
 
@@ -226,7 +228,7 @@ def quantity(value: object) -> Decimal | None:
 def _quantity(value: object, place: Place) -> Iterator[Fault]:
     amount = quantity(value)
     if not amount:
-        yield Fault(place, f"{value!r} is not an amount such as 500m or 2 (CPUs), 512Mi or 4Gi (memory)")
+        yield Fault(place, f"{value!r} is not a valid amount: write 500m or 2 (CPUs), 512Mi or 4Gi (memory)")
 
 
 def _resources(value: object, place: Place) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""Header, query and path names of the protocol (sections 3 to 5), each spelled once."""
+"""Header, query and path names of the protocol (docs/protocol.md), each spelled once."""
 
 NODE_URL = "Ais-Node-Url"
 """Request: comma-separated URLs of where the result goes next."""

@@ -1,4 +1,4 @@
-"""Names and escapes: unames, object paths and file paths as they stand on the wire (protocol section 3).
+"""Names and escapes: unames, object paths and file paths as they stand on the wire (docs/protocol.md#names).
 
 Bytes that are not UTF-8 travel through `str` as surrogates (`surrogateescape`) and come out as they went in.
 """

@@ -1,4 +1,4 @@
-"""Which local paths are an object's file (protocol section 3).
+"""Which local paths are an object's file (docs/protocol.md#files).
 
 Anyone who can reach the server's port can name a path. Only paths of the store's own layout are served,
 `<mountpath>/@<provider>[/<namespace>]/<bucket>/%ob/<object>` (`%ch` for a chunk), and what lies under configured roots.

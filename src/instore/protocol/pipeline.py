@@ -1,4 +1,4 @@
-"""Pipelines and direct-put URLs: where a result goes next (protocol section 5).
+"""Pipelines and direct-put URLs: where a result goes next (docs/protocol.md#pipelines-and-direct-put).
 
 A pipeline is a comma-separated list of URLs. An entry without a path is another ETL server, an entry with a
 path is the destination at a target. The two differ in the URL that is built and in what their answers mean.

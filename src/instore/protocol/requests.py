@@ -1,4 +1,4 @@
-"""One object's request, read from an HTTP request line and its headers (protocol section 3)."""
+"""One object's request, read from an HTTP request line and its headers (docs/protocol.md#requests)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

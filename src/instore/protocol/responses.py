@@ -1,7 +1,7 @@
-"""What an answer means: the next hop's to us, and an ETL server's to the target (protocol sections 4 and 5).
+"""What an answer means: the next hop's to us, and an ETL server's to the target.
 
-`judge` and `read_response` are tables, one for each side. The kind of hop decides what an empty 200 is: from a target
-"stored", from an ETL server an object that happens to be empty.
+`judge` (docs/protocol.md#the-next-hops-answer) and `read_response` (docs/protocol.md#answers) are tables. The kind of
+hop decides what an empty 200 is: from a target "stored", from an ETL server an object that happens to be empty.
 """
 
 from enum import Enum

@@ -1,4 +1,4 @@
-"""WebSocket control messages: a request for one object on a connection (protocol section 6)."""
+"""WebSocket control messages: a request for one object on a connection (docs/protocol.md#websocket)."""
 
 import json
 

@@ -41,7 +41,7 @@ def _names_class(transform: str) -> bool:
 def _import_file(place: str) -> ModuleType:
     path = os.path.abspath(place)
     if not os.path.isfile(path):
-        raise ConfigurationError(f"no file {place}; TRANSFORM is {_FORMS}")
+        raise ConfigurationError(f"there is no file {place}; TRANSFORM is {_FORMS}")
     folder, filename = os.path.split(path)
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -61,7 +61,7 @@ def _import_file(place: str) -> ModuleType:
 
 def _import_module(place: str, transform: str) -> ModuleType:
     if not all(part.isidentifier() for part in place.split(".")):
-        raise ConfigurationError(f"{transform!r} is not a transform; TRANSFORM is {_FORMS}")
+        raise ConfigurationError(f"{transform!r} is not a valid TRANSFORM: write {_FORMS}")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:

@@ -21,7 +21,7 @@ class AccessLogEntry:
 
     Args:
         number: of the request, counted from 1 in this process.
-        door: the HTTP method, or `WS`.
+        method: the HTTP method, or `WS`.
         subject: what is known of the request before it is understood.
 
     Attributes:
@@ -30,11 +30,11 @@ class AccessLogEntry:
         began: `time.perf_counter()` when it came.
     """
 
-    __slots__ = ("began", "door", "number", "request", "source", "subject")
+    __slots__ = ("began", "method", "number", "request", "source", "subject")
 
-    def __init__(self, number: int, door: str, subject: str) -> None:
+    def __init__(self, number: int, method: str, subject: str) -> None:
         self.number = number
-        self.door = door
+        self.method = method
         self.subject = subject
         self.request: ObjectRequest | None = None
         self.source: Source | None = None
@@ -42,7 +42,7 @@ class AccessLogEntry:
 
     def line(self, status: int, sent: int) -> str:
         """Everything but how it ended."""
-        what = f"request={self.number} door={self.door} "
+        what = f"request={self.number} method={self.method} "
         if self.request is None:
             what += f"asked={self.subject!r}"
         else:
@@ -66,9 +66,9 @@ class AccessLog:
         self._shown: set[str] = set()
         self._numbers = itertools.count(1)
 
-    def begin(self, door: str, subject: str) -> AccessLogEntry:
+    def begin(self, method: str, subject: str) -> AccessLogEntry:
         """A request has come; arguments as for `AccessLogEntry`."""
-        return AccessLogEntry(next(self._numbers), door, subject)
+        return AccessLogEntry(next(self._numbers), method, subject)
 
     def failed(self, record: AccessLogEntry, status: int, sent: int, error: BaseException) -> None:
         """An object failed: what, with which answer, why.

@@ -1,4 +1,4 @@
-"""The ETL server as an ASGI 3 application: one service, and the doors to it."""
+"""The ETL server as an ASGI 3 application: one service, and the handlers in front of it."""
 
 import logging
 from collections.abc import MutableMapping
@@ -27,7 +27,7 @@ class ETLApplication:
         watchdog: says what is done when transforms that never end hold all threads.
 
     Raises:
-        ConfigurationError: the environment is unfit (protocol section 1).
+        ConfigurationError: the environment is unfit (docs/protocol.md#environment).
     """
 
     def __init__(self, server: Transform) -> None:

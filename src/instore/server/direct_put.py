@@ -1,4 +1,4 @@
-"""Putting a result to the next hop, and what we answer in turn (protocol section 5).
+"""Putting a result to the next hop, and what we answer in turn (docs/protocol.md#pipelines-and-direct-put).
 
 The table of `protocol.answers` says what the next hop's answer means. A transient failure is tried again, with the
 output made again; a streamed body that came in the request itself can't be, and the target is told to replay it.

@@ -1,4 +1,4 @@
-"""Fetching what a URL names, for `POST /download` (protocol section 3).
+"""Fetching what a URL names, for `POST /download` (docs/protocol.md#requests).
 
 A server that fetches what it is told is a way in. So only http and https are served, no credential of ours goes along,
 and addresses of this machine and of its link are refused, wherever they come from: the URL, a redirect, or a name

@@ -41,7 +41,7 @@ class Service:
         server: the user's object.
 
     Raises:
-        ConfigurationError: the environment is unfit (protocol section 1).
+        ConfigurationError: the environment is unfit (docs/protocol.md#environment).
     """
 
     def __init__(self, server: Transform) -> None:

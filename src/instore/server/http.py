@@ -1,4 +1,4 @@
-"""The HTTP door: one request is one object, or a question about the server (protocol sections 3 and 4).
+"""HTTP: one request is one object, or a question about the server (docs/protocol.md#requests).
 
 An error before the answer has begun is a status and a sentence. After that the framing is broken on purpose, so that
 nobody can take a part of an object for the whole.

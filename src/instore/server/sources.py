@@ -1,4 +1,4 @@
-"""Where an object's bytes come from: the request's body, a local file, the target, or a URL (protocol section 3).
+"""Where an object's bytes come from: the body, a local file, the target, or a URL (docs/protocol.md#requests).
 
 Each source gives its object in two shapes: `load` for a buffered transform, `stream` for a streaming one. None ever
 gives a part of an object for the whole: what is shorter than announced, or breaks off, is an error.

@@ -1,4 +1,4 @@
-"""The WebSocket door: many objects on one connection, answered in order (protocol section 6).
+"""WebSocket: many objects on one connection, answered in order (docs/protocol.md#websocket).
 
 The target takes *any* text message for "delivered", and has no message for "failed". So text is sent for exactly one
 thing, a direct put that ended at a target. A failed object is a binary message where the pipeline ends at a target,
@@ -117,14 +117,16 @@ class _WebSocketConnection:
     async def _body(self) -> bytes | None:
         return await self._next("the object's bytes")
 
-    async def _next(self, due: str) -> bytes | None:
+    async def _next(self, expected: str) -> bytes | None:
         """The next binary message; None when the client has left."""
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
             return None
         data: bytes | None = message.get("bytes")
         if data is None:
-            raise MalformedControlError(CLOSE_POLICY, f"text came where {due} was due: {message['text'][:80]!r}")
+            raise MalformedControlError(
+                CLOSE_POLICY, f"got a text message, expected {expected}: {message['text'][:80]!r}"
+            )
         return data
 
     def _lost(self, request: ObjectRequest, due: str) -> None:

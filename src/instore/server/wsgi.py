@@ -209,7 +209,8 @@ class _Input:
 
 
 def _states_concurrency(cls: type[Transform]) -> bool:
-    return any("concurrency" in vars(base) for base in cls.__mro__ if base is not Transform)
+    ours = "instore.webserver."
+    return any("concurrency" in vars(base) for base in cls.__mro__ if not base.__module__.startswith(ours))
 
 
 def _set(future: asyncio.Future[Any], value: object) -> None:

@@ -1,4 +1,4 @@
-"""A class on its way to another process: cloudpickle in base64 (protocol section 8).
+"""A class on its way to another process: cloudpickle in base64 (docs/protocol.md#shipping-a-class).
 
 To unpickle is to run what the pickle says, and a pickle for another Python may crash the process. So a payload is read
 twice. The first time every global of the pickle is a stub that makes nothing: it tells whether this is a pickle,

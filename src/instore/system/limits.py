@@ -14,7 +14,7 @@ def prepare_process() -> None:
 
 
 def raise_file_limit() -> None:
-    """Raise the soft limit on open files to the hard one (protocol section 1)."""
+    """Raise the soft limit on open files to the hard one (docs/protocol.md#environment)."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

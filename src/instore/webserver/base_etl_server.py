@@ -1,4 +1,4 @@
-"""What a user writes: a subclass of `ETLServer` with `transform` or `transform_stream` (protocol section 2)."""
+"""What a user writes: a subclass of `ETLServer` with `transform` or `transform_stream` (docs/protocol.md#the-class)."""
 
 import functools
 import inspect
@@ -43,7 +43,7 @@ class ETLServer:
     Raises:
         UnfitClassError: a `TypeError`; when an instance is made, if the class overrides neither method, or if
             `concurrency` is not a whole number of at least 1; and when an object that has set another is served.
-        ConfigurationError: when an instance is made, if the environment is unfit (protocol section 1).
+        ConfigurationError: when an instance is made, if the environment is unfit (docs/protocol.md#environment).
     """
 
     concurrency: ClassVar[int] = 1
@@ -106,7 +106,7 @@ class ETLServer:
 
     @functools.cached_property
     def environment(self) -> Environment:
-        """The settings of this process (protocol section 1).
+        """The settings of this process (docs/protocol.md#environment).
 
         Raises:
             ConfigurationError: `AIS_TARGET_URL` is missing, or a variable has a value that is not of its kind.
@@ -179,7 +179,7 @@ class ETLServer:
     def sanitize_fqn(self, fqn: str) -> str:
         """The absolute path that an escaped file path stands for, without `..` and doubled slashes.
 
-        The server itself judges paths more strictly (protocol section 3).
+        The server itself judges paths more strictly (docs/protocol.md#requests).
         """
         return os.path.normpath(os.path.join("/", unquote(fqn).lstrip("/")))
 

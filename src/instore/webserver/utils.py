@@ -46,7 +46,7 @@ class _ResponseRawReader:
 
 
 def compose_etl_direct_put_url(direct_put_url: str, host_target: str, obj_path: str, etl_args: str = "") -> str:
-    """Compose the URL that a result is put to (protocol section 5).
+    """Compose the URL that a result is put to (docs/protocol.md#pipelines-and-direct-put).
 
     Args:
         direct_put_url: the pipeline's entry. Without a path it is another ETL server and gets the object's path;
@@ -65,7 +65,7 @@ def compose_etl_direct_put_url(direct_put_url: str, host_target: str, obj_path: 
 
 
 def parse_etl_pipeline(pipeline_header: str) -> tuple[str, str]:
-    """Split the value of `Ais-Node-Url` into its first URL and the rest (protocol section 5).
+    """Split the value of `Ais-Node-Url` into its first URL and the rest (docs/protocol.md#pipelines-and-direct-put).
 
     Args:
         pipeline_header: comma-separated URLs; blank means there is no pipeline.
@@ -80,7 +80,7 @@ def parse_etl_pipeline(pipeline_header: str) -> tuple[str, str]:
 
 
 def serialize_class(cls: type[ETLServer], encoding: str = UTF_ENCODING) -> str:
-    """Pickle a transform's class and encode it in base64, to be shipped (protocol section 8).
+    """Pickle a transform's class and encode it in base64, to be shipped (docs/protocol.md#shipping-a-class).
 
     Args:
         cls: a subclass of `ETLServer`.

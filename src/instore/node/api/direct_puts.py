@@ -1,6 +1,7 @@
-"""The target's door for the servers of ETLs: `/v1/etl/_object/<etl-name>/<secret>/<uname>` (protocol sections 3 and 5).
+"""What the servers of ETLs ask of a target: `/v1/etl/_object/<etl-name>/<secret>/<uname>`.
 
-GET gives an object to a server that pulls, PUT takes a result that a server delivers. This is the hot path of jobs, so
+GET gives an object to a server that pulls (docs/protocol.md#requests), PUT takes a result that a server delivers
+(docs/protocol.md#pipelines-and-direct-put). This is the hot path of jobs, so
 it is an ASGI application without anything between, and takes the shortcut for small results.
 """
 

@@ -1,4 +1,4 @@
-"""ETLs from their first message to their deletion: Initializing, Running, Aborted (protocol section 7).
+"""ETLs from init to deletion: Initializing, Running, Aborted (docs/protocol.md#initialising-an-etl).
 
 Every change of an ETL holds its lock, so that a start and a stop never run into each other. What a client has been told
 is on the disk before. When the node starts again, an ETL that was running is started again; an aborted one stays so.

@@ -27,7 +27,7 @@ class Imports:
 
 
 def find_imports(transform: str) -> Imports:
-    """Read what TARGET's files import, wherever in them; imports by other means than `import` are not seen.
+    """Read what TRANSFORM's files import, wherever in them; imports by other means than `import` are not seen.
 
     Args:
         transform: `file.py`, `file.py:Class` or `package.module:Class`.

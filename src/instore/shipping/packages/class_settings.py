@@ -1,4 +1,4 @@
-"""What a container is told about the class that it is to serve (protocol section 8)."""
+"""What a container is told about the class that it is to serve (docs/protocol.md#shipping-a-class)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def _requirement(text: str) -> Requirement:
     except InvalidRequirement as error:
         why = str(error).splitlines()[0]
         raise ConfigurationError(
-            f"{PACKAGES} has the entry {text!r}, which is no requirement such as pillow or numpy>=2,<3: {why}"
+            f"{PACKAGES} has the entry {text!r}, which is not a valid requirement such as pillow or numpy>=2,<3: {why}"
         ) from error
 
 
@@ -84,7 +84,5 @@ def _workers(text: str) -> int:
     if not text:
         return _WORKERS
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise ConfigurationError(
-            f"{NUM_WORKERS}={text!r} is no number of processes; it takes a whole number of at least 1"
-        )
+        raise ConfigurationError(f"{NUM_WORKERS}={text!r} is not a valid number of processes: write 1 or more")
     return int(text)

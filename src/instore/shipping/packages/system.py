@@ -63,11 +63,11 @@ def check_names(names: Sequence[str], source: str) -> None:
         source: where they come from, for the error.
 
     Raises:
-        ConfigurationError: one is no name, an option for example.
+        ConfigurationError: one is not a valid name, an option for example.
     """
     for name in names:
         if not _NAME.fullmatch(name):
-            raise ConfigurationError(f"{source} has the entry {name!r}, which is no name of a package")
+            raise ConfigurationError(f"{source} has the entry {name!r}, which is not a valid package name")
 
 
 def install_system_packages(names: Sequence[str]) -> None:
@@ -77,7 +77,7 @@ def install_system_packages(names: Sequence[str]) -> None:
         names: as the system's manager knows them; `name=version` where it does.
 
     Raises:
-        ConfigurationError: a name that is none; no manager that we know; or we may not install.
+        ConfigurationError: a name is not valid, there is no manager that we know, or we may not install.
         InstallationError: the manager failed; the text names the package, the log has the manager's last lines.
     """
     check_names(names, OS_PACKAGES)
