@@ -50,7 +50,7 @@ def test_who_has_it_not_is_refused_in_the_sdk_s_form(guarded: RunningNode, token
 
 
 def test_the_token_works_for_web_pages_and_names_too(guarded: RunningNode) -> None:
-    headers = {"Authorization": f"Bearer {TOKEN}", "Host": "node.example:1", "SourceKind": "http://page.example"}
+    headers = {"Authorization": f"Bearer {TOKEN}", "Host": "node.example:1", "Origin": "http://page.example"}
     assert requests.get(f"{guarded.endpoint}/v1/daemon?what=smap", headers=headers).status_code == 200
 
 
@@ -61,9 +61,9 @@ def test_the_token_works_for_web_pages_and_names_too(guarded: RunningNode) -> No
         {"Host": "evil.example:51080"},
         {"Host": "127.0.0.1.evil.example"},
         {"Host": "localhost.evil.example"},
-        {"SourceKind": "http://evil.example"},
-        {"SourceKind": "null"},
-        {"SourceKind": "http://127.0.0.1:1"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
     ],
 )
 def test_without_a_token_web_pages_of_elsewhere_are_refused(open_node: RunningNode, headers: dict[str, str]) -> None:
@@ -75,6 +75,6 @@ def test_without_a_token_web_pages_of_elsewhere_are_refused(open_node: RunningNo
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "localhost:80", "[::1]:80", "10.0.0.1:80", "a.localhost"])
 def test_without_a_token_addresses_and_localhost_are_names_enough(open_node: RunningNode, host: str) -> None:
     answer = requests.get(
-        f"{open_node.endpoint}/v1/daemon?what=smap", headers={"Host": host, "SourceKind": f"http://{host}"}
+        f"{open_node.endpoint}/v1/daemon?what=smap", headers={"Host": host, "Origin": f"http://{host}"}
     )
     assert answer.status_code == 200
