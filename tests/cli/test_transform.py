@@ -294,3 +294,79 @@ def test_a_full_disk_is_an_error_of_the_object_and_nothing_half_written_stays() 
     assert "Traceback" not in err
     assert results
     assert set(results) == {16384}
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "'4'", "True", "2.5", "None"])
+def test_a_concurrency_that_is_none_ends_the_command_at_its_start(value: str) -> None:
+    fill(Path("src"), ["a", "b"])
+    source = (
+        Path("upper.py")
+        .read_text()
+        .replace(
+            "    def transform(", f"    def __init__(self):\n        self.concurrency = {value}\n\n    def transform("
+        )
+    )
+    Path("upper.py").write_text(source)
+    code, _, err = transform("src", "dst", "--workers", "2", "--report", "report.json")
+    assert code == 2
+    assert err.splitlines()[-1].endswith(f"Upper.concurrency is {eval(value)!r}; it takes a whole number of at least 1")
+    assert not Path("report.json").exists()
+    assert not any(Path("dst").iterdir())
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_closed_streams_harm_nothing(closed: tuple[int, ...]) -> None:
+    fill(Path("src"), ["a", "b"])
+    redirections = " ".join(f"{number}>&-" for number in closed)
+    command = f"exec {sys.executable} -m instore transform upper.py src dst {redirections}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert tree(Path("dst")) == shouted(["a", "b"])
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("limit", [64, 128])
+def test_few_open_files_make_a_job_slower_and_nothing_else(limit: int) -> None:
+    fill(Path("src"), [f"x{number:04}" for number in range(300)])
+    command = f"ulimit -n {limit}; exec {sys.executable} -m instore transform upper.py src dst --workers 2"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(tree(Path("dst"))) == 300
+
+
+def test_too_few_open_files_for_any_job_are_said_in_one_line() -> None:
+    fill(Path("src"), ["a"])
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -n 24; exec {sys.executable} -m instore transform upper.py src dst"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("instore: only 24 files may be open at once")
+
+
+def test_a_report_goes_to_a_pipe_and_through_a_process_substitution() -> None:
+    fill(Path("src"), ["a"])
+    command = f"{sys.executable} -m instore transform upper.py src dst --report >(cat > copy.json); sleep 0.2"
+    subprocess.run(["bash", "-c", command], check=True, capture_output=True)
+    assert json.loads(Path("copy.json").read_text())["summary"]["done"] == 1
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m instore transform upper.py src dst --report /dev/stdout | cat"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["summary"]["already_there"] == 1
+
+
+def test_a_second_signal_ends_the_command_at_once() -> None:
+    fill(Path("src"), [f"x{number:03}" for number in range(400)])
+    with half_way("src", "dst", "--args", "slowly", "--workers", "1") as process:
+        process.send_signal(signal.SIGSTOP)  # so that both are there when it goes on
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        code, _, _ = finish(process)
+    assert code in (-signal.SIGINT, -signal.SIGTERM, 130, 143)
+    assert transform("src", "dst")[0] == 0
+    assert len(tree(Path("dst"))) == 400

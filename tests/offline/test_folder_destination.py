@@ -1,5 +1,6 @@
 import asyncio
 import os
+import unicodedata
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import pytest
 
 from instore.errors import ConfigurationError
 from instore.offline.folder_destination import PARTIAL, FolderDestination
+from instore.offline.folder_source import FolderSource
 from instore.offline.interfaces import Item, ItemState
+from instore.offline.plan import Plan
+from tests.offline.support import fill, run, tree
 
 ITEM = Item("x", ItemState.TODO)
 
@@ -101,3 +105,38 @@ def test_a_destination_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"can't write to DST .*: Not a directory"):
         asyncio.run(check())
+
+
+class FoldingDestination(FolderDestination):
+    """A folder on a file system for which names are the same that differ in case or in Unicode's forms only."""
+
+    def _path(self, name: str) -> str:
+        folder, slash, last = name.rpartition("/")
+        return super()._path(folder + slash + unicodedata.normalize("NFC", last).casefold())
+
+
+@pytest.mark.parametrize("names", [["README.md", "readme.md"], ["\xe9", "e\u0301"], ["d/A", "d/a"]])
+def test_where_names_fold_the_second_of_two_is_an_error_and_the_first_is_kept(tmp_path: Path, names: list[str]) -> None:
+    fill(tmp_path / "src", names)
+    for _ in range(2):  # the second time the first one is there already
+        seen = run(Plan(FolderSource(str(tmp_path / "src")), FoldingDestination(str(tmp_path / "dst"))), workers=2)
+        first, second = sorted(names)
+        assert seen.results[first].status in ("done", "already there")
+        assert seen.errors() == {
+            second: f"its result can't be called {second}: to DST's file system that is the name of another result"
+        }
+    assert list(tree(tmp_path / "dst").values()) == [f"OBJECT {first}".upper().encode()]
+
+
+def test_a_name_is_taken_only_while_it_is_free_unless_results_may_be_replaced(tmp_path: Path) -> None:
+    async def committed(overwrite: bool) -> list[str]:
+        async with FolderDestination(str(tmp_path), overwrite) as results:
+            stored = await results.write(ITEM, body(b"new"))
+            (tmp_path / "x").write_bytes(b"old")  # made by someone else, after we have looked
+            return await results.commit([(stored, "x")])
+
+    (error,) = asyncio.run(committed(overwrite=False))
+    assert error.startswith("its result can't be called x: a file has that name")
+    assert (tmp_path / "x").read_bytes() == b"old"
+    assert asyncio.run(committed(overwrite=True)) == [""]
+    assert (tmp_path / "x").read_bytes() == b"new"

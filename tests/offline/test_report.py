@@ -1,5 +1,6 @@
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,32 @@ def test_a_report_that_cannot_be_written_is_refused(tmp_path: Path, path: str) -
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="--report"):
         Report(str(tmp_path / path))
+
+
+def test_a_report_follows_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("the last one")
+    (tmp_path / "link").symlink_to("real")
+    report = Report(str(tmp_path / "link"))
+    report.close({"done": 0})
+    assert (tmp_path / "link").is_symlink()
+    assert json.loads((tmp_path / "real").read_text())["summary"] == {"done": 0}
+
+
+def test_a_report_is_written_to_a_pipe_as_it_comes(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_text)
+        report = Report(str(tmp_path / "pipe"))
+        report.add(ItemResult(Item("b", ItemState.TODO), "", 6, 0.25))
+        report.close({"done": 1})
+        assert json.loads(read.result())["summary"] == {"done": 1}
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_report_that_is_given_up_leaves_a_pipe_where_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_text)
+        Report(str(tmp_path / "pipe")).discard()
+        assert read.result() == ""
+    assert os.listdir(tmp_path) == ["pipe"]

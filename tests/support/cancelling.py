@@ -1,7 +1,7 @@
 """Coroutines that are cancelled at every one of their awaits, once, twice or three times."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 import pytest
@@ -9,41 +9,58 @@ import pytest
 TIMES = pytest.mark.parametrize("times", [1, 2, 3])
 
 
-async def cancelled_at(step: int, times: int, work: Coroutine[Any, Any, object]) -> bool:
-    """Run `work`, and cancel it `times` times, from its turn number `step` of the loop on, once in each turn.
+class _Counted:
+    """A coroutine whose task is cancelled once it has waited `step` times, and then again in each turn of the loop."""
 
-    Returns:
-        Whether it was over before its first cancellation.
-    """
-    task = asyncio.ensure_future(work)
-    for _ in range(step):
-        if task.done():
-            break
-        await asyncio.sleep(0)
-    over = task.done()
-    for _ in range(times):
+    def __init__(self, work: Coroutine[Any, Any, object], step: int, times: int) -> None:
+        self._work = work
+        self._step = step
+        self._times = times
+        self.waits = 0
+
+    def __await__(self) -> Generator[Any, Any, object]:
+        task = asyncio.current_task()
+        assert task is not None
+        send = self._work.send
+        value: Any = None
+        while True:
+            try:
+                waited_for = send(value)
+            except StopIteration as end:
+                return end.value
+            if self.waits == self._step:
+                asyncio.get_running_loop().call_soon(self._cancel, task, self._times)
+            self.waits += 1
+            try:
+                send, value = self._work.send, (yield waited_for)
+            except BaseException as error:  # the coroutine's to handle
+                send, value = self._work.throw, error
+
+    def _cancel(self, task: "asyncio.Task[object]", times: int) -> None:
         task.cancel()
-        await asyncio.sleep(0)
-    await asyncio.wait({task})
-    if not task.cancelled() and (error := task.exception()) is not None:
-        raise error
-    return over
+        if times > 1:
+            asyncio.get_running_loop().call_soon(self._cancel, task, times - 1)
 
 
-async def at_every_await(times: int, make: Callable[[], Awaitable[Callable[[], Coroutine[Any, Any, object]]]]) -> int:
-    """Cancel what `make` makes at its first turn of the loop, at its second, and so on until it is over by then.
-
-    Args:
-        times: how often it is cancelled.
-        make: prepares one run; what it gives makes the coroutine, and whatever is asserted is asserted there or by
-            `make` when it is called the next time.
+async def cancelled_at(step: int, times: int, work: Coroutine[Any, Any, object]) -> bool:
+    """Run `work`, and cancel it `times` times as it waits for the `step`-th time, counted from 0.
 
     Returns:
-        How many turns it took.
+        Whether it was over before that.
+
+    Raises:
+        Whatever `work` raises, but a plain cancellation.
     """
-    step = 0
-    while True:
-        begin = await make()
-        if await cancelled_at(step, times, begin()):
-            return step
-        step += 1
+    counted = _Counted(work, step, times)
+
+    async def run() -> None:
+        await counted
+
+    task = asyncio.ensure_future(run())
+    await asyncio.wait({task})
+    try:
+        task.result()
+    except asyncio.CancelledError as error:
+        if type(error) is not asyncio.CancelledError:
+            raise
+    return counted.waits <= step

@@ -5,10 +5,10 @@ A source and a destination are composed, in any mixture; neither knows the other
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Protocol, TypeVar
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 from instore.etl.communicator import Communicator, TransformRequest
 
@@ -147,7 +147,7 @@ NOT_DELIVERED = "the server says that the result is delivered, which no request 
 """What a destination says that nothing can be delivered to."""
 
 
-class ListedDestination(Destination[AnyStored], AbstractAsyncContextManager[object], Protocol):
+class ListedDestination(Destination[AnyStored], Protocol):
     """A destination that can be asked what it has; an asynchronous context that holds it.
 
     Attributes:
@@ -156,6 +156,12 @@ class ListedDestination(Destination[AnyStored], AbstractAsyncContextManager[obje
 
     @property
     def folds_names(self) -> bool: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     def exists(self, name: str) -> bool:
         """Whether there is a result `name`. It blocks.

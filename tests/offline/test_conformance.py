@@ -1,0 +1,243 @@
+"""What every source and every destination has to do, for each that there is.
+
+An implementation is a `Kind`: how a place is filled and looked at from outside, and how it is opened.
+"""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aistore import Client
+
+from instore.errors import AnswerError, ConfigurationError, NameConflictError
+from instore.offline.bucket_destination import BucketDestination
+from instore.offline.bucket_source import BucketSource
+from instore.offline.folder_destination import PARTIAL, FolderDestination
+from instore.offline.folder_source import FolderSource
+from instore.offline.interfaces import CommittedError, Item, ItemState, ListedDestination, ListedSource
+from tests.offline.support import fill, tree
+from tests.support.cancelling import TIMES, cancelled_at
+from tests.support.node import running_node
+
+NAMES = ["a.txt", "b/c d%41#?.txt", "b/empty", "b/é日.txt", "ba", "z"]
+BIG = b"0123456789abcdef" * (5 << 16)  # more than is held in memory before it is sent
+
+_NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of place.
+
+    Attributes:
+        place: of a test, as a user names it.
+        fill: puts objects there.
+        content: what is there.
+        source, destination: open it.
+    """
+
+    place: str
+    fill: Callable[[dict[str, bytes]], None]
+    content: Callable[[], dict[str, bytes]]
+    source: Callable[..., ListedSource]
+    destination: Callable[..., ListedDestination[Any]]
+
+
+@pytest.fixture(scope="module", name="client")
+def _client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with running_node(tmp_path_factory.mktemp("node")) as node:
+        os.environ["AIS_ENDPOINT"] = node.endpoint
+        yield node.client()
+        del os.environ["AIS_ENDPOINT"]
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
+    if request.param == "folder":
+        return _folder(tmp_path / "place")
+    return _bucket(request.getfixturevalue("client"))
+
+
+def _folder(folder: Path) -> Kind:
+    def put(objects: dict[str, bytes]) -> None:
+        folder.mkdir(exist_ok=True)
+        fill(folder, list(objects))
+        for name, data in objects.items():
+            (folder / name).write_bytes(data)
+
+    def content() -> dict[str, bytes]:
+        return {name: data for name, data in tree(folder).items() if not name.startswith(PARTIAL)}
+
+    return Kind(str(folder), put, content, FolderSource, FolderDestination)
+
+
+def _bucket(client: Client) -> Kind:
+    name = f"place-{next(_NUMBERS)}"
+    bucket = client.bucket(name)
+
+    def put(objects: dict[str, bytes]) -> None:
+        bucket.create(exist_ok=True)
+        for key, data in objects.items():
+            bucket.object(key).get_writer().put_content(data)
+
+    def content() -> dict[str, bytes]:
+        return {one.name: bucket.object(one.name).get_reader().read_all() for one in bucket.list_all_objects()}
+
+    return Kind(f"ais://{name}", put, content, BucketSource, BucketDestination)
+
+
+def objects(names: list[str]) -> dict[str, bytes]:
+    return {name: b"" if name.endswith("empty") else f"object {name}".encode() for name in names}
+
+
+async def pieces(*data: bytes) -> AsyncIterator[bytes]:
+    for piece in data:
+        yield piece
+
+
+def item(name: str) -> Item:
+    return Item(name, ItemState.TODO, result=name)
+
+
+async def store(destination: ListedDestination[Any], name: str, *data: bytes) -> str:
+    """Write and commit one result; why it could not be done, or an empty text."""
+    written = await destination.write(item(name), pieces(*data))
+    return "" if isinstance(written, int) else (await destination.commit([(written, name)]))[0]
+
+
+# Sources
+
+
+def test_a_source_lists_every_object_with_its_size(kind: Kind) -> None:
+    kind.fill(objects(NAMES))
+    source = kind.source(kind.place)
+    for _ in range(2):  # it may be gone through more than once
+        found = {one.name: one.size for one in source.list() if one.state is ItemState.TODO}
+        assert found == {name: len(data) for name, data in objects(NAMES).items()}
+
+
+@pytest.mark.parametrize("prefix", ["", "b", "b/", "b/c", "ba", "none"])
+def test_a_prefix_selects_by_the_start_of_names(kind: Kind, prefix: str) -> None:
+    kind.fill(objects(NAMES))
+    source = kind.source(kind.place, prefix)
+    assert source.prefix == prefix
+    assert sorted(one.name for one in source.list()) == [name for name in NAMES if name.startswith(prefix)]
+
+
+def test_a_source_knows_which_objects_it_has(kind: Kind) -> None:
+    kind.fill(objects(NAMES))
+    source = kind.source(kind.place)
+    assert [name for name in [*NAMES, "b", "c", "a.txt/x"] if source.has(name)] == NAMES
+
+
+def test_a_source_gives_each_object_whole_or_names_its_file(kind: Kind) -> None:
+    kind.fill(objects(NAMES))
+    source = kind.source(kind.place)
+
+    async def received(one: Item) -> bytes:
+        request = source.request(one, "some args")
+        assert (request.path, request.etl_args) == (source.path(one), "some args")
+        assert request.path.endswith(f"/{one.name}")
+        if request.body is None:
+            assert request.fqn.startswith(source.file_root)
+            return Path(request.fqn).read_bytes()
+        body, data = request.body(), b""
+        while piece := await body.take():
+            data += piece
+        return data
+
+    async def all_of_them() -> dict[str, bytes]:
+        return {one.name: await received(one) for one in source.list()}
+
+    assert asyncio.run(all_of_them()) == objects(NAMES)
+
+
+def test_a_source_that_is_not_there_is_refused(kind: Kind) -> None:
+    with pytest.raises(ConfigurationError, match="SRC"):
+        kind.source(kind.place)
+
+
+# Destinations
+
+
+@pytest.mark.parametrize("data", [(), (b"one",), (b"one", b"two", b"three"), (BIG, b"end")])
+def test_a_result_is_there_whole_once_it_is_committed(kind: Kind, data: tuple[bytes, ...]) -> None:
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            assert not destination.exists("d/e/x")
+            assert await store(destination, "d/e/x", *data) == ""
+            await destination.flush()
+
+    asyncio.run(check())
+    assert kind.content() == {"d/e/x": b"".join(data)}
+    assert kind.destination(kind.place).exists("d/e/x")
+
+
+def test_names_survive(kind: Kind) -> None:
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            for name, data in objects(NAMES).items():
+                assert await store(destination, name, data) == ""
+
+    asyncio.run(check())
+    assert kind.content() == objects(NAMES)
+
+
+@pytest.mark.parametrize("before", [(), (b"one",), (b"one", b"two"), (BIG, b"two")])
+def test_a_body_that_breaks_off_leaves_nothing(kind: Kind, before: tuple[bytes, ...]) -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        for piece in before:
+            yield piece
+        raise ConnectionError
+
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            with pytest.raises(ConnectionError):
+                await destination.write(item("x"), breaking())
+
+    asyncio.run(check())
+    assert kind.content() == {}
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "a/../../up", "nul\0"])
+def test_a_name_that_no_result_can_have_is_refused_with_the_reason(kind: Kind, name: str) -> None:
+    if name == "a/../../up" and kind.destination is FolderDestination:
+        pytest.skip("no folder and no bucket lists such a name, and none is made of it")
+    kind.fill({})
+    with pytest.raises(NameConflictError):
+        kind.destination(kind.place).exists(name)
+
+
+def test_nothing_can_be_delivered_to_it(kind: Kind) -> None:
+    with pytest.raises(AnswerError, match="which no request asked for"):
+        kind.destination(kind.place).delivered(item("x"))
+
+
+@TIMES
+@pytest.mark.parametrize("data", [(b"one",), (b"one", b"two", b"three"), (BIG, b"end")])
+def test_however_often_it_is_cancelled_a_result_is_whole_or_not_there(
+    kind: Kind, data: tuple[bytes, ...], times: int
+) -> None:
+    async def check() -> None:
+        files = None
+        async with kind.destination(kind.place) as destination:
+            for step in itertools.count():
+                name, over, committed = f"x{step}", False, False
+                try:
+                    over = committed = await cancelled_at(step, times, store(destination, name, *data))
+                except CommittedError:
+                    committed = True
+                assert set(kind.content().values()) <= {b"".join(data)}, step
+                assert not committed or name in kind.content()
+                open_now = len(os.listdir("/proc/self/fd"))
+                assert files is None or open_now <= files + 4, "descriptors are left open"
+                files = files or open_now
+                if over:
+                    break
+
+    asyncio.run(check())
