@@ -7,7 +7,7 @@ LINTERS := .venv/.linters
 # --no-deps: of scikit-image only its photographs are used; what its code imports would be 0.25 GB more.
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 
-.PHONY: help setup test coverage soak lint format demo peers bench bench-quick compare clean
+.PHONY: help setup test test-all coverage soak lint format demo peers bench bench-quick compare clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is
@@ -30,8 +30,20 @@ $(LINTERS): $(READY)
 	$(PIP) --editable '.[lint]'
 	@touch $@
 
-test: $(READY)  ## run the tests
-	$(BIN)/pytest -n 4 $(TESTS)
+# The tests wait more than they compute: three at once keep two cores busy.
+PYTEST := $(BIN)/python -m pytest -n 3
+
+test: $(READY)  ## run the tests of every day, or those named by TESTS=...: two minutes on two cores
+ifdef TESTS
+	$(PYTEST) $(TESTS)
+else
+	@echo "The tests of every day: about two minutes on two cores. make test-all runs everything, in ten."
+	$(PYTEST) --everyday
+endif
+
+test-all: $(READY)  ## run all tests: ten minutes on two cores, more the first time
+	@echo "All tests: about ten minutes on two cores; the first time also three environments with AIStore's SDK."
+	$(PYTEST) --durations=20 $(TESTS)
 
 coverage: $(READY)  ## every line of the protocol is run by its own tests
 	$(BIN)/coverage run -m pytest -q tests/protocol

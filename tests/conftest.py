@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest_plugins = ["tests.everyday"]
+
 _ROW = "test_fault_table.py::test_row["
 
 

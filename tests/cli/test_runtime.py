@@ -100,6 +100,7 @@ def test_four_workers_are_the_default(tmp_path: Path) -> None:
         assert ", 4 workers\n" in server.log_text()
 
 
+@pytest.mark.whole
 class TestPackages:
     @pytest.fixture
     def wheels(self, tmp_path: Path) -> Path:

@@ -276,6 +276,7 @@ class Image:
         return self._folder
 
 
+@pytest.mark.whole
 def test_an_image_built_from_the_dockerfile_serves_the_transform(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

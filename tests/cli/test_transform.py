@@ -245,6 +245,7 @@ def test_an_interrupted_command_cleans_up_and_goes_on_from_there(number: signal.
     assert tree(Path("dst")) == shouted(names)
 
 
+@pytest.mark.whole
 def test_a_killed_command_loses_nothing_and_redoes_nothing_that_was_whole() -> None:
     names = [f"x{i:03}" for i in range(200)]
     fill(Path("src"), names)

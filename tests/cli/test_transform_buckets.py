@@ -22,7 +22,7 @@ from aistore.sdk.errors import ErrBckNotFound
 from instore.offline.engine import MOST_AWAY
 from tests.offline.support import fill, tree
 from tests.support.environments import OWN, need
-from tests.support.node import RunningNode, running_node, wait_until
+from tests.support.node import TARGETS, RunningNode, running_node, wait_until
 from tests.support.strange_store import StrangeStore, strange_store
 
 TRANSFORM = """
@@ -64,7 +64,7 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("src").mkdir()
 
 
-@pytest.fixture(scope="module", params=[1, 3], ids=["1-target", "3-targets"])
+@pytest.fixture(scope="module", params=TARGETS)
 def _any_node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     with running_node(tmp_path_factory.mktemp("node"), request.param) as running:
         yield running
@@ -174,6 +174,7 @@ def test_every_combination_of_folders_and_buckets_gives_the_same_bytes(
     assert not os.listdir("tmp")
 
 
+@pytest.mark.whole
 def test_what_is_there_is_skipped_unless_it_is_to_be_done_again(client: Client, inbox: str, outbox: str) -> None:
     put(client, inbox, originals(["a", "b"]))
     put(client, outbox, {"a": b"old"})
@@ -191,6 +192,7 @@ def test_a_dry_run_makes_no_bucket(client: Client, inbox: str, outbox: str) -> N
     assert outbox not in [bucket.name for bucket in client.cluster().list_buckets()]
 
 
+@pytest.mark.whole
 def test_prefixes_select_and_rename_as_the_options_do(client: Client, inbox: str, outbox: str) -> None:
     put(client, inbox, originals(["train/a.jpg", "train/b.txt", "train/c/d.jpg", "test/a.jpg"]))
     code, _, err = transform(f"ais://{inbox}/train/", f"ais://{outbox}/new-", "--prepend", "x-", "--ext", "jpg:png")
@@ -210,6 +212,7 @@ def test_two_objects_that_would_become_one_are_refused(client: Client, inbox: st
     assert "would both become a.png" in one_line(err)
 
 
+@pytest.mark.whole
 def test_results_may_not_become_objects_of_the_same_job(client: Client, inbox: str) -> None:
     put(client, inbox, originals(["train/a"]))
     for source, destination in [(f"ais://{inbox}", f"ais://{inbox}/new/"), (f"ais://{inbox}/train/", f"ais://{inbox}")]:
@@ -239,6 +242,7 @@ def test_a_file_whose_name_no_object_can_have_is_reported(client: Client, outbox
     assert content(client, outbox) == shouted(["a"])
 
 
+@pytest.mark.whole
 def test_a_large_object_passes_in_bounded_memory(client: Client, inbox: str, outbox: str) -> None:
     size = 192 << 20
     with Path("src/large").open("wb") as file:
@@ -296,6 +300,7 @@ def ended_early(process: "subprocess.Popen[str]") -> dict[str, str]:
     return found
 
 
+@pytest.mark.whole
 def test_a_store_that_dies_while_it_is_written_ends_the_job_and_a_second_one_does_the_rest(
     mortal: RunningNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +325,7 @@ def test_a_store_that_dies_while_it_is_written_ends_the_job_and_a_second_one_doe
         assert kept_by(again) == shouted(MANY)
 
 
+@pytest.mark.whole
 def test_a_store_that_dies_while_it_is_read_ends_the_job_with_whole_results_only(mortal: RunningNode) -> None:
     put(mortal.client(), "in", originals(MANY))
     process = start(
@@ -334,6 +340,7 @@ def test_a_store_that_dies_while_it_is_read_ends_the_job_with_whole_results_only
     assert tree(Path("dst")) == shouted(done)
 
 
+@pytest.mark.whole
 def test_a_store_that_only_refuses_ends_the_job(strange: StrangeStore) -> None:
     strange.objects = originals(MANY)
     strange.refusal = 500
@@ -350,6 +357,7 @@ def test_what_is_no_store_is_one_line(strange: StrangeStore) -> None:
     assert f"{strange.endpoint} (AIS_ENDPOINT) gave an answer that no store gives" in one_line(err)
 
 
+@pytest.mark.whole
 def test_objects_that_are_missing_one_by_one_do_not_end_the_job(strange: StrangeStore) -> None:
     strange.objects = originals(MANY[: 3 * MOST_AWAY])
     strange.refusal = 404
@@ -385,6 +393,7 @@ def test_a_result_that_something_else_than_the_store_took_is_not_done(strange: S
     assert "answered 200 to a GET, not to a PUT of 8 bytes; set AIS_ENDPOINT to the store itself" in err
 
 
+@pytest.mark.whole
 def test_an_interrupted_command_counts_what_it_has_stored(client: Client, outbox: str) -> None:
     command = ("src", f"ais://{outbox}", "--args", "gate", "--report", "report.json")
     process = start_gated(client, outbox, command)
@@ -413,6 +422,7 @@ def stored(client: Client, bucket: str) -> set[str]:
         return set()
 
 
+@pytest.mark.whole
 def test_after_a_killed_command_a_second_one_does_the_rest(client: Client, outbox: str) -> None:
     command = ("src", f"ais://{outbox}", "--args", "gate", "--report", "report.json")
     process = start_gated(client, outbox, command)
@@ -428,6 +438,7 @@ def test_after_a_killed_command_a_second_one_does_the_rest(client: Client, outbo
     assert content(client, outbox) == shouted(MANY)
 
 
+@pytest.mark.whole
 def test_two_commands_at_once_into_one_bucket_damage_nothing(client: Client, inbox: str, outbox: str) -> None:
     names = MANY[:150]
     put(client, inbox, originals(names))
@@ -487,6 +498,7 @@ def test_a_malformed_url_is_one_line(url: str, monkeypatch: pytest.MonkeyPatch) 
     assert "is not a valid bucket URL" in one_line(err)
 
 
+@pytest.mark.whole
 def test_a_store_that_demands_a_token_gets_the_one_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,6 +513,7 @@ def test_a_store_that_demands_a_token_gets_the_one_of_the_environment(
     assert tree(Path("dst")) == shouted(["a"])
 
 
+@pytest.mark.whole
 def test_without_the_client_the_command_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     need(OWN)
     monkeypatch.setenv("AIS_ENDPOINT", "http://127.0.0.1:9")

@@ -18,6 +18,8 @@ from tests.support.environments import OWN, need
 from tests.support.servers import Server
 from tests.support.target import Target, running_target
 
+pytestmark = pytest.mark.whole
+
 _SOURCE = """
     import resource, threading, time
     from aistore.sdk.etl.webserver.fastapi_server import FastAPIServer

@@ -10,6 +10,8 @@ import pytest
 from tests.compat.commands import free_port, serving
 from tests.support.environments import BOTH, OFFICIAL, OWN, Environment, need
 
+pytestmark = pytest.mark.whole
+
 _PORT = "8000"
 _MODULES = {
     # the example's class: the program of its command

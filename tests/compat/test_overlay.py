@@ -9,6 +9,8 @@ import pytest
 from tests.compat.commands import variables
 from tests.support.environments import BOTH, OFFICIAL, OWN, Environment, need
 
+pytestmark = pytest.mark.whole
+
 _WITH_AND_WITHOUT = pytest.mark.parametrize("environment", [OWN, BOTH], ids=lambda environment: environment.name)
 
 

@@ -16,6 +16,8 @@ from tests.compat.table import Transformer, asks, transformers
 from tests.support.environments import BOTH, OFFICIAL, OWN, Environment, need
 from tests.support.target import running_target
 
+pytestmark = pytest.mark.whole
+
 _FILES = Path(__file__).parent / "transformers"
 
 

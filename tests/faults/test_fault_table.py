@@ -1,10 +1,12 @@
 """Every row of the fault table: what a target concludes from the answer is the truth."""
 
+import itertools
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from tests.everyday import pairs
 from tests.faults.bench import Bench, data_of
 from tests.faults.doors import PUT, Kind, Order, Source
 from tests.faults.judge import wrong_conclusion, wrong_objects
@@ -13,7 +15,16 @@ from tests.faults.transforms import made_of
 from tests.support.servers import Server
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "row" in metafunc.fixturenames:
+        rows = pairs(ROWS, _axes) if metafunc.config.getoption("--everyday") else ROWS
+        metafunc.parametrize("row", rows, ids=lambda row: row.id)
+
+
+def _axes(row: Row) -> tuple[object, ...]:
+    return row.door.name, row.source, row.shape, row.hop, row.fault
+
+
 def test_row(row: Row, bench: Bench) -> None:
     happened = bench.run(row)
     wrong = [*wrong_conclusion(row, happened), *wrong_objects(row, happened), *_unfit(happened.server, row)]
@@ -28,3 +39,12 @@ def _unfit(server: Server, row: Row) -> Iterator[str]:
     after = PUT.ask(server, Order(f"after-{row.id}", Source.BODY, data_of(1000)))
     if (after.kind, after.body) != (Kind.CONTENT, made_of(data_of(1000))):
         yield f"the object after it came to nothing: {after}"
+
+
+def test_in_the_rows_of_every_day_every_two_values_meet_that_meet_at_all() -> None:
+    def met(rows: Sequence[Row]) -> set[object]:
+        return {pair for row in rows for pair in itertools.combinations(enumerate(_axes(row)), 2)}
+
+    chosen = pairs(ROWS, _axes)
+    assert met(chosen) == met(ROWS)
+    assert len(chosen) < len(ROWS) / 7

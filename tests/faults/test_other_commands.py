@@ -13,6 +13,8 @@ from tests.faults.bench import Bench
 from tests.faults.compare import Foreign, judged, rows_for
 from tests.support.environments import OWN, need
 
+pytestmark = pytest.mark.whole
+
 _PATIENCE = 120.0  # seconds; a server that needs them has hung
 
 _COMMANDS = {

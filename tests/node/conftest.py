@@ -8,12 +8,12 @@ import pytest
 from aistore import Client
 from aistore.sdk.bucket import Bucket
 
-from tests.support.node import RunningNode, running_node
+from tests.support.node import TARGETS, RunningNode, running_node
 
 _NUMBERS = itertools.count()
 
 
-@pytest.fixture(scope="module", params=[1, 3], ids=["one target", "three targets"])
+@pytest.fixture(scope="module", params=TARGETS)
 def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     with running_node(Path(tmp_path_factory.mktemp("node")), targets=request.param) as running:
         yield running

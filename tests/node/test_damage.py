@@ -52,7 +52,10 @@ def _place(folder: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(name="damage", params=DAMAGES)
+@pytest.fixture(
+    name="damage",
+    params=["cut to half", *(pytest.param(name, marks=pytest.mark.whole) for name in list(DAMAGES)[1:])],
+)
 def _damage(request: pytest.FixtureRequest) -> Callable[[Path], None]:
     def damage(path: Path) -> None:
         path.write_bytes(DAMAGES[request.param](path.read_bytes()))

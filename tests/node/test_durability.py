@@ -10,7 +10,7 @@ import pytest
 import requests
 from aistore.sdk.errors import ErrBckNotFound
 
-from tests.support.node import RunningNode, running_node, wait_until
+from tests.support.node import TARGETS, RunningNode, running_node, wait_until
 
 
 def content_of(name: str) -> bytes:
@@ -49,7 +49,7 @@ class Putters:
             thread.join()
 
 
-@pytest.mark.parametrize("targets", [1, 3])
+@pytest.mark.parametrize("targets", TARGETS)
 def test_acknowledged_puts_outlive_the_process(tmp_path: Path, targets: int) -> None:
     acknowledged: list[str] = []
     for turn in range(4):
@@ -69,6 +69,7 @@ def test_acknowledged_puts_outlive_the_process(tmp_path: Path, targets: int) -> 
             acknowledged += putters.acknowledged
 
 
+@pytest.mark.whole
 def test_a_copy_that_was_cut_off_is_aborted_and_counts_no_more_than_is_there(tmp_path: Path) -> None:
     with running_node(tmp_path, targets=2) as node:
         source = node.client().bucket("source").create()
@@ -96,6 +97,7 @@ def test_a_copy_that_was_cut_off_is_aborted_and_counts_no_more_than_is_there(tmp
         assert client.job(job_id).wait(timeout=1, verbose=False).success is not status.aborted
 
 
+@pytest.mark.whole
 def test_a_renaming_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     with running_node(tmp_path, targets=3) as node:
         bucket = node.client().bucket("old").create()
@@ -149,6 +151,7 @@ def test_a_destroyed_bucket_stays_so_and_its_space_is_freed(tmp_path: Path) -> N
         wait_until(lambda: list((node.folder / "t1" / "trash").iterdir()) == [])
 
 
+@pytest.mark.whole
 def test_two_clients_that_put_list_and_delete_lose_nothing(tmp_path: Path) -> None:
     with running_node(tmp_path, targets=3) as node:
         node.client().bucket("b").create()

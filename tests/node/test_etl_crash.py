@@ -14,7 +14,9 @@ from aistore.sdk.etl import ETLConfig
 from aistore.sdk.etl.webserver.http_multi_threaded_server import HTTPMultiThreadedServer
 
 from tests.node.processes import those_with
-from tests.support.node import running_node, wait_until
+from tests.support.node import TARGETS, running_node, wait_until
+
+pytestmark = pytest.mark.whole
 
 OBJECTS = 120
 ETL = "crash-etl"
@@ -104,7 +106,7 @@ def crash(rounds: int, tmp_path: Path, targets: int) -> None:
         assert "Traceback" not in node.log.read_text()
 
 
-@pytest.mark.parametrize("targets", [1, 3])
+@pytest.mark.parametrize("targets", TARGETS)
 def test_a_killed_node_loses_nothing_and_leaves_no_process(tmp_path: Path, targets: int) -> None:
     crash(3, tmp_path, targets)
 

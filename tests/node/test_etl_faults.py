@@ -65,6 +65,7 @@ def serves(client: Client, source: Bucket) -> bool:
     return bool(whole == source.object("o1").get_reader().read_all() == b"object 1")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("comm_type", ["hpush", "ws"])
 def test_objects_that_wait_for_their_turn_do_not_time_out(client: Client, comm_type: str) -> None:
     class Slows(ETLServer):
@@ -87,7 +88,9 @@ def test_objects_that_wait_for_their_turn_do_not_time_out(client: Client, comm_t
     assert {entry.name for entry in into.list_all_objects()} == {entry.name for entry in bucket.list_all_objects()}
 
 
-@pytest.mark.parametrize("comm_type", ["hpush", "hpull", "ws"])
+@pytest.mark.parametrize(
+    "comm_type", ["hpush", *(pytest.param(name, marks=pytest.mark.whole) for name in ("hpull", "ws"))]
+)
 def test_one_that_always_fails(client: Client, source: Bucket, comm_type: str) -> None:
     class Fails(HTTPMultiThreadedServer):  # type: ignore[misc]
         def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
@@ -109,6 +112,7 @@ def test_one_that_always_fails(client: Client, source: Bucket, comm_type: str) -
     assert serves(client, source)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("comm_type", ["hpush", "ws"])
 def test_one_that_never_ends(client: Client, source: Bucket, comm_type: str) -> None:
     class Hangs(HTTPMultiThreadedServer):  # type: ignore[misc]
@@ -127,6 +131,7 @@ def test_one_that_never_ends(client: Client, source: Bucket, comm_type: str) -> 
     assert serves(client, source)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("comm_type", ["hpush", "hpull", "ws"])
 def test_more_that_never_end_than_a_server_has_threads(
     client: Client, source: Bucket, node: RunningNode, comm_type: str
@@ -153,6 +158,7 @@ def test_more_that_never_end_than_a_server_has_threads(
     assert serves(client, source)
 
 
+@pytest.mark.whole
 def test_more_that_never_end_than_several_processes_have_threads(client: Client, source: Bucket) -> None:
     class Hangs(HTTPMultiThreadedServer):  # type: ignore[misc]
         concurrency = 1
@@ -182,6 +188,7 @@ def reads_in_the_end(source: Bucket, name: str) -> bytes:
     raise AssertionError("it is never served")
 
 
+@pytest.mark.whole
 def test_a_foreign_server_that_is_stuck_is_an_aborted_etl(tmp_path: Path) -> None:
     (tmp_path / "server.py").write_text(FOREIGN)
     with running_node(tmp_path, options=["--image", f"me/hangs={tmp_path}"]) as node:
@@ -216,6 +223,7 @@ Hangs().start()
 """
 
 
+@pytest.mark.whole
 def test_one_that_kills_its_process(client: Client, source: Bucket, node: RunningNode) -> None:
     class Dies(HTTPMultiThreadedServer):  # type: ignore[misc]
         def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
@@ -244,6 +252,7 @@ def test_one_that_kills_its_process(client: Client, source: Bucket, node: Runnin
     assert serves(client, source)
 
 
+@pytest.mark.whole
 def test_one_that_kills_its_process_where_others_stand_in(client: Client, source: Bucket) -> None:
     class DiesOnce(HTTPMultiThreadedServer):  # type: ignore[misc]
         def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
@@ -264,6 +273,7 @@ def test_one_that_kills_its_process_where_others_stand_in(client: Client, source
     assert stages(client) == {"faulty-etl": "Running"}
 
 
+@pytest.mark.whole
 def test_one_that_floods_its_log(client: Client, source: Bucket, node: RunningNode) -> None:
     class Floods(HTTPMultiThreadedServer):  # type: ignore[misc]
         def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
@@ -281,6 +291,7 @@ def test_one_that_floods_its_log(client: Client, source: Bucket, node: RunningNo
     assert serves(client, source)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("direct_put", [True, False])
 @pytest.mark.parametrize("mib", [100, pytest.param(5 << 10, marks=pytest.mark.soak)])
 def test_one_that_returns_very_much(

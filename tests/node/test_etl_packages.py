@@ -14,6 +14,8 @@ from tests.node.processes import descendants
 from tests.support.node import RunningNode, running_node, wait_until
 from tests.support.wheels import make_wheel, only_from
 
+pytestmark = pytest.mark.whole
+
 
 def versions() -> type:
     class Versions(HTTPMultiThreadedServer):  # type: ignore[misc]

@@ -144,6 +144,7 @@ def test_names_of_a_list_that_are_not_there_are_errors_and_those_of_a_template_a
     assert job.wait(timeout=60, verbose=False).success
 
 
+@pytest.mark.whole
 def test_synchronising_removes_what_is_gone_from_the_source_and_nothing_else(
     client: Client, source: Bucket, upper: Any
 ) -> None:
@@ -244,6 +245,7 @@ def test_a_server_that_says_delivered_and_has_not_is_caught(client: Client, sour
         assert sum(snap.stats.objects for snap in job.get_details().list_snapshots()) == 0
 
 
+@pytest.mark.whole
 def test_an_image_runs_its_command_in_a_folder_on_a_port_of_its_own(tmp_path: Path) -> None:
     module = textwrap.dedent("""
         from aistore.sdk.etl.webserver.fastapi_server import FastAPIServer
@@ -274,6 +276,7 @@ def test_an_image_runs_its_command_in_a_folder_on_a_port_of_its_own(tmp_path: Pa
     assert descendants(node.process.pid) == []
 
 
+@pytest.mark.whole
 def test_a_server_that_is_never_ready_is_given_up_and_its_log_shown(tmp_path: Path) -> None:
     with running_node(tmp_path, options=["--image", f"me/deaf={tmp_path}"]) as node:
         etl = node.client().etl("deaf-etl")
@@ -353,6 +356,7 @@ def test_a_folder_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
     assert (done.returncode, "is not a folder" in done.stderr) == (2, True)
 
 
+@pytest.mark.whole
 def test_etls_come_back_with_the_node_as_they_were(tmp_path: Path) -> None:
     with running_node(tmp_path, 2) as node:
         client = node.client()
@@ -406,6 +410,7 @@ def test_health_and_metrics_are_told_for_each_target(node: RunningNode, upper: A
     wait_until(lambda: descendants(node.process.pid) == [])
 
 
+@pytest.mark.whole
 def test_a_pipeline_needs_direct_put_of_all_but_the_last(client: Client, source: Bucket, upper: Any) -> None:
     last = client.etl("last-etl")
     last.init_class(direct_put=False)(_twice())
@@ -450,6 +455,7 @@ def test_the_latest_version_is_sent_as_a_body(client: Client, source: Bucket) ->
     etl.delete()
 
 
+@pytest.mark.whole
 def test_a_nodes_token_is_no_hindrance_to_its_own_servers(tmp_path: Path) -> None:
     with running_node(tmp_path, 2, environment={"AIS_AUTHN_TOKEN": "s3cret-t0ken"}) as node:
         client = node.client("s3cret-t0ken")

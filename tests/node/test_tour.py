@@ -7,7 +7,9 @@ import pytest
 
 from tests.node.processes import descendants
 from tests.support.environments import OFFICIAL, need
-from tests.support.node import running_node, wait_until
+from tests.support.node import TARGETS, running_node, wait_until
+
+pytestmark = pytest.mark.whole
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +26,7 @@ def run(script: Path, endpoint: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("targets", [1, 3])
+@pytest.mark.parametrize("targets", TARGETS)
 def test_the_official_sdk_does_all_that_it_can_with_etls(tmp_path: Path, targets: int) -> None:
     need(OFFICIAL)
     with running_node(tmp_path, targets) as node:

@@ -76,6 +76,7 @@ def test_a_python_without_pip_is_said(site: Path) -> None:
         install_packages([Requirement("plain"), Requirement("absent>1")], sys.executable, [str(site)])
 
 
+@pytest.mark.whole
 class TestEnvironment:
     @pytest.fixture(autouse=True)
     def wheels(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

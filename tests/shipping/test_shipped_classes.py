@@ -14,6 +14,8 @@ from tests.shipping.shipping import init_class, write_payload
 from tests.support.environments import BOTH, OFFICIAL, OWN, need
 from tests.support.servers import TARGET_PATH, clean_environment, running_command
 
+pytestmark = pytest.mark.whole
+
 SERVERS = {
     "FastAPIServer": "fastapi_server",
     "FlaskServer": "flask_server",

@@ -106,7 +106,7 @@ def _failure(environment: Environment) -> str:
 
 
 def need(*environments: Environment) -> None:
-    """In a test: make the environments; where one can't be made, skip the test, with the reason."""
+    """In a test marked `whole`: make the environments; where one can't be made, skip the test, with the reason."""
     import pytest
 
     for environment in environments:

@@ -11,7 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from aistore import Client
+
+TARGETS = [pytest.param(1, id="1-target"), pytest.param(3, id="3-targets", marks=pytest.mark.whole)]
+"""Numbers of targets for the tests that any number must pass."""
 
 _START = 30.0  # seconds; far more than a start takes
 
