@@ -5,9 +5,10 @@ READY := .venv/.ready
 LINTERS := .venv/.linters
 # --no-compile: Python compiles what is imported, and the longest step without a word takes two seconds in place of six.
 # --no-deps: of scikit-image only its photographs are used; what its code imports would be 0.25 GB more.
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
+INSTALL := -m pip install --disable-pip-version-check --no-compile
+PIP := $(BIN)/python $(INSTALL)
 
-.PHONY: help setup test test-all coverage soak lint format demo peers bench bench-quick compare clean
+.PHONY: help setup test test-all test-pythons coverage soak lint format demo peers bench bench-quick compare clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is
@@ -45,6 +46,15 @@ test-all: $(READY)  ## run all tests: ten minutes on two cores, more the first t
 	@echo "All tests: about ten minutes on two cores; the first time also three environments with AIStore's SDK."
 	$(PYTEST) --durations=20 $(TESTS)
 
+test-pythons: $(READY)  ## run the tests of every day on each other Python that is here, in environments of their own
+	@.ci/pythons | while read -r version python; do \
+		echo "Python $$version, $$python: about 100 MB to download, then three minutes"; \
+		"$$python" -m venv .venv-$$version && \
+		.venv-$$version/bin/python $(INSTALL) --editable '.[test]' && \
+		.venv-$$version/bin/python $(INSTALL) --no-deps 'scikit-image>=0.25' && \
+		.venv-$$version/bin/python -m pytest -n 3 -q --everyday </dev/null || exit 1; \
+	done
+
 coverage: $(READY)  ## every line of the protocol is run by its own tests
 	$(BIN)/coverage run -m pytest -q tests/protocol
 	$(BIN)/coverage report
@@ -77,4 +87,4 @@ demo: $(READY)  ## make thumbnails of a folder of photographs, and a picture of 
 	$(BIN)/python -m demo.run
 
 clean:  ## remove what the targets above made
-	rm -rf .venv .bench .peers demo-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-3.* .bench .peers demo-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -142,6 +142,8 @@ class Engine(Generic[AnyWorker, AnyStored]):
     async def _finish(self, work: "asyncio.Task[None]", committer: "asyncio.Task[None]") -> None:
         """Wait for the work, which has been cancelled if it was not over, and commit what it has written."""
         await asyncio.wait({work})
+        if not work.cancelled():
+            work.exception()  # raised by `run`, unless that is cancelled
         self._ended.set()
         end = asyncio.ensure_future(self._written.put(None))
         await asyncio.wait({end, committer}, return_when=asyncio.FIRST_COMPLETED)
