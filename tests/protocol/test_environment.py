@@ -169,6 +169,25 @@ def test_a_file_root_that_is_not_absolute_is_refused(value: str) -> None:
         read("INSTORE_FILE_ROOTS", value)
 
 
+@pytest.mark.parametrize(
+    ("value", "hosts"),
+    [
+        ("10.0.0.8", ("10.0.0.8",)),
+        ("10.0.0.0/8, fd00::/8,", ("10.0.0.0/8", "fd00::/8")),
+        ("Target.example , .svc.cluster.local", ("target.example", ".svc.cluster.local")),
+        (",", ()),
+    ],
+)
+def test_next_hops_are_addresses_networks_and_names(value: str, hosts: tuple[str, ...]) -> None:
+    assert read("INSTORE_NEXT_HOPS", value).next_hops == hosts
+
+
+@pytest.mark.parametrize("value", ["10.0.0.0/33", "http://a", "a b", "*.a"])
+def test_a_next_hop_that_is_no_host_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^INSTORE_NEXT_HOPS has the entry"):
+        read("INSTORE_NEXT_HOPS", value)
+
+
 def test_the_settings_are_shown_without_secrets() -> None:
     shown = repr(read("AIS_AUTHN_TOKEN", TOKEN))
     assert "max_conn=256" in shown

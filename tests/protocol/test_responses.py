@@ -3,7 +3,14 @@
 import pytest
 
 from instore.protocol.pipeline import Hop
-from instore.protocol.responses import NextHopOutcome, ResponseMeaning, judge, read_response
+from instore.protocol.responses import (
+    LONGEST_ERROR,
+    NextHopOutcome,
+    ResponseMeaning,
+    error_text,
+    judge,
+    read_response,
+)
 
 
 @pytest.mark.parametrize("has_body", [False, True])
@@ -58,3 +65,17 @@ def test_no_other_status_passes_as_success(hop: Hop, has_body: bool) -> None:
 )
 def test_the_target_reads_an_etl_servers_answer(status: int, reason: str, reading: ResponseMeaning) -> None:
     assert read_response(status, reason) is reading
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", ""),
+        (b" no such object\n", "no such object"),
+        (b"\xff", "\ufffd"),
+        (b"x" * (LONGEST_ERROR + 1), "x" * LONGEST_ERROR),
+    ],
+    ids=["nothing", "a line", "not UTF-8", "too long"],
+)
+def test_the_text_of_an_error_is_stripped_and_bounded(body: bytes, text: str) -> None:
+    assert error_text(body) == text
