@@ -34,6 +34,22 @@ class InvalidRequestError(InstoreError, ValueError):
     """A request that can't be understood, or a body that ended before its announced length."""
 
 
+class SlowClientError(InstoreError):
+    """A client has sent nothing for too long, while its request was waited for."""
+
+
+class HTTPVersionError(InstoreError):
+    """An answer that the client's version of HTTP can't frame."""
+
+
+class BodyTooLargeError(InstoreError):
+    """A body is larger than any may be."""
+
+
+class OverloadedError(InstoreError):
+    """The server has too much to do, or to hold in memory; the same request may be served later."""
+
+
 class InvalidPipelineError(InstoreError, ValueError):
     """An entry of a pipeline is empty or not a URL (docs/protocol.md#pipelines-and-direct-put)."""
 
@@ -246,6 +262,10 @@ class ClientGoneError(InstoreError):
 
 STATUS: dict[type[InstoreError], int] = {
     InvalidRequestError: 400,
+    SlowClientError: 408,
+    BodyTooLargeError: 413,
+    HTTPVersionError: 505,
+    OverloadedError: 503,
     InvalidPipelineError: 400,
     MalformedControlError: 400,
     ForbiddenFileError: 403,

@@ -1,11 +1,40 @@
 """The options of commands that serve: where to listen, and what to log."""
 
+import os
 from collections.abc import Callable
+from dataclasses import fields
 from typing import TypeVar
 
 import click
 
+from instore.errors import ConfigurationError
+from instore.http.limits import Limits, variable_of
+
 _Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def _set_limits(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> None:
+    """Put what is given where worker processes find it too."""
+    names = [bound.name for bound in fields(Limits)]
+    for value in values:
+        name, _, number = value.partition("=")
+        if name not in names:
+            raise click.BadParameter(f"{value!r}: write NAME=NUMBER, NAME being one of {', '.join(names)}")
+        os.environ[variable_of(name)] = number
+    try:
+        Limits.read(os.environ)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+limiting = click.option(
+    "--limit",
+    metavar="NAME=NUMBER",
+    multiple=True,
+    expose_value=False,
+    callback=_set_limits,
+    help="Of what clients may take, such as idle_time=60; docs/limits.md has them all.",
+)
 
 _OPTIONS = (
     click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on."),  # noqa: S104
@@ -17,6 +46,7 @@ _OPTIONS = (
         type=click.Choice(["debug", "info", "warning", "error"]),
         help="Least level that is logged.",
     ),
+    limiting,
     click.option("--fd", type=int, hidden=True, help="Listen on this inherited socket."),
     click.option("--uds", type=click.Path(), hidden=True, help="Listen on a socket in the file system."),
 )

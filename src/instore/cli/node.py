@@ -1,10 +1,10 @@
 """`instore node`: a store that AIStore's own client can talk to, in one process."""
 
 import os
-import sys
 
 import click
 
+from instore.cli.listening import limiting
 from instore.etl.images import Images
 from instore.node.cluster import Cluster
 from instore.node.etls.subsystem import add_etls
@@ -37,6 +37,7 @@ _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's 
     metavar="NAME=FOLDER",
     help="Run the ETL image NAME as its command in FOLDER; may be repeated.",
 )
+@limiting
 @click.option(
     "--log-level",
     default="info",
@@ -56,7 +57,7 @@ def node(
     demanded = token if token is not None else os.environ.get(AIS_AUTHN_TOKEN, "")
     settings = Settings(folder, host, port, targets, demanded)
     known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)))
-    sys.exit(run(settings, _announce, (lambda node: add_etls(node, known, is_loopback(host)),)))
+    run(settings, _announce, (lambda node: add_etls(node, known, is_loopback(host)),))
 
 
 def _announce(cluster: Cluster) -> None:

@@ -23,13 +23,15 @@ class Body:
     Attributes:
         first: the first bytes.
         rest: where the others come from; None when `first` is the whole.
+        length: in bytes, where it is known.
     """
 
-    __slots__ = ("first", "rest")
+    __slots__ = ("_length", "first", "rest")
 
-    def __init__(self, first: bytes, rest: Stream | None = None) -> None:
+    def __init__(self, first: bytes, rest: Stream | None = None, length: int | None = None) -> None:
         self.first = first
         self.rest = rest
+        self._length = length
 
     @classmethod
     async def begin(cls, stream: Stream) -> "Body":
@@ -39,8 +41,7 @@ class Body:
 
     @property
     def length(self) -> int | None:
-        """The length in bytes, where it is known."""
-        return len(self.first) if self.rest is None else None
+        return len(self.first) if self.rest is None else self._length
 
     async def batches(self) -> AsyncIterator[bytes]:
         """All batches, the first included."""

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from instore.system.steps import in_task
+
 _PAUSE_AT = 4 << 20  # bytes received and not taken, at which reading stops
 _CONNECT_TIMEOUT = 10.0
 _TICKS = 10  # how often a time-out's length the notes are looked at
@@ -317,7 +319,7 @@ class ConnectionPool:
         await self._limit.acquire()
         try:
             kept = None if fresh else self._kept(origin)
-            connection = kept or await self._connect(origin)
+            connection = kept if kept is not None else await in_task(self._connect(origin))
         except BaseException:
             self._limit.release()
             raise

@@ -1,22 +1,30 @@
-"""The engine: uvicorn around an ASGI application, on sockets that are bound already."""
+"""A server on sockets that are bound already: it accepts, keeps time, and stops without losing what is under way."""
 
+import asyncio
+import os
 import signal
 import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from types import FrameType
-from typing import Any
 
-import uvicorn
+import uvloop
 
 from instore.errors import ConfigurationError
-from instore.http.http1 import HTTP1, FastPath
+from instore.http.http_connection import HTTPConnection
+from instore.http.limits import Limits
+from instore.http.request import Application
+from instore.http.server_state import ServerState
+from instore.system import exit_codes
 from instore.system.addresses import host_and_port
 
-_KEEP_ALIVE = 300  # seconds; longer than any client of ours or the target's keeps a connection idle
 BACKLOG = 2048
+_LOOKS = 10  # how often, within the shortest time that a client may take, connections are looked at
+_POLL = 0.02
+_NEXT_REQUEST = 0.2  # seconds within which a request that is on its way comes
+_UNWIND = 1.0  # seconds for what is broken off to say so in the log
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -37,62 +45,101 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def serve(
-    application: Any,
-    listeners: Sequence[socket.socket],
-    grace: int,
-    fast_path: FastPath | None = None,
-    **options: Any,
-) -> bool:
-    """Serve an ASGI application until a signal says stop; then return, when the requests under way are over.
+def serve(application: Application, listeners: Sequence[socket.socket], limits: Limits) -> None:
+    """Serve until a signal says stop; then return, when the requests under way are over.
 
     Args:
         application: what answers.
         listeners: bound sockets.
-        grace: seconds for the requests under way.
-        shortcut: answers small requests in the application's place. Default: none.
-        options: uvicorn's, for WebSocket.
+        limits: the bounds.
 
-    Returns:
-        Whether it has started.
+    Raises:
+        InstoreError: the application can't start.
     """
-    config = uvicorn.Config(
-        application,
-        loop="uvloop",
-        http=partial(HTTP1, fast_path=fast_path),  # type: ignore[arg-type]  # it is only called
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=grace,
-        **options,
-    )
-    engine = uvicorn.Server(config)
-    with _signals_only_stop(engine):
-        engine.run(sockets=list(listeners))
-    return engine.started
+    server = _Server(application, listeners, limits)
+    with server.stopped_by_signals():
+        uvloop.run(server.run())
 
 
-@contextmanager
-def _signals_only_stop(engine: uvicorn.Server) -> Iterator[None]:
-    """Have signals stop the engine, also those that uvicorn doesn't take itself.
+class _Server:
+    def __init__(self, application: Application, listeners: Sequence[socket.socket], limits: Limits) -> None:
+        self._application = application
+        self._listeners = listeners
+        self._limits = limits
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = threading.Event()
+        self._stopped: asyncio.Event
 
-    It takes none before its loop runs: one that came then would be lost, and the process never stop. And it raises the
-    one that stopped it once more when it has ended, which has then done its work.
-    """
-    if threading.current_thread() is not threading.main_thread():  # it takes no signals there
-        yield
-        return
+    async def run(self) -> None:
+        """Start, serve, stop."""
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        if self._stop.is_set():
+            return
+        await self._application.start()
+        state = ServerState(self._application, self._limits)
+        servers = [
+            await self._loop.create_server(lambda: HTTPConnection(state), sock=listener, backlog=BACKLOG)
+            for listener in self._listeners
+        ]
+        looking = self._loop.create_task(self._look(state))
+        if self._stop.is_set():
+            self._stopped.set()
+        await self._stopped.wait()
+        await self._drain(state, servers)
+        looking.cancel()
+        await self._application.stop()
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        engine.should_exit = True
+    async def _look(self, state: ServerState) -> None:
+        """Move the clock, and give up clients that don't move in time."""
+        limits = self._limits
+        interval = min(1.0, limits.progress_time / _LOOKS, limits.head_time / _LOOKS, limits.idle_time / _LOOKS)
+        while True:
+            await asyncio.sleep(interval)
+            state.tick()
+            for connection in list(state.connections):
+                connection.check()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    async def _drain(self, state: ServerState, servers: Sequence[asyncio.Server]) -> None:
+        """Accept nothing more, let what is under way end, and break off what doesn't in time."""
+        state.stopping = True
+        await asyncio.sleep(0)  # who is connected, but not accepted yet, would be reset
+        for server in servers:
+            server.close()
+        began = state.loop.time()
+        while state.connections and state.loop.time() < began + self._limits.grace:
+            state.tick()
+            just_idle = state.now < began + _NEXT_REQUEST
+            for connection in list(state.connections):
+                connection.drain(just_idle)
+            await asyncio.sleep(_POLL)
+        if state.connections:
+            for connection in list(state.connections):
+                connection.abort()
+            await asyncio.sleep(_UNWIND)
+
+    @contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """Have the first signal stop the server, and the second end the process."""
+        if threading.current_thread() is not threading.main_thread():  # it takes no signals there
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        taken = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]  # as nohup has it
+        for number in taken:
+            signal.signal(number, self._signalled)
+        try:
+            yield
+        finally:
+            for number in taken:
+                signal.signal(number, before[number])
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        if self._stop.is_set():
+            os._exit(exit_codes.of_signal(number))
+        self._stop.set()
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        self._stopped.set()

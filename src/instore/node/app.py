@@ -1,4 +1,4 @@
-"""The node as an ASGI application: who may ask, which handler answers, how errors are told.
+"""The node as an application: who may ask, which handler answers, how errors are told.
 
 One application serves the proxy's port and each target's.
 """
@@ -10,10 +10,12 @@ import ipaddress
 import logging
 from collections.abc import Awaitable, Callable
 
-from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request as StarletteRequest
 
 from instore.errors import ClientGoneError, ForbiddenOriginError, InstoreError, NotSupportedError, UnauthorizedError
+from instore.http.asgi import ASGIMessages
+from instore.http.request import Request
+from instore.http.websocket import WebSocketSender
 from instore.node.api import buckets as bucket_calls
 from instore.node.api import cluster as cluster_calls
 from instore.node.api import errors
@@ -25,6 +27,7 @@ from instore.node.listing import Listings
 from instore.node.request import Handler, Node, NodeRequest
 from instore.protocol.environment import AIS_AUTHN_TOKEN
 from instore.store.names import Bucket
+from instore.system.steps import in_task
 
 logger = logging.getLogger("instore")
 
@@ -63,51 +66,50 @@ def make_node(cluster: Cluster) -> Node:
 
 
 class App:
-    """The ASGI application of a node.
+    """The `Application` of a node.
 
     Args:
         node: what it serves.
         ready: is called when the node can be asked.
-
-    Attributes:
-        failure: why the node could not start; None if it could, or an error of ours is to blame, which is logged.
     """
 
     def __init__(self, node: Node, ready: Callable[[], None]) -> None:
-        self.failure: InstoreError | OSError | None = None
         self._node = node
         self._ready = ready
         self._token = node.cluster.token.encode()
-        self._started = False
         self._background: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
-        path: bytes = scope.get("raw_path", b"")
-        for prefix, application in self._node.raw.items():
-            if path.startswith(prefix):
-                await application(scope, receive, send)
+    async def serve(self, request: Request) -> None:
+        """Answer one request."""
+        for prefix, serve in self._node.raw.items():
+            if request.target.startswith(prefix):
+                await serve(request)
                 return
-        if scope["type"] == "http":
-            await self._answer(scope, receive, send, path)
-        else:
-            await send({"type": "websocket.close", "code": 1000})
+        await in_task(self._answer(request))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, path: bytes) -> None:
-        request = Request(scope, receive)
+    def websocket(self, request: Request, sender: WebSocketSender) -> str:  # noqa: ARG002
+        """No WebSocket is served here."""
+        return "no WebSocket is served here"
+
+    async def _answer(self, incoming: Request) -> None:
+        exchange = ASGIMessages(incoming)
+        request = StarletteRequest(exchange.scope)
         try:
-            if path != _OPEN:
+            if request.scope["raw_path"] != _OPEN:
                 self._admit(request)
-            response = await self._handler(request)(NodeRequest(self._node, request))
+            answer = await self._handler(request)(NodeRequest(self._node, request, incoming))
+            if hasattr(answer, "serve"):
+                await answer.serve(incoming)
+                return
         except ClientGoneError:
             return
         except Exception as error:
-            response = errors.answer(request, error, cluster_calls.PROXY_ID)
-        await response(scope, receive, send)
+            if incoming.status:
+                raise
+            answer = errors.answer(request, error, cluster_calls.PROXY_ID)
+        await answer(exchange.scope, exchange.receive, exchange.send)
 
-    def _handler(self, request: Request) -> Handler:
+    def _handler(self, request: StarletteRequest) -> Handler:
         _, version, resource, *_ = [*str(request.scope["path"]).split("/"), "", ""]
         handler = self._node.resources.get(resource) if version == "v1" else None
         if handler is None:
@@ -115,7 +117,7 @@ class App:
             raise NotSupportedError(reason)
         return handler
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, request: StarletteRequest) -> None:
         """Let in who has the token; without one, who is no web page of elsewhere.
 
         A page in a browser on this machine can reach a port of it, and by a name of its own that it lets point here
@@ -141,29 +143,22 @@ class App:
                 f"requests of web pages from {origin!r} are refused; start the node with a token"
             )
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
-        try:
-            await self._start()
-            self._ready()
-        except (InstoreError, OSError) as error:
-            self.failure = error
-        except Exception:
-            logger.exception("the node can't start")
-        else:
-            self._started = True
-        if not self._started:
-            logging.getLogger("uvicorn.error").setLevel("CRITICAL")  # it would add that it has failed
-            await send({"type": "lifespan.startup.failed"})
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+    async def start(self) -> None:
+        """Called before the first request.
+
+        Raises:
+            InstoreError, OSError: the node can't serve.
+        """
+        await self._start()
+        self._ready()
+
+    async def stop(self) -> None:
+        """Called after the last request."""
         for stop in self._node.stopping:
             await stop()
         await self._node.jobs.close()
         await asyncio.gather(*self._background, return_exceptions=True)
         self._node.cluster.close()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> None:
         cluster = self._node.cluster

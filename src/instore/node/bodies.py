@@ -1,14 +1,12 @@
 """Objects on their way in and out: bounded pieces, the disk's work in threads, small objects in one hop."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
-from starlette.types import Message, Receive, Scope, Send
-
-from instore.errors import ClientGoneError, InstoreError
+from instore.errors import IncompleteAnswerError, InstoreError
+from instore.http.request import Request
 from instore.node.cluster import Cluster
 from instore.store.names import Bucket
 from instore.store.store import Entry, OpenObject, Store
@@ -40,28 +38,28 @@ class BodyWriter(Protocol[Made]):
 AnyWriter = TypeVar("AnyWriter", bound=BodyWriter[Any])
 
 
-async def store_body(cluster: Cluster, store: Store, bucket: Bucket, name: str, receive: Receive) -> Entry:
+async def store_body(cluster: Cluster, store: Store, bucket: Bucket, name: str, request: Request) -> Entry:
     """Store a request's body as an object: whole, or not at all.
 
     Args:
         cluster: whose threads do it.
         store, bucket, name: where to.
-        receive: ASGI's.
+        request: whose body.
 
     Raises:
         ClientGoneError: the body ended early.
         Whatever `Store.put` raises.
     """
-    return await take_body(cluster, lambda: store.upload(bucket, name), receive)
+    return await take_body(cluster, lambda: store.upload(bucket, name), request)
 
 
-async def take_body(cluster: Cluster, begin: Callable[[], BodyWriter[Made]], receive: Receive) -> Made:
+async def take_body(cluster: Cluster, begin: Callable[[], BodyWriter[Made]], request: Request) -> Made:
     """Hand a request's body to a writer, and commit it if it came to its end. A small one takes one hop to a thread.
 
     Args:
         cluster: whose threads do it.
         begin: makes the writer; it may block.
-        receive: ASGI's.
+        request: whose body.
 
     Returns:
         What `commit` gave.
@@ -70,15 +68,14 @@ async def take_body(cluster: Cluster, begin: Callable[[], BodyWriter[Made]], rec
         ClientGoneError: the body ended early.
         Whatever the writer raises.
     """
-    pieces, more = await _batch(receive)
-    if not more:
+    pieces = await _batch(request)
+    if request.ended:
         hop = cluster.quick if sum(map(len, pieces)) <= SMALL else cluster.disk
         return await hop(take_whole, begin, pieces)
     async with writing(cluster, begin) as writer:
         await cluster.disk(_write, writer, pieces)
-        while more:
-            pieces, more = await _batch(receive)
-            await cluster.disk(_write, writer, pieces)
+        while not request.ended:
+            await cluster.disk(_write, writer, await _batch(request))
         return await cluster.disk(writer.commit)
 
 
@@ -109,25 +106,18 @@ def _write(writer: BodyWriter[Any], pieces: Sequence[bytes]) -> None:
         writer.write(piece)
 
 
-async def _batch(receive: Receive) -> tuple[list[bytes], bool]:
-    """Some pieces of the body, `PIECE` bytes or a little more, and whether there are more to come."""
+async def _batch(request: Request) -> list[bytes]:
+    """Some pieces of the body, `PIECE` bytes or a little more."""
     pieces: list[bytes] = []
     size = 0
-    while size < PIECE:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError("the request's body ended early; nothing of it is kept")
-        body = message.get("body", b"")
-        if body:
-            pieces.append(body)
-            size += len(body)
-        if not message.get("more_body", False):
-            return pieces, False
-    return pieces, True
+    while size < PIECE and (piece := await request.read()):
+        pieces.append(piece)
+        size += len(piece)
+    return pieces
 
 
 class ObjectAnswer:
-    """An answer whose body is an object, or a part of one; an ASGI application.
+    """An answer whose body is an object, or a part of one; a `NativeAnswer`.
 
     If the object can't be read to its end the framing is broken on purpose.
 
@@ -158,52 +148,43 @@ class ObjectAnswer:
         self._status = status
         self._headers = headers
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, request: Request) -> None:
+        """Send it.
+
+        Raises:
+            IncompleteAnswerError: it could not be read to its end.
+        """
         try:
-            await self._answer(receive, send)
+            await self._answer(request)
         finally:
             self._opened.close()
 
-    async def _answer(self, receive: Receive, send: Send) -> None:
+    async def _answer(self, request: Request) -> None:
         length = self._end - self._start
         headers = [(key.lower().encode("latin-1"), encoded(value)) for key, value in self._headers.items()]
-        headers.append((b"content-length", b"%d" % length))
-        await send({"type": "http.response.start", "status": self._status, "headers": headers})
         if len(self._first) == length:
-            await send({"type": "http.response.body", "body": self._first})
+            await request.respond(self._status, headers, self._first)
             return
-        gone = asyncio.create_task(until_gone(receive))
-        try:
-            await self._send_pieces(send, gone)
-        finally:
-            gone.cancel()
-
-    async def _send_pieces(self, send: Send, gone: "asyncio.Task[None]") -> None:
+        await request.begin(self._status, [*headers, (b"content-length", b"%d" % length)])
         position, piece = self._start + len(self._first), self._first
         while position < self._end:
-            await send(_part(piece, more=True))
-            if gone.done():
-                return
-            try:
-                piece = await self._cluster.disk(self._opened.read, position, min(PIECE, self._end - position))
-            except OSError as error:
-                logger.error("reading %s failed at byte %d: %s", self._opened.entry.name, position, error.strerror)  # noqa: TRY400
-                return
-            if not piece:
-                logger.error("%s ended at byte %d of %d", self._opened.entry.name, position, self._end)
-                return
+            await request.write(piece)
+            piece = await self._read(position)
             position += len(piece)
-        await send(_part(piece, more=False))
+        await request.write(piece)
+        await request.end()
 
-
-def _part(body: bytes, more: bool) -> Message:
-    return {"type": "http.response.body", "body": body, "more_body": more}
-
-
-async def until_gone(receive: Receive) -> None:
-    """Wait until whoever asked has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    async def _read(self, position: int) -> bytes:
+        name = self._opened.entry.name
+        try:
+            piece = await self._cluster.disk(self._opened.read, position, min(PIECE, self._end - position))
+        except OSError as error:
+            logger.error("reading %s failed at byte %d: %s", name, position, error.strerror)  # noqa: TRY400
+            raise IncompleteAnswerError(f"{name} could not be read to its end") from error
+        if not piece:
+            logger.error("%s ended at byte %d of %d", name, position, self._end)
+            raise IncompleteAnswerError(f"{name} ended early")
+        return piece
 
 
 def encoded(value: str) -> bytes:

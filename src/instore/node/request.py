@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from instore.errors import ClientGoneError, InvalidRequestError
-from instore.http.http1 import FastPath
+from instore.errors import InvalidRequestError
+from instore.http.request import Request as IncomingRequest
 from instore.node.cluster import Cluster
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
@@ -24,10 +24,12 @@ _LARGEST_MESSAGE = 64 << 20  # bytes; a list of a million names
 class InlineTransforms(Protocol):
     """What the ETL subsystem does for requests about objects. Without it they answer 501."""
 
-    async def read(self, request: "NodeRequest", bucket: Bucket, name: str) -> ASGIApp:
+    async def read(self, request: "NodeRequest", bucket: Bucket, name: str) -> "Answer":
         """Answer a GET with `etl_name`."""
 
-    async def copy(self, request: "NodeRequest", bucket: Bucket, name: str, to_bucket: Bucket, to_name: str) -> ASGIApp:
+    async def copy(
+        self, request: "NodeRequest", bucket: Bucket, name: str, to_bucket: Bucket, to_name: str
+    ) -> "Answer":
         """Answer a PUT with `object_to` and `etl_name`."""
 
 
@@ -37,12 +39,14 @@ class NodeRequest:
     Attributes:
         node: what all handlers share.
         request: Starlette's.
+        incoming: the server's own.
         segments: the path's parts after `/v1/`, decoded.
     """
 
-    def __init__(self, node: "Node", request: Request) -> None:
+    def __init__(self, node: "Node", request: Request, incoming: IncomingRequest) -> None:
         self.node = node
         self.request = request
+        self.incoming = incoming
         raw: bytes = request.scope["raw_path"]
         self.segments = [unescape(part) for part in raw.decode("utf-8", "surrogateescape").split("/")[2:]]
 
@@ -67,13 +71,10 @@ class NodeRequest:
             ClientGoneError: it ended early.
         """
         data = bytearray()
-        try:
-            async for piece in self.request.stream():
-                data += piece
-                if len(data) > _LARGEST_MESSAGE:
-                    raise InvalidRequestError(f"the message is larger than {_LARGEST_MESSAGE} bytes")
-        except ClientDisconnect as error:
-            raise ClientGoneError("the request's body ended early") from error
+        while piece := await self.incoming.read():
+            data += piece
+            if len(data) > _LARGEST_MESSAGE:
+                raise InvalidRequestError(f"the message is larger than {_LARGEST_MESSAGE} bytes")
         return bytes(data)
 
     async def json(self) -> dict[str, Any]:
@@ -124,8 +125,16 @@ class NodeRequest:
         return self.bucket(), name
 
 
-Handler = Callable[[NodeRequest], Awaitable[ASGIApp]]
-Action = Callable[[NodeRequest, Bucket, dict[str, Any]], Awaitable[ASGIApp]]
+class NativeAnswer(Protocol):
+    """An answer that is sent piece by piece."""
+
+    async def serve(self, request: IncomingRequest) -> None:
+        """Send it."""
+
+
+Answer = ASGIApp | NativeAnswer
+Handler = Callable[[NodeRequest], Awaitable[Answer]]
+Action = Callable[[NodeRequest, Bucket, dict[str, Any]], Awaitable[Answer]]
 
 
 @dataclass
@@ -135,9 +144,7 @@ class Node:
     Attributes:
         cluster, jobs, listings: the state.
         actions: what a message to `/v1/buckets/<bucket>` may ask for, by method and action.
-        raw: ASGI applications by the beginning of the path. They come before everything else, the token's check
-            included.
-        shortcut: answers small requests before all of these; None: nothing does.
+        raw: what answers, by the beginning of the path, before everything else, the token's check included.
         resources: handlers by the path's first part after `/v1/`.
         transforms: the ETL subsystem; None: there is none.
         starting, stopping: are awaited when the node starts, before the first request, and when it stops.
@@ -147,8 +154,7 @@ class Node:
     jobs: Jobs
     listings: Listings
     actions: dict[tuple[str, str], Action] = field(default_factory=dict)
-    raw: dict[bytes, ASGIApp] = field(default_factory=dict)
-    fast_path: FastPath | None = None
+    raw: dict[bytes, Callable[[IncomingRequest], Awaitable[None]]] = field(default_factory=dict)
     resources: dict[str, Handler] = field(default_factory=dict)
     transforms: InlineTransforms | None = None
     starting: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

@@ -1,11 +1,13 @@
 """A running node: sockets, folder, server, and a stop that leaves nothing behind."""
 
 import ipaddress
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from instore.errors import ConfigurationError
+from instore.errors import ConfigurationError, InstoreError
+from instore.http.limits import Limits
 from instore.http.server import BACKLOG, bind, serve
 from instore.node.app import App, make_node
 from instore.node.cluster import Cluster
@@ -14,8 +16,6 @@ from instore.node.request import Node
 from instore.protocol.environment import AIS_AUTHN_TOKEN
 from instore.system.addresses import http_url
 from instore.system.limits import prepare_process
-
-_GRACE = 10  # seconds for requests under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,13 @@ class Settings:
 Extend = Callable[[Node], None]
 
 
-def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tuple[Extend, ...] = ()) -> int:
+def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tuple[Extend, ...] = ()) -> None:
     """Serve until a signal says stop.
 
     Args:
         settings: how.
         announce: is called once the node listens.
         extensions: add their parts to the node before it starts.
-
-    Returns:
-        The exit code.
 
     Raises:
         ConfigurationError: it can't start.
@@ -68,12 +65,9 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
         extend(node)
     app = App(node, lambda: announce(cluster))
     try:
-        started = serve(app, sockets, _GRACE, node.fast_path, ws="none")
-    except SystemExit:  # how the engine ends where an application can't start
-        started = False
-    if app.failure is not None:
-        raise ConfigurationError(f"the node can't start: {app.failure}") from app.failure
-    return 0 if started else 1
+        serve(app, sockets, Limits.read(os.environ))
+    except (InstoreError, OSError) as error:
+        raise ConfigurationError(f"the node can't start: {error}") from error
 
 
 def _listen(settings: Settings) -> list[socket.socket]:

@@ -39,8 +39,11 @@ INSTORE_TIMEOUT = "INSTORE_TIMEOUT"
 INSTORE_TRANSFORM_TIMEOUT = "INSTORE_TRANSFORM_TIMEOUT"
 INSTORE_DOWNLOAD_LOCAL = "INSTORE_DOWNLOAD_LOCAL"
 INSTORE_MAX_MESSAGE = "INSTORE_MAX_MESSAGE"
+INSTORE_SPOOL = "INSTORE_SPOOL"
 INSTORE_FILE_ROOTS = "INSTORE_FILE_ROOTS"
 INSTORE_NEXT_HOPS = "INSTORE_NEXT_HOPS"
+LIMIT_PREFIX = "INSTORE_"
+"""Before the name of each of the server's bounds (docs/limits.md)."""
 INSTORE_PORT = "INSTORE_PORT"
 """Where a server listens that shares this machine's ports with others."""
 INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
@@ -70,6 +73,7 @@ class Environment:
         authn_token: bearer token for every outbound request; empty: none.
         download_local: let `/download` reach addresses of this machine and link-local ones.
         max_message: bytes of a WebSocket message at most; a larger one closes the connection with 1009.
+        spool: bytes of a streamed result that are held until it is whole, where it goes back to whoever asked; 0: none.
         file_roots: folders below which any file may be named by a request, besides the store's own layout.
         next_hops: addresses, networks, names and domains (`.example`) of the only hosts besides the target's that
             results may be put to; none: those of private networks.
@@ -91,6 +95,7 @@ class Environment:
     authn_token: str = field(default="", repr=False)
     download_local: bool = False
     max_message: int = 1 << 30
+    spool: int = 256 << 20
     file_roots: tuple[str, ...] = ()
     next_hops: tuple[str, ...] = ()
 
@@ -217,6 +222,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     AIS_AUTHN_TOKEN: ("authn_token", _text),
     INSTORE_DOWNLOAD_LOCAL: ("download_local", _flag),
     INSTORE_MAX_MESSAGE: ("max_message", _number(int, 1)),
+    INSTORE_SPOOL: ("spool", _number(int, 0)),
     INSTORE_FILE_ROOTS: ("file_roots", _folders),
     INSTORE_NEXT_HOPS: ("next_hops", _hosts),
 }

@@ -8,9 +8,14 @@ from instore.protocol.pipeline import parse_pipeline
 from instore.protocol.requests import ObjectRequest, SourceKind
 from instore.protocol.values import parse_json
 
+CLOSE_NORMAL = 1000
+CLOSE_GOING_AWAY = 1001
+CLOSE_PROTOCOL = 1002
 CLOSE_INVALID_DATA = 1007
 CLOSE_POLICY = 1008
+CLOSE_TOO_LARGE = 1009
 CLOSE_FAILED = 1011
+CLOSE_OVERLOADED = 1013
 REASON_LIMIT = 123
 """Bytes of a close frame's reason at most (RFC 6455, 5.5)."""
 

@@ -1,4 +1,4 @@
-"""One worker process: the user's object behind uvicorn, on a socket that is bound already."""
+"""One worker process: the user's object on a socket that is bound already."""
 
 import functools
 import gc
@@ -104,7 +104,6 @@ def _start_anew(listener: socket.socket) -> None:
 def set_up_logging(level: str) -> None:
     """Log to standard error, a line a record."""
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    logging.getLogger("uvicorn.error").setLevel("WARNING")
 
 
 def exit_with_parent() -> None:

@@ -84,6 +84,10 @@ class AccessLog:
         if isinstance(error, TransformError) and error.__cause__ is not None:
             self._show_stack(error.__cause__)
 
+    def unexpected(self, error: BaseException) -> None:
+        """An error of ours: its stack."""
+        logger.error("an object failed", exc_info=error)
+
     def _show_stack(self, error: BaseException) -> None:
         """The stack within the user's code: whole once for each place, since one mistake fails many objects alike."""
         trace = error.__traceback__

@@ -1,22 +1,22 @@
-"""The ETL server as an ASGI 3 application: one service, and the handlers in front of it."""
+"""The ETL server: one service, and the handlers in front of it; on our own edge, or as an ASGI 3 application."""
 
 import logging
-from collections.abc import MutableMapping
 from types import SimpleNamespace
-from typing import Any
 
+from instore.http.request import Request
+from instore.http.websocket import WebSocketReceiver, WebSocketSender
+from instore.server.asgi import ASGIRequest, DisconnectWatcher, Receive, Scope, Send, serve_websocket
 from instore.server.contract import Transform
 from instore.server.exchange import Service
-from instore.server.http import HTTPHandler, Send
+from instore.server.http import HTTPHandler
 from instore.server.process import set_up_process
-from instore.server.sources import Receive
 from instore.server.websocket import WebSocketHandler
 
 logger = logging.getLogger("instore")
 
 
 class ETLApplication:
-    """An ASGI application around one transform.
+    """What serves one transform: an `Application` for our own server, and an ASGI application for others.
 
     Args:
         server: the user's object.
@@ -37,25 +37,42 @@ class ETLApplication:
         self.settings = self._service.environment
         self._http = HTTPHandler(self._service)
         self._websocket = WebSocketHandler(self._service)
+        self._watcher = DisconnectWatcher()
+        self.serve = self._http.serve
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def start(self) -> None:
+        """Called before the first request."""
+        set_up_process()
+        logger.info("%s is ready", type(self._service.server).__name__)
+
+    def websocket(self, request: Request, sender: WebSocketSender) -> WebSocketReceiver | str:
+        """Take a WebSocket connection, or say why not."""
+        return self._websocket.connect(request.target.partition(b"?")[0].decode(errors="replace"), sender)
+
+    async def stop(self) -> None:
+        """Called after the last request."""
+        await self._service.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection.
 
         Raises:
-            BrokenAnswerError: an answer that has begun can't be completed; the ASGI server breaks its framing.
+            BrokenResponseError: an answer that has begun can't be completed; the ASGI server breaks its framing.
         """
         match scope["type"]:
             case "http":
-                await self._http.serve(scope, receive, send)
+                await self.serve(ASGIRequest(scope, receive, send, self.settings.timeout, self._watcher))
             case "websocket":
-                await self._websocket.serve(scope, receive, send)
+                path = scope["path"]
+                await serve_websocket(
+                    receive, send, self.settings.timeout, lambda sender: self._websocket.connect(path, sender)
+                )
             case "lifespan":
                 await self._lifespan(receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "lifespan.shutdown":
-            set_up_process()
+            await self.start()
             await send({"type": "lifespan.startup.complete"})
-            logger.info("%s is ready", type(self._service.server).__name__)
-        await self._service.close()
+        await self.stop()
         await send({"type": "lifespan.shutdown.complete"})

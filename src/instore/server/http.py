@@ -4,27 +4,24 @@ An error before the answer has begun is a status and a sentence. After that the 
 nobody can take a part of an object for the whole.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Callable
 
-from instore.errors import InstoreError
+from instore.errors import ClientGoneError, HTTPVersionError, InstoreError
 from instore.http.bodies import Body
 from instore.http.client import FAILURES
+from instore.http.request import Request
 from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH
 from instore.protocol.requests import METHODS, ObjectRequest, SourceKind, parse_download, parse_request
 from instore.server.direct_put import Response
-from instore.server.disconnects import DisconnectWatcher
 from instore.server.exchange import TEXT, Service
-from instore.server.sources import BodySource, Receive, Source
+from instore.server.held import hold
+from instore.server.sources import BodySource, Source
 
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Parse = Callable[[str], ObjectRequest]
 
 
 class BrokenResponseError(Exception):
-    """Raised to the ASGI server to make it break the framing of an answer that has begun."""
+    """Raised to the server to make it break the framing of an answer that has begun."""
 
 
 class HTTPHandler:
@@ -36,125 +33,97 @@ class HTTPHandler:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._timeout = service.environment.timeout
-        self._watch = DisconnectWatcher()
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, request: Request) -> None:
         """Serve one request.
 
         Raises:
-            BrokenAnswerError: the answer has begun and can't be completed.
+            BrokenResponseError: the answer has begun and can't be completed.
         """
-        method: str = scope["method"]
-        raw_path = _raw_path(scope)
-        answer = ResponseWriter(send, self._timeout)
+        method = request.method
+        path, _, query = request.target.partition(b"?")
+        raw_path = path.decode(errors="surrogateescape")
         if raw_path == HEALTH_PATH and method in ("GET", "HEAD"):
             headers = {CONCURRENCY: str(self._service.server.offered_concurrency)}
-            await answer.give(Response(200, Body(HEALTH_BODY), TEXT, headers))
+            await respond(request, Response(200, Body(HEALTH_BODY), TEXT, headers))
         elif raw_path == DOWNLOAD_PATH and method == "POST":
-            await self._object(scope, receive, answer, lambda query: parse_download(query, scope["headers"]))
+            await self._object(request, raw_path, query, lambda text: parse_download(text, request.headers))
         elif method not in METHODS:
             methods = ", ".join(METHODS)
             sentence = f"{method} is not served here; the methods are {methods}"
-            await answer.give(Response(405, Body(sentence.encode()), TEXT, {"Allow": methods}))
+            await respond(request, Response(405, Body(sentence.encode()), TEXT, {"Allow": methods}))
         else:
             await self._object(
-                scope, receive, answer, lambda query: parse_request(method, raw_path, query, scope["headers"])
+                request, raw_path, query, lambda text: parse_request(method, raw_path, text, request.headers)
             )
 
-    async def _object(
-        self, scope: Scope, receive: Receive, answer: "ResponseWriter", parse: Callable[[str], ObjectRequest]
-    ) -> None:
-        record = self._service.access_log.begin(scope["method"], scope["path"])
+    async def _object(self, request: Request, raw_path: str, query: bytes, parse: Parse) -> None:
+        service = self._service
+        entry = service.access_log.begin(request.method, raw_path)
         try:
-            query = scope["query_string"].decode(errors="surrogateescape")
-            record.request = request = parse(query)
-            record.source = source = self._source(request, receive)
-            await self._exchange(request, source, receive, answer)
+            entry.request = wanted = parse(query.decode(errors="surrogateescape"))
+            entry.source = source = self._source(wanted, request)
+            await self._exchange(wanted, source, request)
         except (InstoreError, *FAILURES) as error:
-            self._service.access_log.failed(record, answer.status, answer.sent, error)
-            if answer.status:
+            service.access_log.failed(entry, request.status, request.sent, error)
+            if request.status:
                 raise BrokenResponseError(str(error)) from None
-            await answer.give(self._service.refusal(error))
+            if not isinstance(error, ClientGoneError):
+                await respond(request, service.refusal(error))
         else:
-            self._service.access_log.served(record, answer.status, answer.sent)
+            service.access_log.served(entry, request.status, request.sent)
 
-    async def _exchange(
-        self, request: ObjectRequest, source: Source, receive: Receive, answer: "ResponseWriter"
-    ) -> None:
-        exchange = self._service.exchange(request, source)
-        watched = self._watch.begin(receive, source, exchange.result)
+    async def _exchange(self, wanted: ObjectRequest, source: Source, request: Request) -> None:
+        exchange = self._service.exchange(wanted, source)
+        request.on_gone(exchange.result.abandon)
         try:
-            await answer.give(await exchange.begin())
+            response = await exchange.begin()
+            if response.output.rest is not None:
+                await self._hold(wanted, response, request)
+            await respond(request, response)
         finally:
-            self._watch.end(watched)
+            request.on_gone(None)
             await exchange.end()
 
-    def _source(self, request: ObjectRequest, receive: Receive) -> Source:
-        match request.origin:
+    async def _hold(self, wanted: ObjectRequest, response: Response, request: Request) -> None:
+        """Wait for the whole of a stream, where its breaking off could not be told from its end."""
+        if request.streams and (wanted.next_url or wanted.origin is SourceKind.TARGET):
+            return
+        response.output = held = await hold(response.output, self._service.environment.spool)
+        if held.length is None and not request.streams:
+            raise HTTPVersionError(
+                "the result is too long to be held until it is whole, and HTTP/1.0 can't frame it; ask with HTTP/1.1"
+            )
+
+    def _source(self, wanted: ObjectRequest, request: Request) -> Source:
+        match wanted.origin:
             case SourceKind.FILE:
-                return self._service.file(request)
+                return self._service.file(wanted)
             case SourceKind.BODY:
-                return BodySource(receive, request.length, self._timeout)
+                return BodySource(request, wanted.length)
             case SourceKind.TARGET:
-                return self._service.target(request)
+                return self._service.target(wanted)
             case SourceKind.URL:
-                return self._service.url(request)
+                return self._service.url(wanted)
 
 
-class ResponseWriter:
-    """One answer: sent whole, or begun and then either completed or left broken.
+async def respond(request: Request, response: Response) -> None:
+    """Answer with `response`: its length is announced where it is known, else the body is chunked; 204 has none.
 
-    Args:
-        send: ASGI's.
-        timeout: seconds that one batch may take to be accepted by the other side.
-
-    Attributes:
-        status: the status that was sent; 0 before.
-        sent: bytes of the body handed over so far.
+    Raises:
+        OSError: the client has left, or takes nothing any more.
+        Exception: whatever the body failed with; the answer is then incomplete.
     """
-
-    __slots__ = ("_send", "_timeout", "sent", "status")
-
-    def __init__(self, send: Send, timeout: float) -> None:
-        self._send = send
-        self._timeout = timeout
-        self.status = 0
-        self.sent = 0
-
-    async def give(self, reply: Response) -> None:
-        """Send `reply`: its length is announced where it is known, else the body is chunked; 204 has none.
-
-        Raises:
-            TimeoutError: the other side takes nothing any more.
-            Exception: whatever the output failed with; the answer is then incomplete.
-        """
-        output = reply.output
-        headers = _header_lines(reply.headers)
-        if reply.status != 204:
-            headers.append((b"content-type", reply.content_type.encode("latin-1")))
-            if output.rest is None:
-                headers.append((b"content-length", b"%d" % len(output.first)))
-        self.status = reply.status
-        await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        if output.rest is None:
-            await self._send({"type": "http.response.body", "body": output.first})
-            self.sent = len(output.first)
-        else:
-            await self._stream(output)
-
-    async def _stream(self, output: Body) -> None:
-        async for batch in output.batches():
-            async with asyncio.timeout(self._timeout):
-                await self._send({"type": "http.response.body", "body": batch, "more_body": True})
-            self.sent += len(batch)
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _header_lines(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-
-
-def _raw_path(scope: Scope) -> str:
-    raw: bytes | None = scope.get("raw_path")
-    return raw.partition(b"?")[0].decode(errors="surrogateescape") if raw is not None else quote(scope["path"])
+    body = response.output
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+    if response.status != 204:
+        headers.append((b"content-type", response.content_type.encode("latin-1")))
+    if body.rest is None:
+        await request.respond(response.status, headers, body.first)
+        return
+    if body.length is not None:
+        headers.append((b"content-length", b"%d" % body.length))
+    await request.begin(response.status, headers)
+    async for batch in body.batches():
+        await request.write(batch)
+    await request.end()

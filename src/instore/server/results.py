@@ -9,6 +9,7 @@ from instore.protocol.requests import ObjectRequest
 from instore.server.pipes import OutputPipe
 from instore.server.sources import Source
 from instore.server.transforms import TransformRunner
+from instore.system.steps import Waiter
 
 
 class Result(Protocol):
@@ -39,7 +40,7 @@ class BufferedResult:
         self._request = request
         self._source = source
         self._transforms = transforms
-        self._job: asyncio.Future[bytes] | None = None
+        self._job: Waiter[bytes] | None = None
         self._abandoned = False
 
     async def begin(self) -> Body:
@@ -74,7 +75,7 @@ class StreamedResult:
         self._transforms = transforms
         self._batch = batch
         self._spool: OutputPipe | None = None
-        self._job: asyncio.Future[None] | None = None
+        self._job: Waiter[None] | None = None
 
     async def begin(self) -> Body:
         self._spool = OutputPipe(self._batch)

@@ -1,13 +1,13 @@
-"""uvicorn around one transform, on a socket that is bound already."""
+"""One transform on a socket that is bound already."""
 
 import logging
+import os
 import socket
 
+from instore.http.limits import Limits
 from instore.http.server import bind, serve
 from instore.server.app import ETLApplication
 from instore.system.addresses import http_url
-
-_GRACE = 25  # seconds for requests under way; Kubernetes gives 30 in all
 
 
 def listen_and_run(name: str, application: ETLApplication, host: str, port: int) -> None:
@@ -28,12 +28,6 @@ def run(application: ETLApplication, listener: socket.socket) -> None:
         application: around one transform.
         listener: bound socket.
     """
-    serve(
-        application,
-        [listener],
-        _GRACE,
-        ws="websockets-sansio",
-        ws_max_size=application.settings.max_message,
-        ws_ping_interval=None,  # a client that waits for its answers need not read, nor answer pings
-        ws_per_message_deflate=False,
-    )
+    settings = application.settings
+    limits = Limits.read(os.environ, progress_time=settings.timeout, message_bytes=settings.max_message)
+    serve(application, [listener], limits)

@@ -6,18 +6,17 @@ gives a part of an object for the whole: what is shorter than announced, or brea
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Protocol
 
 from instore.errors import ClientGoneError, InstoreError, InvalidRequestError, TargetAnswerError, TargetError
 from instore.http.client import FAILURES, ClientResponse, describe
+from instore.http.request import Request
 from instore.protocol.responses import error_text
 from instore.server.files import FileReader, FileRules
 from instore.server.pipes import InputPipe
 from instore.server.readers import BytesReader, Load, ObjectReader, PipeReader
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Source(Protocol):
@@ -25,12 +24,10 @@ class Source(Protocol):
 
     Attributes:
         replayable: whether `stream` can be called again.
-        consumed: whether it is done with the request's channel.
         received: bytes read so far, the last time where it was read more than once.
     """
 
     replayable: bool
-    consumed: bool
 
     @property
     def received(self) -> int:
@@ -50,30 +47,23 @@ class BodySource:
     """The request's own body.
 
     Args:
-        receive: ASGI's.
+        request: whose body.
         length: the announced length in bytes, or None.
-        timeout: seconds without a byte after which a stream, which holds a thread, gives up.
     """
 
     replayable = False
 
-    def __init__(self, receive: Receive, length: int | None, timeout: float) -> None:
-        self._receive = receive
+    def __init__(self, request: Request, length: int | None) -> None:
+        self._request = request
         self._length = length
-        self._timeout = timeout
         self.received = 0
-        self.consumed = False
         self._pump: asyncio.Task[None] | None = None
 
     async def load(self) -> Load:
-        chunk, more = await self._next()
-        if more:
-            chunks = [chunk]
-            while more:
-                chunk, more = await self._next()
-                chunks.append(chunk)
-            chunk = b"".join(chunks)
-        return lambda: nullcontext(chunk)
+        data = await self._request.whole()
+        self.received = len(data)
+        self._check_length()
+        return lambda: nullcontext(data)
 
     async def stream(self) -> Callable[[], ObjectReader]:
         feed = InputPipe()
@@ -83,31 +73,19 @@ class BodySource:
     async def close(self) -> None:
         await _cancel(self._pump)
 
-    async def _next(self) -> tuple[bytes, bool]:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            announced = "" if self._length is None else f" of {self._length}"
-            raise ClientGoneError(f"the client left after {self.received}{announced} bytes of the body")
-        body: bytes = message.get("body", b"")
-        more: bool = message.get("more_body", False)
-        self.received += len(body)
-        if not more and self._length is not None and self.received != self._length:
+    def _check_length(self) -> None:
+        if self._length is not None and self.received != self._length:
             raise InvalidRequestError(f"the body has {self.received} bytes, {self._length} were announced")
-        self.consumed = not more
-        return body, more
 
     async def _feed(self, feed: InputPipe) -> None:
         try:
-            more = True
-            while more:
-                async with asyncio.timeout(self._timeout):
-                    body, more = await self._next()
-                await feed.put(body)
+            while piece := await self._request.read():
+                self.received += len(piece)
+                await feed.put(piece)
+            self._check_length()
             feed.finish()
         except InstoreError as error:
             feed.fail(error)
-        except TimeoutError:
-            feed.fail(InvalidRequestError(f"no byte of the body came for {self._timeout:g} s"))
         finally:
             feed.fail(ClientGoneError("the request ended before its body was read"))
 
@@ -120,7 +98,6 @@ class BytesSource:
     """
 
     replayable = True
-    consumed = True
 
     def __init__(self, data: bytes) -> None:
         self.received = len(data)
@@ -146,7 +123,6 @@ class FileSource:
     """
 
     replayable = True
-    consumed = True
 
     def __init__(self, path: str, rules: FileRules, as_path: bool) -> None:
         self._path = path
@@ -189,7 +165,6 @@ class RemoteSource:
     """
 
     replayable = True
-    consumed = True
 
     def __init__(self, name: str, place: str, get: Callable[[], Awaitable[ClientResponse]]) -> None:
         self._name = name

@@ -1,7 +1,8 @@
 """Threads for the user's code, with a cheap way there and back.
 
-The standard library's pool wakes the event loop once for each result, under several locks. Here results gather while
-the loop is busy and come over together, so that under load a change of threads is shared by many small transforms.
+The standard library's pool wakes the event loop once for each result, under several locks. Here what is submitted in
+one turn of the loop goes over together, and so do the results that gather while the loop is busy: under load a change
+of threads is shared by many small transforms.
 """
 
 import asyncio
@@ -12,11 +13,13 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+from instore.system.steps import Waiter
+
 THREAD_PER_REQUEST = 128
 """The size of a pool whose users count on a thread for each request; beyond it they wait their turn."""
 
 
-Call = tuple["asyncio.Future[Any]", float]
+Call = tuple[Waiter[Any], float]
 """What a thread is at: its future, and when it began (`time.monotonic`)."""
 
 
@@ -32,14 +35,15 @@ class ThreadPool:
         self._size = size
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._jobs: SimpleQueue[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
-        self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._jobs: SimpleQueue[tuple[Waiter[Any], Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
+        self._submitted: list[tuple[Waiter[Any], Callable[..., Any], tuple[Any, ...]]] = []
+        self._done: deque[tuple[Waiter[Any], Any, BaseException | None]] = deque()
         self._announced = False
         self._running: list[Call | None] = []  # by thread
         self._threads = 0
         self._busy = 0
 
-    def submit(self, function: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
+    def submit(self, function: Callable[..., Any], *args: Any) -> Waiter[Any]:
         """Have `function(*args)` called in a thread.
 
         Returns:
@@ -51,8 +55,10 @@ class ThreadPool:
         if self._threads < self._size and self._busy >= self._threads:
             self._start(self._loop)
         self._busy += 1
-        future = self._loop.create_future()
-        self._jobs.put((future, function, args))
+        future: Waiter[Any] = Waiter(self._loop)
+        if not self._submitted:
+            self._loop.call_soon(self._hand_out)
+        self._submitted.append((future, function, args))
         return future
 
     def given_up(self) -> tuple[Call, ...]:
@@ -85,12 +91,22 @@ class ThreadPool:
                 self._announced = True
                 loop.call_soon_threadsafe(self._hand_over)
 
+    def _hand_out(self) -> None:
+        """Give the threads what was submitted within one turn of the loop.
+
+        The loop lets go of the interpreter between the callbacks of a turn: a thread that has something to do would
+        take it there, and the loop wait for it, for each object anew.
+        """
+        jobs, self._submitted = self._submitted, []
+        for job in jobs:
+            self._jobs.put(job)
+
     def _hand_over(self) -> None:
         self._announced = False
         while self._done:
             future, result, error = self._done.popleft()
             self._busy -= 1
-            if future.cancelled():
+            if future.done():
                 continue
             if error is None:
                 future.set_result(result)

@@ -23,6 +23,7 @@ from instore.server.pipes import OutputPipe
 from instore.server.readers import ForwardOnlyError, Load, ObjectReader, ThreadedReader
 from instore.server.thread_pool import ThreadPool
 from instore.server.watchdog import Watchdog
+from instore.system.steps import Waiter
 
 _BATCH_BYTES = 1 << 18
 _BATCH_SECONDS = 0.05
@@ -52,7 +53,7 @@ class TransformRunner:
         self._user_loop: _UserLoop | None = None
         self._lock = threading.Lock()
 
-    def start(self, request: ObjectRequest, load: Load) -> "asyncio.Future[bytes]":
+    def start(self, request: ObjectRequest, load: Load) -> Waiter[bytes]:
         """Begin to transform one object that `load`, called in the same thread, gives whole.
 
         Returns:
@@ -63,7 +64,7 @@ class TransformRunner:
 
     def start_stream(
         self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe
-    ) -> "asyncio.Future[None]":
+    ) -> Waiter[None]:
         """Begin to transform one object piece by piece into `spool`, which gets every failure too.
 
         Returns:

@@ -2,35 +2,31 @@
 
 The target takes *any* text message for "delivered", and has no message for "failed". So text is sent for exactly one
 thing, a direct put that ended at a target. A failed object is a binary message where the pipeline ends at a target,
-which the target reports as that object's error; everywhere else it closes the connection, and the objects behind it
-fail loudly with it.
+which the target reports as that object's error. Everywhere else a message is begun that never ends, and the connection
+closed: a target that saw no more than a close would wait for ever. The objects behind it are lost, and logged as that.
 
-One task reads; an object's own task begins as soon as it is read; one task answers, in the order of arrival. What may
-be under way at once is bounded in number and in bytes, and reading stops there.
+An object begins as soon as it is read; answers wait for their turn. What may be under way at once is bounded in number
+and in bytes, and reading stops there.
 """
 
-import asyncio
 from collections import deque
-from collections.abc import MutableMapping
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from instore.errors import ClientGoneError, InstoreError, InvalidPipelineError, MalformedControlError
 from instore.http.client import FAILURES
+from instore.http.websocket import WebSocketReceiver, WebSocketSender
 from instore.protocol.headers import DIRECT_PUT_LENGTH, WEBSOCKET_PATH
 from instore.protocol.pipeline import ends_at_target
 from instore.protocol.requests import ObjectRequest, SourceKind
-from instore.protocol.websocket import CLOSE_FAILED, CLOSE_POLICY, close_reason, parse_control
+from instore.protocol.websocket import CLOSE_FAILED, CLOSE_GOING_AWAY, CLOSE_POLICY, parse_control
 from instore.server.access_log import AccessLogEntry
 from instore.server.direct_put import Response
 from instore.server.exchange import Service
-from instore.server.http import Scope, Send
-from instore.server.sources import BytesSource, Receive, Source
+from instore.server.sources import BytesSource, Source
+from instore.system.steps import Stepper
 
 _AHEAD = 8  # objects under way beyond those that transform: on their way in, or to the next hop
 _BYTES_AHEAD = 64 << 20
-
-Message = MutableMapping[str, Any]
 
 
 class WebSocketHandler:
@@ -43,172 +39,219 @@ class WebSocketHandler:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection until it ends."""
-        await receive()
-        if scope["path"] != WEBSOCKET_PATH:
-            await send(
-                {"type": "websocket.close", "code": CLOSE_POLICY, "reason": f"WebSocket is served at {WEBSOCKET_PATH}"}
-            )
-            return
-        await send({"type": "websocket.accept"})
-        await _WebSocketConnection(self._service, receive, send).run()
+    def connect(self, path: str, sender: WebSocketSender) -> WebSocketReceiver | str:
+        """Take a connection, or say why not."""
+        if path != WEBSOCKET_PATH:
+            return f"WebSocket is served at {WEBSOCKET_PATH}"
+        return _WebSocketObjects(self._service, sender)
 
 
-@dataclass(slots=True)
 class _PendingObject:
-    """An object under way, or the end of the connection: what `answer` gives is sent when its turn comes."""
+    """An object under way.
 
-    answer: "asyncio.Task[Message]"
-    size: int
-    request: ObjectRequest | None = None
+    Attributes:
+        size: bytes that it holds in memory.
+        answer: what is sent when its turn comes: bytes, or the number of bytes that were delivered as text.
+        failure: why there is none.
+        ready: whether one of them is there.
+        code: that the failure closes the connection with; 0: it is sent as a message.
+    """
+
+    __slots__ = ("answer", "code", "entry", "failure", "ready", "request", "size", "status", "stepper")
+
+    def __init__(self, entry: AccessLogEntry, size: int) -> None:
+        self.entry = entry
+        self.size = size
+        self.status = 0
+        self.answer: bytes | str = b""
+        self.failure: InstoreError | OSError | None = None
+        self.code = 0
+        self.ready = False
+        self.stepper: Stepper | None = None
 
 
-class _WebSocketConnection:
-    def __init__(self, service: Service, receive: Receive, send: Send) -> None:
+class _WebSocketObjects:
+    """The objects of one connection; a `WebSocketReceiver`."""
+
+    def __init__(self, service: Service, sender: WebSocketSender) -> None:
         self._service = service
-        self._receive = receive
-        self._send = send
+        self._sender = sender
         self._items: deque[_PendingObject] = deque()
         self._bytes = 0
         self._most = service.server.concurrency + _AHEAD
-        self._arrived = asyncio.Event()
-        self._room = asyncio.Event()
-        self._sends = 0  # begun and ended, together: odd while one is under way
+        self._due: ObjectRequest | None = None  # whose bytes are the next message
+        self._paused = False
+        self._stopping = False
+        self._over = False
 
-    async def run(self) -> None:
-        """Read and answer until either ends, or the client takes no answer any more."""
-        sides = [asyncio.create_task(side) for side in (self._read(), self._answer(), self._notice_stall())]
-        try:
-            await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            tasks = [*sides, *(item.answer for item in self._items)]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for item in self._items:
-                if item.request is not None and item.answer.cancelled():
-                    self._lost(item.request, "its answer was there")
-        for task in sides:
-            if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, OSError):
-                raise error
+    # What the connection calls.
 
-    async def _read(self) -> None:
-        """Begin one object after the other, until the client leaves or sends what is not due."""
+    def message(self, data: bytes, is_text: bool) -> None:
+        size = len(data)
+        if self._over:
+            self._sender.release(size)
+            return
         try:
-            while (request := await self._control()) is not None:
-                body = await self._body() if request.origin is SourceKind.BODY else b""
-                if body is None:
-                    self._lost(request, "its bytes were there")
-                    return
-                source = BytesSource(body) if request.origin is SourceKind.BODY else self._service.file(request)
-                answer = asyncio.create_task(self._object(request, source))
-                await self._begin(_PendingObject(answer, len(body), request))
+            if is_text:
+                raise self._not_due(data)
+            if self._due is None:
+                self._sender.release(size)
+                request = parse_control(data)
+                if request.origin is SourceKind.BODY:
+                    self._due = request
+                else:
+                    self._start(request, self._service.file(request), 0)
+            else:
+                request, self._due = self._due, None
+                self._start(request, BytesSource(data), size)
         except (MalformedControlError, InvalidPipelineError) as error:
-            code = error.code if isinstance(error, MalformedControlError) else CLOSE_POLICY
-            self._service.access_log.failed(self._record("message"), 0, 0, error)
-            await self._begin(_PendingObject(asyncio.create_task(self._closing(code, error)), 0))
-            await asyncio.Event().wait()  # until the answers before it are sent and the connection is closed
+            self._end_with(error)
 
-    async def _control(self) -> ObjectRequest | None:
-        data = await self._next("a control message")
-        return None if data is None else parse_control(data)
+    def _not_due(self, text: bytes) -> MalformedControlError:
+        expected = "a control message" if self._due is None else "the object's bytes"
+        excerpt = text[:80].decode(errors="replace")
+        return MalformedControlError(CLOSE_POLICY, f"got a text message, expected {expected}: {excerpt!r}")
 
-    async def _body(self) -> bytes | None:
-        return await self._next("the object's bytes")
+    def writable(self) -> None:
+        self._flush()
 
-    async def _next(self, expected: str) -> bytes | None:
-        """The next binary message; None when the client has left."""
-        message = await self._receive()
-        if message["type"] == "websocket.disconnect":
-            return None
-        data: bytes | None = message.get("bytes")
-        if data is None:
-            raise MalformedControlError(
-                CLOSE_POLICY, f"got a text message, expected {expected}: {message['text'][:80]!r}"
-            )
-        return data
+    def closed(self) -> None:
+        self._over = True
+        if self._due is not None:
+            self._lost(self._service.access_log.begin("WS", "message"), self._due, "its bytes were there")
+            self._due = None
+        self._drop("its answer was sent")
 
-    def _lost(self, request: ObjectRequest, due: str) -> None:
-        """The connection ended before what was `due`."""
-        error = ClientGoneError(f"the connection ended before {due}")
-        self._service.access_log.failed(self._record("message", request), 0, 0, error)
+    @property
+    def busy(self) -> bool:
+        return bool(self._items) or self._due is not None
 
-    def _record(
-        self, subject: str, request: ObjectRequest | None = None, source: Source | None = None
-    ) -> AccessLogEntry:
-        record = self._service.access_log.begin("WS", subject)
-        record.request, record.source = request, source
-        return record
+    def drain(self) -> None:
+        self._stopping = True
+        self._flush()
 
-    async def _begin(self, item: _PendingObject) -> None:
+    # From an object to its answer.
+
+    def _start(self, request: ObjectRequest, source: Source, size: int) -> None:
+        entry = self._service.access_log.begin("WS", "message")
+        entry.request, entry.source = request, source
+        item = _PendingObject(entry, size)
         self._items.append(item)
-        self._bytes += item.size
-        self._arrived.set()
-        while len(self._items) >= self._most or self._bytes >= _BYTES_AHEAD:
-            self._room.clear()
-            await self._room.wait()
+        self._bytes += size
+        item.stepper = Stepper(self._object(item, request, source), partial(self._done, item))
+        item.stepper.step()
+        if not self._paused and (len(self._items) >= self._most or self._bytes >= _BYTES_AHEAD):
+            self._paused = True
+            self._sender.pause()
 
-    async def _answer(self) -> None:
-        """Send the answers in order, until one of them closes the connection."""
-        while True:
-            while not self._items:
-                self._arrived.clear()
-                await self._arrived.wait()
-            item = self._items[0]
-            message = await item.answer
-            self._sends += 1
-            await self._send(message)
-            self._sends += 1
-            if message["type"] == "websocket.close":
-                return
-            self._items.popleft()
-            self._bytes -= item.size
-            self._room.set()
-
-    async def _notice_stall(self) -> None:
-        """End when one answer has not been accepted for the time-out at least, and twice that at most.
-
-        Looked at from beside, since a timer for each answer costs more than the answer of a small object.
-        """
-        while True:
-            before = self._sends
-            await asyncio.sleep(self._service.environment.timeout)
-            if before % 2 and self._sends == before:
-                return
-
-    async def _object(self, request: ObjectRequest, source: Source) -> Message:
-        record = self._record("message", request, source)
+    async def _object(self, item: _PendingObject, request: ObjectRequest, source: Source) -> None:
         exchange = self._service.exchange(request, source)
         try:
-            reply = await exchange.begin()
-            result = await _whole(reply)
+            response = await exchange.begin()
+            result = await _whole(response)
         except (InstoreError, *FAILURES) as error:
-            self._service.access_log.failed(record, 0, 0, error)
-            return self._failure(request, self._service.refusal(error).output.first)
+            self._failed(item, error, self._service.refusal(error).output.first)
+            return
         finally:
             await exchange.end()
-        self._service.access_log.served(record, reply.status, len(result))
-        if reply.status >= 400:
-            return self._failure(request, result or f"{request.next_url} answered {reply.status}".encode())
-        if reply.status == 204:
-            return {"type": "websocket.send", "text": reply.headers.get(DIRECT_PUT_LENGTH, "0")}
-        return {"type": "websocket.send", "bytes": result}
+        item.status = response.status
+        if response.status >= 400:
+            sentence = result or f"{request.next_url} answered {response.status}".encode()
+            self._failed(item, InstoreError(sentence.decode(errors="replace")), sentence)
+        elif response.status == 204:
+            item.answer = response.headers.get(DIRECT_PUT_LENGTH, "0")
+        else:
+            item.answer = result
 
-    def _failure(self, request: ObjectRequest, sentence: bytes) -> Message:
-        if ends_at_target(request.next_url, request.pipeline):
-            return {"type": "websocket.send", "bytes": sentence}
-        return _close(CLOSE_FAILED, sentence.decode(errors="replace"))
+    def _failed(self, item: _PendingObject, error: InstoreError | OSError, sentence: bytes) -> None:
+        request = item.entry.request
+        item.failure = error
+        item.answer = sentence
+        item.code = 0 if request is not None and ends_at_target(request.next_url, request.pipeline) else CLOSE_FAILED
 
-    async def _closing(self, code: int, error: InstoreError) -> Message:
-        return _close(code, self._service.environment.redact(str(error)))
+    def _done(self, item: _PendingObject, error: BaseException | None) -> None:
+        item.stepper = None
+        if self._over:
+            return
+        if error is not None:
+            self._service.access_log.unexpected(error)
+            self._failed(item, InstoreError(type(error).__name__), b"Internal Server Error")
+        item.ready = True
+        if self._items[0] is item:
+            self._flush()
+
+    def _end_with(self, error: MalformedControlError | InvalidPipelineError) -> None:
+        """What came is no request: close, behind the answers of those before it."""
+        item = _PendingObject(self._service.access_log.begin("WS", "message"), 0)
+        item.failure = error
+        item.answer = self._service.environment.redact(str(error)).encode(errors="replace")
+        item.code = error.code if isinstance(error, MalformedControlError) else CLOSE_POLICY
+        item.ready = True
+        self._items.append(item)
+        self._paused = True
+        self._sender.pause()
+        self._flush()
+
+    # From an answer to the client.
+
+    def _flush(self) -> None:
+        """Send the answers whose turn it is."""
+        while self._items and self._items[0].ready and self._sender.is_writable and not self._over:
+            item = self._items.popleft()
+            self._bytes -= item.size
+            self._sender.release(item.size)
+            self._answer(item)
+        if self._over:
+            return
+        if self._stopping:
+            if not self.busy:
+                self._over = True
+                self._sender.close(CLOSE_GOING_AWAY, "the server stops")
+        elif self._paused and len(self._items) < self._most and self._bytes < _BYTES_AHEAD:
+            self._paused = False
+            self._sender.resume()
+
+    def _answer(self, item: _PendingObject) -> None:
+        answer = item.answer
+        log = self._service.access_log
+        if item.failure is not None:
+            log.failed(item.entry, item.status, 0, item.failure)
+            if item.code:
+                self._close(item.code, answer)
+                return
+        else:
+            log.served(item.entry, item.status, len(answer) if isinstance(answer, bytes) else 0)
+        if isinstance(answer, str):
+            self._sender.send_text(answer)
+        else:
+            self._sender.send(answer)
+
+    def _close(self, code: int, sentence: bytes | str) -> None:
+        self._over = True
+        self._drop("its turn came: one before it failed")
+        self._sender.break_off()
+        self._sender.close(code, sentence.decode(errors="replace") if isinstance(sentence, bytes) else sentence)
+
+    def _drop(self, due: str) -> None:
+        """Nobody gets the answers of what is under way."""
+        items = list(self._items)
+        self._items.clear()
+        self._bytes = 0
+        for item in items:
+            if item.stepper is not None:
+                item.stepper.cancel()
+            self._sender.release(item.size)
+            if item.failure is not None:
+                self._service.access_log.failed(item.entry, item.status, 0, item.failure)
+            else:
+                self._lost(item.entry, item.entry.request, due)
+
+    def _lost(self, entry: AccessLogEntry, request: ObjectRequest | None, due: str) -> None:
+        """The connection ended before what was `due`."""
+        entry.request = request
+        self._service.access_log.failed(entry, 0, 0, ClientGoneError(f"the connection ended before {due}"))
 
 
-async def _whole(reply: Response) -> bytes:
-    if reply.output.rest is None:
-        return reply.output.first
-    return b"".join([batch async for batch in reply.output.batches()])
-
-
-def _close(code: int, sentence: str) -> Message:
-    return {"type": "websocket.close", "code": code, "reason": close_reason(sentence)}
+async def _whole(response: Response) -> bytes:
+    body = response.output
+    return body.first if body.rest is None else b"".join([batch async for batch in body.batches()])

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgpack
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from instore.errors import InvalidRequestError, NotSupportedError
 from instore.node.cluster import Target
@@ -14,7 +13,7 @@ from instore.node.jobs import copy as bulk
 from instore.node.jobs.registry import Job
 from instore.node.listing import Page, Query
 from instore.node.metadata import BucketRecord
-from instore.node.request import Action, NodeRequest, as_json, empty, text
+from instore.node.request import Action, Answer, NodeRequest, as_json, empty, text
 from instore.offline.selection import Selection
 from instore.store.attributes import CHECKSUM_TYPE
 from instore.store.names import Bucket
@@ -30,7 +29,7 @@ _DEFAULT_PROPERTIES = "name,size,checksum,atime"
 _IN_ATTRIBUTES = {"checksum", "version"}
 
 
-async def resource(request: NodeRequest) -> ASGIApp:
+async def resource(request: NodeRequest) -> Answer:
     """Everything below `/v1/buckets`."""
     if request.method == "HEAD":
         return await _head(request)
@@ -46,7 +45,7 @@ async def resource(request: NodeRequest) -> ASGIApp:
     return await handler(request, bucket, value)
 
 
-def _list_buckets(request: NodeRequest, action: str) -> ASGIApp:
+def _list_buckets(request: NodeRequest, action: str) -> Answer:
     if request.method != "GET" or action not in ("list", ""):
         raise NotSupportedError(f"the action {action!r} ({request.method}) on all buckets is not supported")
     if request.query("provider") not in ("", "ais"):
@@ -59,19 +58,19 @@ def model(bucket: Bucket) -> dict[str, Any]:
     return {"name": bucket.name, "provider": "ais", "namespace": {"uuid": "", "name": bucket.namespace}}
 
 
-async def _create(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+async def _create(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
     if value:
         raise NotSupportedError("properties of a new bucket are not supported: all buckets are alike here")
     await request.node.cluster.disk(request.node.cluster.create_bucket, bucket, BucketRecord(time.time_ns()))
     return empty()
 
 
-async def _destroy(request: NodeRequest, bucket: Bucket, _value: dict[str, Any]) -> ASGIApp:
+async def _destroy(request: NodeRequest, bucket: Bucket, _value: dict[str, Any]) -> Answer:
     await request.node.cluster.disk(request.node.cluster.destroy_bucket, bucket)
     return empty()
 
 
-async def _head(request: NodeRequest) -> ASGIApp:
+async def _head(request: NodeRequest) -> Answer:
     bucket = request.bucket()
     record = request.node.cluster.folder.bucket(bucket)
     headers = {"Ais-Bucket-Props": json.dumps(_properties(bucket, record))}
@@ -102,7 +101,7 @@ def _properties(bucket: Bucket, record: BucketRecord) -> dict[str, Any]:
 # Listing
 
 
-async def _list_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+async def _list_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
     flags = _number(value, "flags")
     if flags & _ARCHIVES:
         raise NotSupportedError("listing what is in archives is not supported")
@@ -181,7 +180,7 @@ _COLUMNS: dict[str, tuple[str, Any]] = {
 # Summary
 
 
-async def _summary(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+async def _summary(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
     request.node.cluster.folder.bucket(bucket)
     uuid = str(value.get("uuid") or "")
     if not uuid:
@@ -223,7 +222,7 @@ def _summary_of(job: Job) -> dict[str, Any]:
 # Jobs over buckets
 
 
-async def _copy(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+async def _copy(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
     to = other_bucket(request)
     await make_if_missing(request, bucket, to)
     return text(
@@ -231,17 +230,17 @@ async def _copy(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> 
     )
 
 
-async def _rename(request: NodeRequest, bucket: Bucket, _value: dict[str, Any]) -> ASGIApp:
+async def _rename(request: NodeRequest, bucket: Bucket, _value: dict[str, Any]) -> Answer:
     return text((await bulk.rename(request.node, bucket, other_bucket(request))).id)
 
 
-async def _copy_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+async def _copy_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
     destination = named_bucket(value.get("tobck"))
     await make_if_missing(request, bucket, destination)
     return text(bulk.copy(request.node, "copy-listrange", bucket, destination, Selection.parse(value), value).id)
 
 
-async def _delete_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+async def _delete_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
     return text(bulk.delete(request.node, bucket, Selection.parse(value), value).id)
 
 

@@ -5,12 +5,11 @@ import time
 from typing import Any
 
 from starlette.requests import Request
-from starlette.types import ASGIApp
 
 from instore.errors import NotSupportedError
 from instore.node.api import jobs as job_calls
 from instore.node.cluster import Cluster, Target
-from instore.node.request import NodeRequest, as_json, empty
+from instore.node.request import Answer, NodeRequest, as_json, empty
 from instore.store.placement import digest
 from instore.system.addresses import http_url
 
@@ -19,12 +18,12 @@ _NODE_HEADER = "Ais-Node-Id"
 _STARTED = time.monotonic_ns()
 
 
-async def health(_call: NodeRequest) -> ASGIApp:
+async def health(_call: NodeRequest) -> Answer:
     """The node answers, so it is well."""
     return empty()
 
 
-async def daemon(request: NodeRequest) -> ASGIApp:
+async def daemon(request: NodeRequest) -> Answer:
     """What a node says of itself."""
     what = request.query("what")
     if what == "smap":
@@ -32,7 +31,7 @@ async def daemon(request: NodeRequest) -> ASGIApp:
     raise NotSupportedError(f"what={what!r} is not supported of a node; there is smap")
 
 
-async def reverse(request: NodeRequest) -> ASGIApp:
+async def reverse(request: NodeRequest) -> Answer:
     """What one target says of itself, asked through the proxy."""
     what = request.query("what")
     if request.segments[1:] != ["daemon"] or what != "node_status":
@@ -41,7 +40,7 @@ async def reverse(request: NodeRequest) -> ASGIApp:
     return as_json(await request.node.cluster.disk(_status, request.node.cluster, target))
 
 
-async def cluster(request: NodeRequest) -> ASGIApp:
+async def cluster(request: NodeRequest) -> Answer:
     """Questions about jobs, and the start and stop of them."""
     if request.method == "PUT":
         return await job_calls.change(request)

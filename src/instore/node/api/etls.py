@@ -5,8 +5,6 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
-from starlette.types import ASGIApp
-
 from instore.errors import NotSupportedError
 from instore.etl.pod import LOG_LIMIT
 from instore.etl.process import tail, usage
@@ -14,7 +12,7 @@ from instore.node.api.buckets import make_if_missing, named_bucket, other_bucket
 from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import INLINE
 from instore.node.jobs.offline_etl import ETLJobSpec, TransformJobs
-from instore.node.request import NodeRequest, as_json, empty, text
+from instore.node.request import Answer, NodeRequest, as_json, empty, text
 from instore.offline.selection import Selection
 from instore.protocol.etl_spec import ETLSpec
 from instore.store.names import Bucket
@@ -32,7 +30,7 @@ class ETLHandlers:
         self._etls = etls
         self._jobs = jobs
 
-    async def resource(self, request: NodeRequest) -> ASGIApp:
+    async def resource(self, request: NodeRequest) -> Answer:
         """Everything below `/v1/etl`."""
         _, name, verb, target = [*request.segments, "", "", ""][:4]
         handler = self._HANDLERS.get((request.method, bool(name), verb))
@@ -40,54 +38,54 @@ class ETLHandlers:
             raise NotSupportedError(f"{request.method} of {request.request.url.path} is not part of the API of ETLs")
         return await handler(self, request, name, target)
 
-    async def transform_bucket(self, request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+    async def transform_bucket(self, request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
         """`etl-bck`."""
         destination = other_bucket(request)
         selection = Selection(prefix=str(value.get("prefix") or ""))
         return await self._begin(request, ETLJobSpec.parse("etl-bck", bucket, destination, selection, value))
 
-    async def transform_objects(self, request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> ASGIApp:
+    async def transform_objects(self, request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
         """`etl-listrange`."""
         destination = named_bucket(value.get("tobck"))
         selection = Selection.parse(value)
         return await self._begin(request, ETLJobSpec.parse("etl-listrange", bucket, destination, selection, value))
 
-    async def _begin(self, request: NodeRequest, spec: ETLJobSpec) -> ASGIApp:
+    async def _begin(self, request: NodeRequest, spec: ETLJobSpec) -> Answer:
         await self._etls.running(spec.names)
         await make_if_missing(request, spec.source, spec.destination)
         return text((await self._jobs.start(spec)).id)
 
-    async def _init(self, request: NodeRequest, _name: str, _target: str) -> ASGIApp:
+    async def _init(self, request: NodeRequest, _name: str, _target: str) -> Answer:
         return text((await self._etls.init(ETLSpec.parse(await request.json()))).id)
 
-    async def _list(self, _call: NodeRequest, _name: str, _target: str) -> ASGIApp:
+    async def _list(self, _call: NodeRequest, _name: str, _target: str) -> Answer:
         return as_json([_info(etl) for etl in self._etls.all()])
 
-    async def _view(self, request: NodeRequest, name: str, _target: str) -> ASGIApp:
+    async def _view(self, request: NodeRequest, name: str, _target: str) -> Answer:
         etl = self._etls.get(name)
         errors = await request.node.cluster.disk(self._etls.records.errors, name, request.query("uuid") or INLINE)
         return as_json({"init_msg": dict(etl.spec.message), "obj_errors": errors or None, **_stage(etl)})
 
-    async def _start(self, _call: NodeRequest, name: str, _target: str) -> ASGIApp:
+    async def _start(self, _call: NodeRequest, name: str, _target: str) -> Answer:
         await self._etls.start(name)
         return empty()
 
-    async def _stop(self, _call: NodeRequest, name: str, _target: str) -> ASGIApp:
+    async def _stop(self, _call: NodeRequest, name: str, _target: str) -> Answer:
         await self._etls.stop(name)
         return empty()
 
-    async def _delete(self, _call: NodeRequest, name: str, _target: str) -> ASGIApp:
+    async def _delete(self, _call: NodeRequest, name: str, _target: str) -> Answer:
         await self._etls.delete(name)
         return empty()
 
-    async def _logs(self, request: NodeRequest, name: str, target: str) -> ASGIApp:
+    async def _logs(self, request: NodeRequest, name: str, target: str) -> Answer:
         self._etls.get(name)
         targets = [request.node.cluster.target(target)] if target else request.node.cluster.targets
         logs = [(one.id, os.path.join(self._etls.records.folder, f"{name}.{one.id}.log")) for one in targets]
         read = [(one, await request.node.cluster.disk(tail, log, LOG_LIMIT)) for one, log in logs]
         return as_json([{"target_id": one, "logs": base64.b64encode(log).decode()} for one, log in read])
 
-    async def _health(self, _call: NodeRequest, name: str, _target: str) -> ASGIApp:
+    async def _health(self, _call: NodeRequest, name: str, _target: str) -> Answer:
         etl = self._etls.get(name)
         if not etl.pods:
             raise etl.aborted()
@@ -96,7 +94,7 @@ class ETLHandlers:
             [{"target_id": target, "health_status": "Running" if well else "Failed"} for target, well in healthy]
         )
 
-    async def _metrics(self, request: NodeRequest, name: str, _target: str) -> ASGIApp:
+    async def _metrics(self, request: NodeRequest, name: str, _target: str) -> Answer:
         etl = self._etls.get(name)
         if not etl.pods:
             raise etl.aborted()
@@ -104,7 +102,7 @@ class ETLHandlers:
         return as_json([{"target_id": target, "cpu": one.cores, "mem": one.memory} for target, one in used])
 
     _HANDLERS: ClassVar[
-        dict[tuple[str, bool, str], Callable[["ETLHandlers", NodeRequest, str, str], Awaitable[ASGIApp]]]
+        dict[tuple[str, bool, str], Callable[["ETLHandlers", NodeRequest, str, str], Awaitable[Answer]]]
     ] = {
         # (method, is an ETL named, what is asked of it)
         ("PUT", False, ""): _init,

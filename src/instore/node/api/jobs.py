@@ -3,17 +3,15 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.types import ASGIApp
-
 from instore.errors import InvalidRequestError, NotSupportedError
 from instore.node.jobs.registry import Job
-from instore.node.request import NodeRequest, as_json, empty
+from instore.node.request import Answer, NodeRequest, as_json, empty
 from instore.store.names import Bucket
 
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-async def ask(request: NodeRequest, what: str) -> ASGIApp:
+async def ask(request: NodeRequest, what: str) -> Answer:
     """Answer a question about jobs."""
     jobs = request.node.jobs
     message = await request.json()
@@ -36,7 +34,7 @@ async def ask(request: NodeRequest, what: str) -> ASGIApp:
     )
 
 
-async def change(request: NodeRequest) -> ASGIApp:
+async def change(request: NodeRequest) -> Answer:
     """Start or stop jobs."""
     action, value = await request.action()
     if action == "stop":

@@ -11,12 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from typing import Any
 
-from starlette.types import ASGIApp
-
 from instore.errors import InvalidRequestError, NotSupportedError, UnsatisfiableRangeError
 from instore.node.bodies import PIECE, ObjectAnswer, open_piece, store_body, take_body
 from instore.node.cluster import Target
-from instore.node.request import NodeRequest, empty, text
+from instore.node.request import Answer, NodeRequest, empty, text
 from instore.store import multipart
 from instore.store.appends import Appending, flush
 from instore.store.attributes import CHECKSUM_TYPE
@@ -28,7 +26,7 @@ _ARCHIVE_QUERIES = ("archpath", "archregx", "archmode")
 _PROPERTY = re.compile(r"[^=,\x00-\x1f\x7f]*")
 
 
-async def resource(request: NodeRequest) -> ASGIApp:
+async def resource(request: NodeRequest) -> Answer:
     """Everything below `/v1/objects`."""
     for name in _ARCHIVE_QUERIES:
         if request.query(name):
@@ -49,7 +47,7 @@ async def _unknown_action(request: NodeRequest) -> Exception:
     return NotSupportedError(f"the action {action!r} ({request.method}) on a bucket's objects is not supported")
 
 
-async def _head(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+async def _head(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster = request.node.cluster
     cluster.folder.bucket(bucket)
     target = cluster.owner(bucket, name)
@@ -69,7 +67,7 @@ class _Headers:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _get(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+async def _get(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster = request.node.cluster
     cluster.folder.bucket(bucket)
     if request.query("etl_name"):
@@ -87,7 +85,7 @@ async def _get(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
 
 async def _object_answer(
     request: NodeRequest, bucket: Bucket, target: Target, opened: OpenObject, first: bytes
-) -> ASGIApp:
+) -> Answer:
     entry = opened.entry
     headers = {**_described(entry, target, bucket), "Content-Type": "application/octet-stream"}
     wanted = request.request.headers.get("range")
@@ -122,17 +120,17 @@ def parse_range(wanted: str, size: int) -> tuple[int, int]:
     return start, end
 
 
-async def _put(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+async def _put(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     for query, handler in _SPECIAL_PUTS.items():
         if query in request.request.query_params:
             return await handler(request, bucket, name)
     cluster = request.node.cluster
     store = cluster.store(bucket, name)
-    entry = await store_body(cluster, store, bucket, name, request.request.receive)
+    entry = await store_body(cluster, store, bucket, name, request.incoming)
     return empty(headers=_stored(entry))
 
 
-async def _copy(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+async def _copy(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     to_bucket, to_name = parse_uname(request.query("object_to"))
     cluster = request.node.cluster
     store, to = cluster.store(bucket, name), cluster.store(to_bucket, to_name)
@@ -143,26 +141,23 @@ async def _copy(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
     return empty(headers=_stored(await cluster.disk(store.copy, bucket, name, to, to_bucket, to_name)))
 
 
-async def _append(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+async def _append(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster = request.node.cluster
     store = cluster.store(bucket, name)
     kind, handle = request.query("append_type"), request.query("append_handle")
     if kind not in ("append", "flush"):
         raise InvalidRequestError(f"append_type={kind!r} is neither append nor flush")
-    receive = request.request.receive
-    handle = await take_body(cluster, lambda: Appending(store, bucket, name, handle), receive)
+    handle = await take_body(cluster, lambda: Appending(store, bucket, name, handle), request.incoming)
     if kind == "append":
         return empty(headers={"Ais-Append-Handle": handle})
     return empty(headers=_stored(await cluster.disk(flush, store, bucket, name, handle)))
 
 
-async def _put_part(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+async def _put_part(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster = request.node.cluster
     store = cluster.store(bucket, name)
     upload, number = request.query("uploadId"), _part_number(request.query("partNumber"))
-    checksum = await take_body(
-        cluster, lambda: multipart.part(store, bucket, name, upload, number), request.request.receive
-    )
+    checksum = await take_body(cluster, lambda: multipart.part(store, bucket, name, upload, number), request.incoming)
     return empty(headers={"ETag": f'"{checksum}"'})
 
 
@@ -173,7 +168,7 @@ def _part_number(number: object) -> int:
         raise InvalidRequestError(f"part number {number!r} is not a number") from error
 
 
-async def _post(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+async def _post(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster = request.node.cluster
     store = cluster.store(bucket, name)
     message = await request.json()
@@ -190,7 +185,7 @@ async def _post(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
     raise NotSupportedError(f"the action {action!r} on an object is not supported")
 
 
-async def _delete(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+async def _delete(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster = request.node.cluster
     store = cluster.store(bucket, name)
     if request.query("uploadId"):
@@ -200,7 +195,7 @@ async def _delete(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
     return empty(204)
 
 
-async def _patch(request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+async def _patch(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     _, value = await request.action()
     for key, content in value.items():
         if (
@@ -250,12 +245,12 @@ def _header_safe(name: str) -> str:
     return "".join(sign for sign in name if sign.isprintable())
 
 
-_SPECIAL_PUTS: dict[str, Callable[[NodeRequest, Bucket, str], Awaitable[ASGIApp]]] = {
+_SPECIAL_PUTS: dict[str, Callable[[NodeRequest, Bucket, str], Awaitable[Answer]]] = {
     "object_to": _copy,
     "append_type": _append,
     "uploadId": _put_part,
 }
-_METHODS: dict[str, Callable[[NodeRequest, Bucket, str], Awaitable[ASGIApp]]] = {
+_METHODS: dict[str, Callable[[NodeRequest, Bucket, str], Awaitable[Answer]]] = {
     "HEAD": _head,
     "GET": _get,
     "PUT": _put,

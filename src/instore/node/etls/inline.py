@@ -5,10 +5,10 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 
 from starlette.responses import RedirectResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from instore.errors import (
     AnswerError,
+    ClientGoneError,
     IncompleteAnswerError,
     InstoreError,
     InvalidRequestError,
@@ -17,7 +17,7 @@ from instore.errors import (
     status_of,
 )
 from instore.etl.communicator import TransformResponse
-from instore.node.bodies import until_gone
+from instore.http.request import Request
 from instore.node.cluster import Cluster, Target
 from instore.node.etls.expected_puts import ExpectedPuts
 from instore.node.etls.manager import ETL, ETLManager
@@ -30,7 +30,7 @@ from instore.node.jobs.target_transform import (
     request_for,
     time_limit,
 )
-from instore.node.request import NodeRequest, empty
+from instore.node.request import Answer, NodeRequest, empty
 from instore.offline.engine import FIRST_PAUSE, LONGEST_PAUSE
 from instore.offline.interfaces import Item, ItemResult, ItemState
 from instore.protocol.etl_spec import Communication
@@ -57,7 +57,7 @@ class Inline:
         self._deliveries = expected_puts
         self._redirects = redirects
 
-    async def read(self, request: NodeRequest, bucket: Bucket, name: str) -> ASGIApp:
+    async def read(self, request: NodeRequest, bucket: Bucket, name: str) -> Answer:
         """Answer a GET with the object as its ETLs make it."""
         if request.request.headers.get("range"):
             raise InvalidRequestError("a range of a transformed object can't be read: its length is not known before")
@@ -78,7 +78,7 @@ class Inline:
         used[0].counters.in_bytes += entry.size
         return _RelayedBody(self, used, bucket.object(name), answer, pieces, first)
 
-    async def copy(self, request: NodeRequest, bucket: Bucket, name: str, to_bucket: Bucket, to_name: str) -> ASGIApp:
+    async def copy(self, request: NodeRequest, bucket: Bucket, name: str, to_bucket: Bucket, to_name: str) -> Answer:
         """Put an object through ETLs into another object."""
         used = await self._etls.running(_names(request))
         target = self._cluster.owner(bucket, name)
@@ -186,31 +186,30 @@ class _RelayedBody:
         self._pieces = pieces
         self._first = first
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope
-        gone = asyncio.create_task(until_gone(receive))
+    async def serve(self, request: Request) -> None:
+        """Send it; to return before the body's end is to break its framing."""
         try:
-            await self._send(send, gone)
+            await self._send(request)
+        except ClientGoneError:
+            raise
         except InstoreError as error:
             self._inline.broke_off(self._used, self._name, error)
-            # To return before the body's end is to break its framing.
+            raise
         finally:
-            gone.cancel()
             await self._answer.close()
 
-    async def _send(self, send: Send, gone: "asyncio.Task[None]") -> None:
+    async def _send(self, request: Request) -> None:
         headers = [(b"content-type", self._answer.content_type.encode("latin-1", "replace"))]
         if self._answer.length is not None:
             headers.append((b"content-length", b"%d" % self._answer.length))
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await request.begin(200, headers)
         piece, size = self._first, 0
-        while piece and not gone.done():
+        while piece:
             size += len(piece)
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await request.write(piece)
             piece = await self._next()
-        if not gone.done():
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-            self._inline.sent(self._used, size)
+        await request.end()
+        self._inline.sent(self._used, size)
 
     async def _next(self) -> bytes:
         limit = time_limit(self._used)

@@ -23,7 +23,7 @@ def add_etls(node: Node, images: Images, redirects: bool) -> None:
     expected_puts = ExpectedPuts(cluster)
     jobs = TransformJobs(node, etls, expected_puts)
     calls = ETLHandlers(etls, jobs)
-    node.raw[PREFIX] = node.fast_path = DirectPutHandler(cluster, etls, expected_puts)
+    node.raw[PREFIX] = DirectPutHandler(cluster, etls, expected_puts).serve
     node.resources["etl"] = calls.resource
     node.actions["POST", "etl-bck"] = calls.transform_bucket
     node.actions["POST", "etl-listrange"] = calls.transform_objects

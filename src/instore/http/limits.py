@@ -1,0 +1,150 @@
+"""What a server takes of its clients, at most (docs/limits.md)."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from instore.errors import BodyTooLargeError, ConfigurationError, OverloadedError
+from instore.protocol.environment import LIMIT_PREFIX
+from instore.system.limits import memory_limit
+from instore.system.steps import Waiter
+
+SMALL = 1 << 16
+"""Bytes of a body that is waited for before its request is begun: then nothing has to be waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of one server process. Each can be set by a variable of its name, such as `INSTORE_IDLE_TIME`.
+
+    Attributes:
+        head_bytes: of a request's line and headers together.
+        head_fields: headers of a request.
+        head_time: seconds from a request's first byte to the end of its headers.
+        idle_time: seconds that a connection may be without a request.
+        progress_time: seconds without a byte, of a body that is waited for or an answer that is not taken.
+        body_bytes: of one request's body.
+        body_memory: bytes of all bodies in memory together; who would go beyond it waits. Default: half of what this
+            process may have.
+        body_wait: seconds that a request waits for memory before it is answered 503.
+        connections: at once.
+        message_bytes: of one WebSocket message.
+        grace: seconds for the requests under way when the server stops.
+    """
+
+    head_bytes: int = 1 << 16
+    head_fields: int = 128
+    head_time: float = 30.0
+    idle_time: float = 300.0
+    progress_time: float = 60.0
+    body_bytes: int = 1 << 50
+    body_memory: int = field(default_factory=lambda: memory_limit() // 2)
+    body_wait: float = 30.0
+    connections: int = 16384
+    message_bytes: int = 16 << 30
+    grace: float = 30.0
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str], **given: Any) -> "Limits":
+        """The bounds that `variables` set, and those that are `given`.
+
+        Raises:
+            ConfigurationError: a value is not a number that can be a bound.
+        """
+        found = {
+            bound.name: _parse(bound.name, value)
+            for bound in fields(cls)
+            if bound.name not in given and (value := variables.get(variable_of(bound.name), "").strip())
+        }
+        return cls(**given, **found)
+
+
+def variable_of(name: str) -> str:
+    """The variable that sets a bound."""
+    return f"{LIMIT_PREFIX}{name.upper()}"
+
+
+def _parse(name: str, value: str) -> float:
+    kind = float if name.endswith(("time", "wait", "grace")) else int
+    try:
+        bound = kind(value)
+    except ValueError:
+        bound = 0
+    if not 0 < bound < float("inf"):
+        unit = "seconds" if kind is float else "bytes" if name.endswith(("bytes", "memory")) else "them"
+        raise ConfigurationError(f"{variable_of(name)}={value!r} is not a number of {unit} above 0")
+    return bound
+
+
+class BodyMemory:
+    """The memory for the bodies of all requests of a process.
+
+    Args:
+        limit: bytes. A body that is larger alone is refused; one that finds too little left waits, first come, first
+            served.
+        wait: seconds after which it is refused.
+    """
+
+    def __init__(self, limit: int, wait: float) -> None:
+        self.used = 0
+        self._limit = limit
+        self._wait = wait
+        self._queue: deque[tuple[int, Waiter[None]]] = deque()
+
+    def take(self, size: int) -> None:
+        """Count `size` bytes that are in memory already."""
+        self.used += size
+
+    def has_room(self, size: int) -> bool:
+        """Whether `size` bytes need not wait."""
+        return not self._queue and self.used + size <= self._limit
+
+    async def reserve(self, size: int, held: int = 0) -> None:
+        """Wait until there is room for `size` bytes.
+
+        Args:
+            size: how many.
+            held: what the same body has already.
+
+        Raises:
+            BodyTooLargeError: there never will be.
+            OverloadedError: there was none in time.
+        """
+        if size + held > self._limit:
+            raise BodyTooLargeError(
+                f"a body of at least {size + held} bytes is more than all bodies in memory together may have, "
+                f"{self._limit}; transform it with transform_stream, or raise the limit"
+            )
+        if self.has_room(size):
+            self.used += size
+            return
+        loop = asyncio.get_running_loop()
+        waiter: Waiter[None] = Waiter(loop)
+        entry = (size, waiter)
+        self._queue.append(entry)
+        timer = loop.call_later(self._wait, self._refuse, waiter)
+        try:
+            await waiter
+        except BaseException:
+            if entry in self._queue:
+                self._queue.remove(entry)
+            raise
+        finally:
+            timer.cancel()
+
+    def release(self, size: int) -> None:
+        """Give back."""
+        self.used -= size
+        while self._queue and self.used + self._queue[0][0] <= self._limit:
+            size, waiter = self._queue.popleft()
+            if not waiter.done():
+                self.used += size
+                waiter.set_result(None)
+
+    def _refuse(self, waiter: Waiter[None]) -> None:
+        if not waiter.done():
+            waiter.set_exception(
+                OverloadedError(f"no memory for the body within {self._wait:g} s: too many bodies at once; try again")
+            )

@@ -1,0 +1,88 @@
+"""A request as whoever answers it sees it, whichever server it came to."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from instore.http.websocket import WebSocketReceiver, WebSocketSender
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Request(Protocol):
+    """One request, and the way back.
+
+    Attributes:
+        method: `GET` and so on.
+        target: path and query as they came, without a scheme and host.
+        headers: pairs of lower-case name and value; never trailers.
+        streams: whether an answer whose length is not known can be sent: HTTP/1.0 has no framing for it.
+        ended: whether the whole body has come and was taken.
+        status: of the answer; 0 before it has begun.
+        sent: bytes of the answer's body that were handed over.
+    """
+
+    method: str
+    target: bytes
+    headers: list[tuple[bytes, bytes]]
+    streams: bool
+    status: int
+    sent: int
+
+    @property
+    def ended(self) -> bool: ...
+
+    async def read(self) -> bytes:
+        """The next piece of the body; empty at its end.
+
+        Raises:
+            ClientGoneError: the client left before.
+            SlowClientError: it sent nothing for too long.
+            BodyTooLargeError: the body is larger than any may be.
+        """
+
+    async def whole(self) -> bytes:
+        """The whole body, which counts as memory in use until the request is over.
+
+        Raises:
+            OverloadedError: there was no memory for it in time.
+            InstoreError: as for `read`.
+        """
+
+    def on_gone(self, callback: Callable[[], object] | None) -> None:
+        """Have `callback` called when the client leaves before its answer is complete; None: nothing any more."""
+
+    async def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer, whole. `content-length` is added where the status has a body."""
+
+    async def begin(self, status: int, headers: Headers) -> None:
+        """Begin an answer. Without a `content-length` among the headers it is chunked."""
+
+    async def write(self, piece: bytes) -> None:
+        """Send the next piece of an answer that has begun.
+
+        Raises:
+            OSError: the client has left, or takes nothing any more.
+        """
+
+    async def end(self) -> None:
+        """The answer is complete."""
+
+
+class Application(Protocol):
+    """What answers the requests of a server."""
+
+    async def start(self) -> None:
+        """Called before the first request.
+
+        Raises:
+            InstoreError: it can't serve.
+        """
+
+    async def serve(self, request: Request) -> None:
+        """Answer one request. An exception breaks an answer that has begun; before, it is a bare 500."""
+
+    def websocket(self, request: Request, sender: WebSocketSender) -> WebSocketReceiver | str:
+        """Take a WebSocket connection, or say why not."""
+
+    async def stop(self) -> None:
+        """Called after the last request."""

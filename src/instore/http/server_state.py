@@ -1,0 +1,56 @@
+"""What the connections of one server share."""
+
+import asyncio
+import time
+from typing import Protocol
+
+from instore.http.limits import BodyMemory, Limits
+from instore.http.request import Application
+
+
+class ClientConnection(Protocol):
+    """A connection, as the server looks at it."""
+
+    def check(self) -> None:
+        """Look whether the client has moved in time; called every now and then."""
+
+    def drain(self, just_idle: bool) -> None:
+        """The server stops: what is under way is the last, and where nothing is, the connection is closed.
+
+        Args:
+            just_idle: not yet where the next request may be on its way.
+        """
+
+    def abort(self) -> None:
+        """End whatever is under way."""
+
+
+class ServerState:
+    """What all connections of one server share.
+
+    Args:
+        application: answers.
+        limits: the bounds.
+
+    Attributes:
+        connections: those that are open.
+        now: the loop's clock, a moment ago.
+        date: the Date header's line.
+        stopping: no request is begun on a connection that has had its last one.
+    """
+
+    def __init__(self, application: Application, limits: Limits) -> None:
+        self.application = application
+        self.limits = limits
+        self.memory = BodyMemory(limits.body_memory, limits.body_wait)
+        self.connections: set[ClientConnection] = set()
+        self.stopping = False
+        self.loop = asyncio.get_running_loop()
+        self.now = self.loop.time()
+        self.date = b""
+        self.tick()
+
+    def tick(self) -> None:
+        """Move the clocks."""
+        self.now = self.loop.time()
+        self.date = time.strftime("date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()).encode()
