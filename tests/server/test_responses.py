@@ -5,11 +5,14 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 
-from tests.support.servers import SECRET, Server
+from tests.server.conftest import STREAMED
+from tests.support.servers import SECRET, Server, running
 
 
 def test_an_empty_result_is_an_object_with_length_0(server: Server) -> None:
@@ -47,7 +50,53 @@ def test_a_result_that_is_not_bytes_is_422(buffered: Server) -> None:
     assert "returned str, not bytes" in answer.text
 
 
-def test_a_stream_that_fails_midway_is_broken_for_the_standard_librarys_client(streamed: Server) -> None:
+@pytest.fixture(scope="module")
+def unheld(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that begins to send a stream before it is whole."""
+    with running(tmp_path_factory.mktemp("unheld"), STREAMED, environment={"INSTORE_SPOOL": "0"}) as server:
+        yield server
+
+
+@pytest.mark.parametrize("size", [3, 5_000_000, 20_000_000], ids=["small", "in memory", "in a file"])
+def test_a_stream_is_held_until_it_is_whole(streamed: Server, size: int) -> None:
+    answer = requests.put(f"{streamed.url}/photos/x", data=b"c" * size)
+    assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(size + 2))
+    assert answer.content == b"<" + b"C" * size + b">"
+    answer = requests.put(f"{streamed.url}/photos/x?etl_args=raise+late", data=b"c" * size)
+    assert answer.status_code == 422
+    assert "the picture ends upside down" in answer.text
+
+
+def test_a_stream_that_is_too_long_to_be_held_is_whole_all_the_same(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 40_000
+    with running(tmp_path, STREAMED, environment={"INSTORE_SPOOL": "9000000"}) as server:
+        answer = requests.put(f"{server.url}/photos/x", data=data)
+        assert "Content-Length" not in answer.headers
+        assert answer.content == b"<" + data.upper() + b">"
+        old = raw(server, b"PUT /photos/x HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+        assert old.startswith(b"HTTP/1.1 505 ")
+        assert b"ask with HTTP/1.1" in old
+
+
+def test_a_stream_for_an_http_1_0_client_has_a_length_and_no_chunks(streamed: Server) -> None:
+    head, _, body = raw(streamed, b"PUT /photos/x HTTP/1.0\r\nContent-Length: 3\r\n\r\ncat").partition(b"\r\n\r\n")
+    assert b"content-length: 5" in head.lower()
+    assert b"chunked" not in head
+    assert body == b"<CAT>"
+
+
+def raw(server: Server, request: bytes) -> bytes:
+    """What is answered to `request` up to the connection's end."""
+    with socket.create_connection((server.host, server.port), 30) as connection:
+        connection.sendall(request)
+        answer = b""
+        while piece := connection.recv(1 << 16):
+            answer += piece
+        return answer
+
+
+def test_a_stream_that_fails_midway_is_broken_for_the_standard_librarys_client(unheld: Server) -> None:
+    streamed = unheld
     connection = http.client.HTTPConnection(streamed.host, streamed.port)
     connection.request("PUT", "/photos/x?etl_args=raise+late", body=b"c" * 5_000_000)
     answer = connection.getresponse()
@@ -59,7 +108,8 @@ def test_a_stream_that_fails_midway_is_broken_for_the_standard_librarys_client(s
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
-def test_a_stream_that_fails_midway_is_broken_for_curl(streamed: Server) -> None:
+def test_a_stream_that_fails_midway_is_broken_for_curl(unheld: Server) -> None:
+    streamed = unheld
     run = subprocess.run(
         ["curl", "-s", "-T", "-", f"{streamed.url}/photos/x?etl_args=raise+late"],
         input=b"c" * 5_000_000,

@@ -11,11 +11,14 @@ import pytest
 from websockets.asyncio.client import ClientConnection as AsyncConnection
 from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
 from websockets.sync.client import ClientConnection, connect
 
 from instore.protocol.names import escape_segment
 from tests.server.conftest import BUFFERED
 from tests.server.test_direct_put import DESTINATION, refused_port
+from tests.support.node import wait_until
 from tests.support.servers import SECRET, TARGET_PATH, Server, running
 from tests.support.target import Target
 
@@ -139,6 +142,36 @@ def test_a_failure_without_a_target_closes_with_1011_and_takes_those_behind_alon
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1011
     assert "photos/sad" in closed.value.rcvd.reason
+
+
+class _Frames(ClientConnection):
+    """A connection that keeps what comes."""
+
+    def process_event(self, event: Event) -> None:
+        """Keep it."""
+        vars(self).setdefault("frames", []).append(event)
+        super().process_event(event)
+
+
+def test_before_a_failure_closes_a_message_begins_that_never_ends(server: Server) -> None:
+    with ws(server, create_connection=_Frames) as connection:
+        ask(connection, b"cat", path="photos/sad", etl_args="raise")
+        with pytest.raises(ConnectionClosed):
+            connection.recv()
+    came = [(one.opcode, one.fin, bytes(one.data)) for one in vars(connection)["frames"] if isinstance(one, Frame)]
+    assert came == [(Opcode.BINARY, False, b"")]
+    assert connection.close_code == 1011
+
+
+def test_objects_behind_a_failure_are_logged_as_lost(buffered: Server) -> None:
+    with ws(buffered) as connection:
+        ask(connection, b"cat", path="photos/fails", etl_args="raise")
+        ask(connection, b"cat", path="photos/lost", etl_args="sleep 1")
+        with pytest.raises(ConnectionClosed):
+            connection.recv()
+    wait_until(lambda: "object='photos/lost'" in buffered.log_text())
+    (line,) = [line for line in buffered.log_text().splitlines() if "object='photos/lost'" in line]
+    assert "the connection ended before its turn came" in line
 
 
 def test_a_reason_fits_a_close_frame_and_holds_no_secret(echo: Server) -> None:

@@ -418,7 +418,7 @@ class HTTPConnection(asyncio.Protocol):
                 break
             self._requests.popleft()
             if not (request.complete and request.keep_alive) or self.state.stopping:
-                self._close()
+                self._close(linger=not request.complete)
         self._advancing = False
         if not self._requests and not self._closing:
             self._next()
@@ -479,15 +479,20 @@ class HTTPConnection(asyncio.Protocol):
         self._requests.clear()
         self._close()
 
-    def _close(self) -> None:
-        """The last answer was sent. What the client still sends is thrown away until it has seen that."""
+    def _close(self, linger: bool = True) -> None:
+        """The last answer was sent. What the client still sends is thrown away until it has seen that.
+
+        Args:
+            linger: it may be sending still: a connection that is closed before that is read would be reset, and the
+                answer with it.
+        """
         if self._closing:
             return
         self._closing = self._last = True
         self._behind.clear()
         self._requests.clear()
         self._resume()
-        if self._transport.can_write_eof():
+        if linger and self._transport.can_write_eof():
             self._transport.write_eof()
         else:
             self._transport.close()
@@ -658,8 +663,13 @@ class HTTPConnection(asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether a request is under way, or coming in."""
-        return bool(self._requests or self._incoming is not None or self._behind)
+        """Whether a request is under way, or coming in, or an answer on its way out."""
+        return bool(
+            self._requests
+            or (self._incoming is not None and not self._closing)
+            or self._behind
+            or self._transport.get_write_buffer_size()
+        )
 
     def drain(self, just_idle: bool) -> None:
         """The server stops: what is under way is the last, and where nothing is, the connection is closed.
@@ -669,7 +679,7 @@ class HTTPConnection(asyncio.Protocol):
         """
         idle_since = self.deadline - self._limits.idle_time
         if not self.busy and not self._closing and not (just_idle and idle_since > self.state.now - _JUST_IDLE):
-            self._close()
+            self._close(linger=False)
 
     def abort(self) -> None:
         """End whatever is under way."""

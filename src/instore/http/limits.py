@@ -58,7 +58,7 @@ class Limits:
             for bound in fields(cls)
             if bound.name not in given and (value := variables.get(variable_of(bound.name), "").strip())
         }
-        return cls(**given, **found)
+        return cls(**given, **found)  # type: ignore[arg-type]  # each has its field's type
 
 
 def variable_of(name: str) -> str:

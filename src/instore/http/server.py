@@ -23,7 +23,7 @@ BACKLOG = 2048
 _LOOKS = 10  # how often, within the shortest time that a client may take, connections are looked at
 _POLL = 0.02
 _NEXT_REQUEST = 0.2  # seconds within which a request that is on its way comes
-_UNWIND = 1.0  # seconds for what is broken off to say so in the log
+_UNWIND = 1.0  # seconds for clients to see the end, and for what is broken off to say so in the log
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -107,16 +107,21 @@ class _Server:
         for server in servers:
             server.close()
         began = state.loop.time()
-        while state.connections and state.loop.time() < began + self._limits.grace:
+        just_idle = True
+        while just_idle or (
+            any(connection.busy for connection in state.connections) and state.now < began + self._limits.grace
+        ):
             state.tick()
-            just_idle = state.now < began + _NEXT_REQUEST
+            just_idle = bool(state.connections) and state.now < began + _NEXT_REQUEST
             for connection in list(state.connections):
                 connection.drain(just_idle)
             await asyncio.sleep(_POLL)
-        if state.connections:
-            for connection in list(state.connections):
+        for connection in list(state.connections):
+            if connection.busy:
                 connection.abort()
-            await asyncio.sleep(_UNWIND)
+        until = state.loop.time() + _UNWIND
+        while state.connections and state.loop.time() < until:  # noqa: ASYNC110 - it is over soon
+            await asyncio.sleep(_POLL)
 
     @contextmanager
     def stopped_by_signals(self) -> Iterator[None]:

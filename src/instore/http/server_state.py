@@ -11,6 +11,10 @@ from instore.http.request import Application
 class ClientConnection(Protocol):
     """A connection, as the server looks at it."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way on it."""
+
     def check(self) -> None:
         """Look whether the client has moved in time; called every now and then."""
 

@@ -156,7 +156,7 @@ class WebSocketConnection(asyncio.Protocol):
         length = second & 0x7F
         start = position + 6
         if length > _LONGEST_CONTROL:
-            extra = 2 if length == 126 else 8
+            extra = 2 if length == _TWO_BYTES else 8
             if there < 2 + extra:
                 return False
             length = int.from_bytes(data[position + 2 : position + 2 + extra])
@@ -349,7 +349,12 @@ class WebSocketConnection(asyncio.Protocol):
             self._unsent = left
             self.deadline = self.state.now + self.state.limits.progress_time
 
-    def drain(self, _just_idle: bool) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still to come, or on its way out."""
+        return bool((not self._closing and self._receiver.busy) or self._transport.get_write_buffer_size())
+
+    def drain(self, just_idle: bool) -> None:  # noqa: ARG002 - answers under way are all that counts
         """The server stops: what is under way ends, and no more is begun."""
         if not self._closing:
             self._receiver.drain()

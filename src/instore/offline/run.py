@@ -10,7 +10,7 @@ from instore.offline.engine import Engine, in_batches
 from instore.offline.interfaces import ItemState, JobObserver, JobOptions
 from instore.offline.plan import Plan
 from instore.offline.workers import WorkerProcesses
-from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS
+from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS, INSTORE_SPOOL
 
 _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
@@ -58,7 +58,8 @@ def worker_command(transform: str) -> list[str]:
 
 def _environment(file_root: str) -> Mapping[str, str]:
     """Ours, with leave to read the files below a folder, if there is one."""
-    ours = {AIS_TARGET_URL: _NO_TARGET, **os.environ}
+    # A worker's streams are not held: a result that breaks off is seen here, and nothing of it kept.
+    ours = {AIS_TARGET_URL: _NO_TARGET, INSTORE_SPOOL: "0", **os.environ}
     if not file_root:
         return ours
     # Colons separate the variable's entries: a folder with one in its path is reached through the nearest without.

@@ -1,0 +1,237 @@
+"""WebSocket as the server's connections speak it, on byte strings (RFC 6455)."""
+
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from websockets.frames import CloseCode, Frame, Opcode
+
+from instore.http.websocket import WebSocketSender
+from tests.http.edge import App, Edge, with_edge
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Receiver:
+    """Keeps what comes."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[bytes, bool]] = []
+        self.ended = False
+        self.app: App
+        self.busy = False
+        self.pauses = False
+
+    def message(self, data: bytes, is_text: bool) -> None:
+        self.messages.append((data, is_text))
+        if self.pauses:
+            self.sender.pause()
+
+    @property
+    def sender(self) -> WebSocketSender:
+        assert self.app.sender is not None
+        return self.app.sender
+
+    def writable(self) -> None:
+        """Nothing waits."""
+
+    def drain(self) -> None:
+        self.sender.close(1001, "the server stops")
+
+    def closed(self) -> None:
+        self.ended = True
+
+
+Test = Callable[[Edge, Receiver], Coroutine[Any, Any, None]]
+
+
+def with_websocket(test: Test, **limits: Any) -> None:
+    """Run a test on a connection after its handshake."""
+    app, receiver = App(), Receiver()
+    app.receiver, receiver.app = receiver, app
+
+    async def run(edge: Edge) -> None:
+        answer = await edge.send(HANDSHAKE)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert b"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in answer  # the example of RFC 6455, 1.3
+        await test(edge, receiver)
+
+    with_edge(run, app, **limits)
+
+
+def frame(data: bytes, opcode: Opcode = Opcode.BINARY, fin: bool = True) -> bytes:
+    return Frame(opcode, data, fin=fin).serialize(mask=True)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 300_000])
+@pytest.mark.parametrize("step", [1, 7, 4096, 1 << 20])
+def test_a_message_may_come_in_any_pieces(size: int, step: int) -> None:
+    if size > 1000 and step == 1:
+        step = 999
+    data = os.urandom(size)
+    sent = frame(data) + frame(b"behind", Opcode.TEXT)
+
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        await edge.send(*[sent[start : start + step] for start in range(0, len(sent), step)])
+        assert receiver.messages == [(data, False), (b"behind", True)]
+
+    with_websocket(test)
+
+
+@pytest.mark.parametrize("count", [2, 3, 3000])
+def test_a_message_of_many_fragments_is_joined_and_pings_between_are_answered(count: int) -> None:
+    parts = [os.urandom(n % 50) for n in range(count)]
+    frames = [
+        frame(part, Opcode.CONT if n else Opcode.BINARY, fin=n == count - 1) + frame(b"p", Opcode.PING)
+        for n, part in enumerate(parts)
+    ]
+
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        answer = await edge.send(b"".join(frames))
+        assert receiver.messages == [(b"".join(parts), False)]
+        assert answer == b"\x8a\x01p" * count
+
+    with_websocket(test)
+
+
+def test_what_comes_with_the_handshake_is_not_lost() -> None:
+    app, receiver = App(), Receiver()
+    app.receiver, receiver.app = receiver, app
+
+    async def test(edge: Edge) -> None:
+        await edge.send(HANDSHAKE + frame(b"at once"))
+        assert receiver.messages == [(b"at once", False)]
+
+    with_edge(test, app)
+
+
+def test_nothing_is_delivered_while_the_receiver_pauses() -> None:
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        receiver.pauses = True
+        await edge.send(b"".join(frame(b"%d" % n) for n in range(3)))
+        for n in range(3):
+            assert len(receiver.messages) == n + 1
+            assert not edge.transport.reading
+            receiver.sender.resume()
+            await edge.send()
+            await edge.pass_time(0)
+        assert [data for data, _ in receiver.messages] == [b"0", b"1", b"2"]
+
+    with_websocket(test)
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_what_is_sent_is_what_another_library_reads(size: int) -> None:
+    data = os.urandom(size)
+
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        receiver.sender.send(data)
+        receiver.sender.send_text("täxt")
+        receiver.sender.break_off()
+        receiver.sender.close(1011, "x" * 300)
+        expected = [
+            Frame(Opcode.BINARY, data).serialize(mask=False),
+            Frame(Opcode.TEXT, "täxt".encode()).serialize(mask=False),
+            b"\x02\x00",
+            Frame(Opcode.CLOSE, (1011).to_bytes(2) + b"x" * 123).serialize(mask=False),
+        ]
+        assert edge.take() == b"".join(expected)
+
+    with_websocket(test)
+
+
+WRONG = {
+    "not masked": (Frame(Opcode.BINARY, b"x").serialize(mask=False) + b"1234", CloseCode.PROTOCOL_ERROR),
+    "reserved bit": (b"\xc2\x80\x00\x00\x00\x00", CloseCode.PROTOCOL_ERROR),
+    "unknown opcode": (b"\x83\x80\x00\x00\x00\x00", CloseCode.PROTOCOL_ERROR),
+    "unknown control": (b"\x8b\x80\x00\x00\x00\x00", CloseCode.PROTOCOL_ERROR),
+    "long ping": (b"\x89\xfe\x00\x7e\x00\x00\x00\x00", CloseCode.PROTOCOL_ERROR),
+    "ping in pieces": (b"\x09\x80\x00\x00\x00\x00", CloseCode.PROTOCOL_ERROR),
+    "goes on without a beginning": (frame(b"x", Opcode.CONT), CloseCode.PROTOCOL_ERROR),
+    "begins within another": (frame(b"x", fin=False) + frame(b"y"), CloseCode.PROTOCOL_ERROR),
+    "too large": (b"\x82\xff\x00\x00\x00\x00\x00\x10\x00\x01\x00\x00\x00\x00", CloseCode.MESSAGE_TOO_BIG),
+    "too large in pieces": (
+        frame(b"x" * 600_000, fin=False) + frame(b"x" * 600_000, Opcode.CONT),
+        CloseCode.MESSAGE_TOO_BIG,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_closes_with_its_code(name: str) -> None:
+    sent, code = WRONG[name]
+
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        answer = await edge.send(sent)
+        assert answer[:1] == b"\x88"
+        assert answer[2:4] == code.to_bytes(2)
+        await edge.send(frame(b"late"))
+        assert not receiver.messages
+        assert edge.state.memory.used == 0
+
+    with_websocket(test, message_bytes=1 << 20)
+
+
+def test_a_close_is_answered_and_the_receiver_told() -> None:
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        answer = await edge.send(frame((1000).to_bytes(2) + b"bye", Opcode.CLOSE))
+        assert answer == b"\x88\x02\x03\xe8"
+        assert edge.transport.closed
+        await edge.lose()
+        assert receiver.ended
+
+    with_websocket(test)
+
+
+def test_messages_count_as_memory_until_they_are_released() -> None:
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        await edge.send(frame(b"x" * 100_000))
+        assert edge.state.memory.used == 100_000
+        await edge.send(frame(b"y" * 100_000))
+        assert len(receiver.messages) == 1
+        assert not edge.transport.reading
+        receiver.sender.release(100_000)
+        await edge.send()
+        await edge.pass_time(0)
+        assert len(receiver.messages) == 2
+        await edge.lose()
+        assert edge.state.memory.used == 100_000
+        receiver.sender.release(100_000)
+        assert edge.state.memory.used == 0
+
+    with_websocket(test, body_memory=150_000)
+
+
+def test_memory_of_a_message_that_never_ends_is_given_back() -> None:
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        await edge.send(frame(b"x" * 100_000)[:50_000])
+        assert edge.state.memory.used == 100_000
+        await edge.lose()
+        assert edge.state.memory.used == 0
+        assert not receiver.messages
+
+    with_websocket(test)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [b"Upgrade: WebSocket\r\n", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b"Sec-WebSocket-Version: 13\r\n"],
+)
+def test_what_is_not_a_handshake_is_an_ordinary_request(missing: bytes) -> None:
+    async def test(edge: Edge) -> None:
+        assert (await edge.send(HANDSHAKE.replace(missing, b""))).startswith(b"HTTP/1.1 200 ")
+
+    with_edge(test)
+
+
+def test_a_connection_that_nobody_takes_is_403() -> None:
+    async def test(edge: Edge) -> None:
+        answer = await edge.send(HANDSHAKE)
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert answer.endswith(b"no WebSocket here")
+
+    with_edge(test)
