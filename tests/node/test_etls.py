@@ -472,3 +472,33 @@ def test_a_nodes_token_is_no_hindrance_to_its_own_servers(tmp_path: Path) -> Non
         environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in descendants(node.process.pid)]
         assert environments
         assert not any(b"s3cret-t0ken" in environment for environment in environments)
+
+
+def test_a_server_finds_no_keys_of_the_node_and_who_asks_sees_none_of_its_own(tmp_path: Path) -> None:
+    code = """
+        import json, os
+        from instore import ETLServer
+
+        class Tells(ETLServer):
+            def transform(self, data, path, etl_args):
+                return json.dumps(dict(os.environ)).encode()
+    """
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image" / "tells.py").write_text(textwrap.dedent(code))
+    variables = {"AWS_SECRET_ACCESS_KEY": "of the node", "LANG": "C.UTF-8"}
+    options = ("--image", f"tells={tmp_path / 'image'}")
+    with running_node(tmp_path, environment=variables, options=options) as node:
+        client = Client(node.endpoint)
+        client.bucket("b").create().object("o").get_writer().put_content(b"x")
+        given = {"API_KEY": "mine", "MIRROR": "http://me:word@example.com/x", "SIDE": "256"}
+        command = [sys.executable, "-m", "instore", "serve", "tells.py", "--port", "8000"]
+        client.etl("tells-all").init("tells", command=command, **given)
+        found = json.loads(client.bucket("b").object("o").get_reader(etl=ETLConfig("tells-all")).read_all())
+        assert "AWS_SECRET_ACCESS_KEY" not in found
+        assert {name: found[name] for name in (*given, "LANG")} == {**given, "LANG": "C.UTF-8"}
+        shown = requests.get(f"{node.endpoint}/v1/etl/tells-all", timeout=30).json()["init_msg"]["runtime"]["env"]
+        assert {one["name"]: one["value"] for one in shown} == {
+            "API_KEY": "[redacted]",
+            "MIRROR": "http://[redacted]@example.com/x",
+            "SIDE": "256",
+        }

@@ -10,7 +10,7 @@ from instore.node.cluster import Cluster
 from instore.node.etls.subsystem import add_etls
 from instore.node.run import Settings, is_loopback, run
 from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
-from instore.runtime.worker import set_up_logging
+from instore.system.logs import log_to_stderr
 
 _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's own runtime starts
 
@@ -53,7 +53,7 @@ def node(
     Data is kept in DIR in AIStore's layout. What was acknowledged outlives the process, though not a power cut.
     Listening on an address that others can reach demands a token.
     """
-    set_up_logging(log_level)
+    log_to_stderr(log_level)
     demanded = token if token is not None else os.environ.get(AIS_AUTHN_TOKEN, "")
     settings = Settings(folder, host, port, targets, demanded)
     known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)))

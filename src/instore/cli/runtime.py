@@ -12,12 +12,12 @@ from instore.cli.listening import listening
 from instore.compat.aistore import install
 from instore.protocol.environment import Environment
 from instore.runtime.launch import Place, launch
-from instore.runtime.worker import set_up_logging
 from instore.shipping.packages.class_settings import Shipment
 from instore.shipping.packages.environment import PackageEnvironment
 from instore.shipping.packages.pip import install_packages, our_path
 from instore.shipping.packages.system import install_system_packages
 from instore.system import exit_codes
+from instore.system.logs import log_to_stderr
 from instore.webserver.base_etl_server import check_class
 from instore.webserver.utils import deserialize_class
 
@@ -46,7 +46,7 @@ def runtime(
 
     What is there already is not installed again. The rest of the environment is that of `instore serve`.
     """
-    set_up_logging(log_level)
+    log_to_stderr(log_level)
     shipment = Shipment.read(os.environ)
     Environment.read(os.environ)
     if not prepared and fd is None:
@@ -56,7 +56,7 @@ def runtime(
         if python is not None:
             # Another interpreter, or this one with what it has now: modules in memory may be those of before.
             sys.stderr.flush()
-            os.execv(python, [python, "-m", "instore", *sys.argv[1:], _PREPARED])  # noqa: S606
+            os.execv(python, [python, "-P", "-m", "instore", *sys.argv[1:], _PREPARED])  # noqa: S606
     install()
     cls = deserialize_class(shipment.payload)
     check_class(cls)

@@ -17,7 +17,13 @@ from instore.protocol.etl_spec import ETLSpec
 
 LOOPBACK = "127.0.0.1"
 
-_OVERLAID = (sys.executable, "-m", "instore", "exec")  # code written for AIStore's SDK finds us at its import paths
+_OVERLAID = (
+    sys.executable,
+    "-P",
+    "-m",
+    "instore",
+    "exec",
+)  # code written for AIStore's SDK finds us at its import paths
 _RUNTIME = re.compile(r"(?:[^/]+/)*runtime_python(?::.*)?")
 _PORT = re.compile(r"(?<![\w.])8000(?![\w.])")  # an argument of its own, or what follows = or :
 _ANY_HOST = re.compile(r"(?<![\w.])0\.0\.0\.0(?![\w.])|\[::\]")
@@ -97,7 +103,18 @@ class Images:
 
     def _runtime(self, spec: ETLSpec, port: int, packages: str) -> Launch:
         env = dict(spec.env)
-        command = [*_OVERLAID, sys.executable, "-m", "instore", "runtime", "--host", LOOPBACK, "--port", str(port)]
+        command = [
+            *_OVERLAID,
+            sys.executable,
+            "-P",
+            "-m",
+            "instore",
+            "runtime",
+            "--host",
+            LOOPBACK,
+            "--port",
+            str(port),
+        ]
         if env.get(PACKAGES, "").strip():
             command += ["--environment", packages]
         workers = env.get(NUM_WORKERS, "").strip() or str(self._workers)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,13 @@ _HEALTH_TIMEOUT = 10.0
 _MARGIN = 2.0
 _GRACE = 5.0  # seconds for a server to end by itself
 _PRIVATE = (AIS_AUTHN_TOKEN, AIS_ENDPOINT, INSTORE_PARENT_FD)  # ours, and no transform's
+_INHERITED = re.compile(
+    "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|TEMP|TMP|VIRTUAL_ENV|TERM"
+    "|(?:LC|XDG|PYTHON|PIP|UV|INSTORE|SSL_CERT|CUDA|NVIDIA|OMP|OPENBLAS|MKL|NUMEXPR|TORCH|HF_HOME|LD|DYLD)_?.*"
+    "|(?:https?|no|all)_proxy|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE",
+    re.IGNORECASE,
+)
+"""What a server finds of the node's environment, which may hold anyone's keys; the rest its spec has to name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +176,9 @@ def reserve_port() -> socket.socket:
 
 def _environment(spec: ETLSpec, site: Site, more: Mapping[str, str], port: int) -> dict[str, str]:
     """What the server finds in its environment (docs/protocol.md#environment)."""
-    inherited = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
+    names = [name for name in os.environ if _INHERITED.fullmatch(name) and name not in _PRIVATE]
     return {
-        **inherited,
+        **{name: os.environ[name] for name in names},
         **dict(spec.env),
         **more,
         AIS_TARGET_URL: site.target_url,

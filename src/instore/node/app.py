@@ -8,6 +8,7 @@ import functools
 import hmac
 import ipaddress
 import logging
+import re
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request as StarletteRequest
@@ -32,6 +33,7 @@ from instore.system.steps import in_task
 logger = logging.getLogger("instore")
 
 _OPEN = b"/v1/health"
+_HOST = re.compile(r"(?:\[([0-9a-f:.%]+)\]|([^:\[\]]+))(?::\d*)?", re.IGNORECASE)
 
 RESOURCES: dict[str, Handler] = {
     "health": cluster_calls.health,
@@ -186,7 +188,10 @@ async def _logged(work: Awaitable[None]) -> None:
 
 @functools.lru_cache(1024)
 def _is_local_name(host: str) -> bool:
-    name = host[1 : host.index("]")] if host.startswith("[") and "]" in host else host.rpartition(":")[0] or host
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    name = match[1] or match[2]
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

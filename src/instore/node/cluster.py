@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import ParamSpec, TypeVar
 
-from instore.errors import BucketExistsError, InvalidRequestError
+from instore.errors import BucketExistsError, InvalidRequestError, NameConflictError
 from instore.node.metadata import BucketRecord, NodeFolder
 from instore.store.names import Bucket
 from instore.store.placement import digest, owner
@@ -172,25 +172,58 @@ class Cluster:
         """Put the bucket `destination` in the place of `source`, whose objects are to be moved.
 
         Raises:
-            BucketNotFoundError, BucketExistsError: the source is not there, the destination is.
+            BucketNotFoundError, BucketExistsError: the source is not there or not whole yet, the destination is there.
             StorageFullError, StorageError: the disk.
         """
         with self.changing, self.folder.changing() as buckets:
-            self.folder.bucket(source)
+            if self.folder.bucket(source).renamed_from:
+                raise BucketExistsError(f"bucket {source} is still being renamed; wait for that job")
             self.folder.absent(destination)
             for target in self.targets:
                 target.store.create_bucket(destination)
             del buckets[source]
             buckets[destination] = replace(record, renamed_from=asdict(source))
 
-    def end_rename(self, source: Bucket, destination: Bucket) -> None:
-        """Forget the bucket that was renamed; all its objects have been moved."""
+    def end_rename(self, source: Bucket, destination: Bucket, some_left: bool = False) -> None:
+        """Forget the bucket that was renamed; all its objects have been moved.
+
+        Args:
+            source, destination: its names.
+            some_left: not all of them could be: the bucket is there again, with what is left.
+        """
         with self.changing:
             with self.folder.changing() as buckets:
-                buckets[destination] = replace(buckets[destination], renamed_from={})
+                record = buckets[destination]
+                buckets[destination] = replace(record, renamed_from={})
+                if some_left:
+                    buckets[source] = buckets[destination]
+            if some_left:
+                return
             for target in self.targets:
                 target.store.drop_bucket(source)
         self.empty_trash()
+
+    def check_names(self, source: Bucket, destination: Bucket) -> None:
+        """Check that the objects of one bucket can have the same names in another.
+
+        An object lies on the target that the hash of its bucket and name says, and there its name is a file's path. So
+        `d` and `d/e` can be on two targets under one bucket's name, and on one, where they exclude each other, under
+        another's.
+
+        Raises:
+            NameConflictError: two of them would meet.
+        """
+        above: list[str] = []  # the names, each the beginning of the next, that the one at hand begins with
+        for name, _ in self.walk(source):
+            while above and not name.startswith(above[-1]):
+                above.pop()
+            for other in above:
+                if name.startswith(f"{other}/") and self.owner(destination, other) is self.owner(destination, name):
+                    raise NameConflictError(
+                        f"{source} can't become {destination}: {other!r} and {name!r} would lie on one target there, "
+                        "where the one is a file and the other needs a folder of that name; copy them under other names"
+                    )
+            above.append(name)
 
     def empty_trash(self) -> None:
         """Free the space of buckets that have been destroyed.

@@ -53,7 +53,7 @@ async def _count(plan: Plan) -> int:
 
 def worker_command(transform: str) -> list[str]:
     """The command line of a worker, up to the path of its socket."""
-    return [sys.executable, "-m", "instore", "serve", transform, "--uds"]
+    return [sys.executable, "-P", "-m", "instore", "serve", transform, "--uds"]
 
 
 def _environment(file_root: str) -> Mapping[str, str]:

@@ -11,8 +11,9 @@ import click
 from instore.http.server import bind
 from instore.protocol.environment import INSTORE_PARENT_FD
 from instore.runtime.supervisor import Supervisor, worker_command
-from instore.runtime.worker import bind_for, bind_unix, serve, set_up_logging
+from instore.runtime.worker import bind_for, bind_unix, serve
 from instore.system.addresses import http_url
+from instore.system.logs import log_to_stderr
 from instore.webserver.base_etl_server import ETLServer
 
 
@@ -54,7 +55,7 @@ def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: 
     else:
         listeners = bind_for(workers, place.host, place.port)
         _announce(cls.__name__, listeners[0], workers)
-        set_up_logging(log_level)
+        log_to_stderr(log_level)
         commands = [(worker_command(command, one.fileno(), log_level), one.fileno()) for one in listeners]
         sys.exit(Supervisor(commands).run())
 

@@ -44,8 +44,10 @@ def _import_file(place: str) -> ModuleType:
         raise ConfigurationError(f"there is no file {place}; TRANSFORM is {_FORMS}")
     folder, filename = os.path.split(path)
     if folder not in sys.path:
-        sys.path.insert(0, folder)
+        sys.path.insert(_behind_standard_library(), folder)
     name = filename.removesuffix(".py")
+    if name in sys.stdlib_module_names or name in _imported_from_elsewhere(path):
+        name = f"transform_{name}"  # else whoever imports that name from now on would get this file
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigurationError(f"{place} can't be imported as a Python module")
@@ -59,11 +61,24 @@ def _import_file(place: str) -> ModuleType:
     return module
 
 
+def _behind_standard_library() -> int:
+    """Where on the import path a neighbour called `secrets.py` is not taken for the standard library's."""
+    standard = os.path.dirname(os.path.realpath(os.__file__))
+    own = [i for i, entry in enumerate(sys.path) if os.path.realpath(entry).startswith(standard)]
+    packages = [i for i in own if os.path.basename(sys.path[i]) in ("site-packages", "dist-packages")]
+    return min(packages, default=max(own, default=-1) + 1)
+
+
+def _imported_from_elsewhere(path: str) -> list[str]:
+    """The names of the modules that are there and come from another file than `path`."""
+    return [name for name, module in sys.modules.items() if getattr(module, "__file__", path) != path]
+
+
 def _import_module(place: str, transform: str) -> ModuleType:
     if not all(part.isidentifier() for part in place.split(".")):
         raise ConfigurationError(f"{transform!r} is not a valid TRANSFORM: write {_FORMS}")
     if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+        sys.path.insert(_behind_standard_library(), os.getcwd())
     try:
         return importlib.import_module(place)
     except BaseException as error:

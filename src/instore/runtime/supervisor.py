@@ -94,4 +94,4 @@ def worker_command(arguments: Sequence[str], descriptor: int, log_level: str) ->
         descriptor: the socket's.
         log_level: what the worker logs.
     """
-    return [sys.executable, "-m", "instore", *arguments, "--fd", str(descriptor), "--log-level", log_level]
+    return [sys.executable, "-P", "-m", "instore", *arguments, "--fd", str(descriptor), "--log-level", log_level]

@@ -16,6 +16,7 @@ from instore.protocol.environment import INSTORE_PARENT_FD
 from instore.server.process import set_up_process
 from instore.server.run import run
 from instore.system.addresses import host_and_port
+from instore.system.logs import log_to_stderr
 from instore.webserver.base_etl_server import ETLServer
 
 
@@ -76,7 +77,7 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replace
     Raises:
         ConfigurationError: the environment is unfit, or `__init__` failed.
     """
-    set_up_logging(log_level)
+    log_to_stderr(log_level)
     set_up_process()
     exit_with_parent()
     server = _create(cls)
@@ -97,13 +98,8 @@ def _start_anew(listener: socket.socket) -> None:
     sys.stdout.flush()
     logging.shutdown()
     listener.set_inheritable(True)
-    command = [sys.executable, "-m", "instore", *sys.argv[1:], "--fd", str(listener.fileno())]
+    command = [sys.executable, "-P", "-m", "instore", *sys.argv[1:], "--fd", str(listener.fileno())]
     os.execv(sys.executable, command)  # noqa: S606
-
-
-def set_up_logging(level: str) -> None:
-    """Log to standard error, a line a record."""
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
 
 
 def exit_with_parent() -> None:

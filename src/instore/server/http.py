@@ -4,6 +4,7 @@ An error before the answer has begun is a status and a sentence. After that the 
 nobody can take a part of an object for the whole.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from instore.errors import ClientGoneError, HTTPVersionError, InstoreError
@@ -16,6 +17,7 @@ from instore.server.direct_put import Response
 from instore.server.exchange import TEXT, Service
 from instore.server.held import hold
 from instore.server.sources import BodySource, Source
+from instore.system.printable import say
 
 Parse = Callable[[str], ObjectRequest]
 
@@ -70,6 +72,15 @@ class HTTPHandler:
                 raise BrokenResponseError(str(error)) from None
             if not isinstance(error, ClientGoneError):
                 await respond(request, service.refusal(error))
+        except asyncio.CancelledError:
+            service.access_log.failed(entry, request.status, request.sent, ClientGoneError("the server stopped"))
+            raise
+        except Exception as error:
+            service.access_log.unexpected(error)
+            service.access_log.failed(entry, request.status, request.sent, error)
+            if request.status:
+                raise BrokenResponseError(say(error)) from None
+            await respond(request, service.refusal(error))
         else:
             service.access_log.served(entry, request.status, request.sent)
 

@@ -7,14 +7,16 @@ and everything below this module are the same for both.
 """
 
 import asyncio
+import contextlib
 import inspect
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from instore.errors import ETLDirectPutTransientError, InstoreError, InvalidPipelineError, TransformError
+from instore.errors import ETLDirectPutTransientError, InstoreError, InvalidPipelineError, SourceError, TransformError
 from instore.protocol.environment import Environment
 from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
@@ -23,7 +25,10 @@ from instore.server.pipes import OutputPipe
 from instore.server.readers import ForwardOnlyError, Load, ObjectReader, ThreadedReader
 from instore.server.thread_pool import ThreadPool
 from instore.server.watchdog import Watchdog
+from instore.system.printable import say
 from instore.system.steps import Waiter
+
+logger = logging.getLogger("instore")
 
 _BATCH_BYTES = 1 << 18
 _BATCH_SECONDS = 0.05
@@ -79,7 +84,7 @@ class TransformRunner:
             self._user_loop.stop()
 
     def _run(self, request: ObjectRequest, load: Load) -> bytes:
-        with load() as data:
+        with _entered(load, request) as data:
             try:
                 result = self._server.transform(data, self._path(request), request.etl_args)
                 if type(result) is bytes:
@@ -141,11 +146,23 @@ class _UserLoop:
     def __init__(self, concurrency: int) -> None:
         self._loop = asyncio.new_event_loop()
         self.executor = ThreadPoolExecutor(concurrency, thread_name_prefix="reader")
-        threading.Thread(target=self._loop.run_forever, name="transform-loop", daemon=True).start()
+        self._stopped = False
+        threading.Thread(target=self._run_forever, name="transform-loop", daemon=True).start()
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """Run `awaitable` to its end; from another thread."""
-        return asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop).result()
+        result, error = asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop).result()
+        if error is not None:
+            raise error
+        return result
+
+    def _run_forever(self) -> None:
+        """Run the loop until `stop`, whoever else stops it: it is that of all objects."""
+        while not self._stopped:
+            try:
+                self._loop.run_forever()
+            except BaseException:  # what `sys.exit()` in a task of a transform's own raises
+                logger.exception("a task of a transform ended the event loop, which goes on")
 
     def iterate(self, pieces: AsyncIterator[Any]) -> Iterator[Any]:
         """The pieces of an asynchronous iterator; from another thread."""
@@ -158,12 +175,19 @@ class _UserLoop:
 
     def stop(self) -> None:
         """Stop the loop; what runs on it is dropped."""
+        self._stopped = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self.executor.shutdown(wait=False, cancel_futures=True)
 
 
-async def _await(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+async def _await(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+    """The result, or what was raised in its place: `sys.exit()` would end the loop, too."""
+    try:
+        return await awaitable, None
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return None, error
 
 
 async def _batch(pieces: AsyncIterator[Any]) -> list[Any]:
@@ -178,6 +202,25 @@ async def _batch(pieces: AsyncIterator[Any]) -> list[Any]:
     return batch
 
 
+@contextlib.contextmanager
+def _entered(load: Load, request: ObjectRequest) -> Iterator[bytes | str]:
+    """What `load` gives; whatever keeps it from that is the object's error."""
+    try:
+        loading = load()
+        data = loading.__enter__()
+    except InstoreError:
+        raise
+    except MemoryError as error:
+        raise SourceError(
+            f"{request.path!r} does not fit into memory; write transform_stream, which reads it piece by piece"
+        ) from error
+    except BaseException as error:
+        raise SourceError(f"{request.path!r} could not be read: {say(error)}") from error
+    with contextlib.ExitStack() as stack:
+        stack.push(loading)
+        yield data
+
+
 def _decoded_path(request: ObjectRequest) -> str:
     return request.path
 
@@ -187,15 +230,23 @@ def _raw_path(request: ObjectRequest) -> str:
 
 
 def _translate(error: BaseException, request: ObjectRequest) -> InstoreError:
-    """The error that reports what user code raised. Errors of AIStore's SDK are known by their names."""
+    """The error that reports what user code raised, whatever that does when it is looked at."""
+    try:
+        return _translated(error, request)
+    except Exception:
+        return TransformError(f"the transform of {request.path!r} failed: {say(error)}")
+
+
+def _translated(error: BaseException, request: ObjectRequest) -> InstoreError:
+    """Errors of AIStore's SDK are known by their names."""
     if isinstance(error, InstoreError):
         return error
     if (bail := getattr(error, "bail_without_local_retry", None)) is not None:
         cause = getattr(error, "cause", error)
         return ETLDirectPutTransientError(str(getattr(error, "url", "")), cause, bool(bail))
     if type(error).__name__ == InvalidPipelineError.__name__:
-        return InvalidPipelineError(str(error))
-    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return InvalidPipelineError(say(error))
+    reason = say(error)
     if (limit := _forward_only(error)) is not None and str(limit) not in reason:
         reason += f" ({limit})"  # a library says of it no more than that the data are bad
     return TransformError(f"the transform of {request.path!r} failed: {reason}")

@@ -405,11 +405,11 @@ class Store:
     def move(self, bucket: Bucket, name: str, to: "Store", to_bucket: Bucket) -> None:
         """Give an object another bucket, on the same file system; one of that name that is there already stays.
 
-        Raises as `head` and `put` do.
+        Raises as `head` and `put` do; the object is where it was then.
         """
         with self.failing(f"moving {bucket.object(name)}"), to.lock(to_bucket, name):
             path = self.path(bucket, name)
-            if os.path.lexists(to.path(to_bucket, name)):
+            if os.path.isfile(to.path(to_bucket, name)):  # put meanwhile, so it is the newer one
                 os.unlink(path)
             else:
                 to._place(path, to_bucket, name)

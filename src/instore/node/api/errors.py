@@ -11,7 +11,7 @@ import logging
 from starlette.requests import Request
 from starlette.responses import Response
 
-from instore.errors import InstoreError, UnauthorizedError, UnsatisfiableRangeError, status_of
+from instore.errors import InstoreError, StorageFullError, UnauthorizedError, UnsatisfiableRangeError, status_of
 
 logger = logging.getLogger("instore")
 
@@ -30,6 +30,8 @@ def answer(request: Request, error: Exception, node: str) -> Response:
         status, message = status_of(error), str(error)
     elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         status, message = 503, "the node has no file descriptors left; try again"
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        status, message = status_of(StorageFullError()), f"the disk is full: {error.strerror}"
     else:
         logger.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
         status, message = 500, f"internal error: {type(error).__name__}: {error}; the node's log has more"

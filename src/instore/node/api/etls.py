@@ -2,7 +2,8 @@
 
 import base64
 import os
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 from instore.errors import NotSupportedError
@@ -14,6 +15,7 @@ from instore.node.etls.records import INLINE
 from instore.node.jobs.offline_etl import ETLJobSpec, TransformJobs
 from instore.node.request import Answer, NodeRequest, as_json, empty, text
 from instore.offline.selection import Selection
+from instore.protocol.environment import ETL_CLASS_PAYLOAD
 from instore.protocol.etl_spec import ETLSpec
 from instore.store.names import Bucket
 
@@ -64,7 +66,7 @@ class ETLHandlers:
     async def _view(self, request: NodeRequest, name: str, _target: str) -> Answer:
         etl = self._etls.get(name)
         errors = await request.node.cluster.disk(self._etls.records.errors, name, request.query("uuid") or INLINE)
-        return as_json({"init_msg": dict(etl.spec.message), "obj_errors": errors or None, **_stage(etl)})
+        return as_json({"init_msg": _shown(etl.spec.message), "obj_errors": errors or None, **_stage(etl)})
 
     async def _start(self, _call: NodeRequest, name: str, _target: str) -> Answer:
         await self._etls.start(name)
@@ -130,3 +132,23 @@ def _info(etl: ETL) -> dict[str, Any]:
 
 def _stage(etl: ETL) -> dict[str, Any]:
     return {"stage": etl.stage.value, **({"reason": etl.reason} if etl.reason else {})}
+
+
+_SECRET = re.compile(r"key|token|secret|passw|credential|auth|private|cookie|signature", re.IGNORECASE)
+_USER_OF_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+def _shown(message: Mapping[str, Any]) -> dict[str, Any]:
+    """An ETL's message for whoever asks: without the values of variables that look like secrets."""
+    runtime = dict(message.get("runtime") or {})
+    if runtime.get("env"):
+        runtime["env"] = [_without_secret(dict(variable)) for variable in runtime["env"]]
+    return {**message, **({"runtime": runtime} if "runtime" in message else {})}
+
+
+def _without_secret(variable: dict[str, Any]) -> dict[str, Any]:
+    value = str(variable.get("value") or "")
+    if value and variable.get("name") != ETL_CLASS_PAYLOAD:
+        shown = "[redacted]" if _SECRET.search(str(variable.get("name"))) else _USER_OF_URL.sub("[redacted]", value)
+        variable["value"] = shown
+    return variable

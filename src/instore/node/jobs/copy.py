@@ -6,7 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from instore.errors import BucketNotFoundError, InstoreError, InvalidRequestError, ObjectNotFoundError
+from instore.errors import (
+    BucketNotFoundError,
+    InstoreError,
+    InvalidRequestError,
+    NameConflictError,
+    ObjectNotFoundError,
+)
 from instore.node.cluster import Cluster, Target
 from instore.node.jobs.registry import Job
 from instore.node.jobs.synchronize import check_synchronize, remove_stale
@@ -174,26 +180,39 @@ async def rename(node: Node, source: Bucket, destination: Bucket) -> Job:
 
     Raises:
         BucketNotFoundError, BucketExistsError: the source is not there, the destination is.
+        NameConflictError: two objects would be in each other's way.
     """
+    await node.cluster.disk(node.cluster.check_names, source, destination)
     await node.cluster.disk(node.cluster.begin_rename, source, destination, BucketRecord(time.time_ns()))
     return finish_rename(node, source, destination)
 
 
 def finish_rename(node: Node, source: Bucket, destination: Bucket, job_id: str = "") -> Job:
-    """Move what is left in a bucket that is being renamed."""
+    """Move what is left in a bucket that is being renamed.
+
+    An object that can't be moved, since one that was put meanwhile is in its way, stays: then both buckets are there.
+    """
     cluster = node.cluster
+    left: list[str] = []
 
     def on(job: Job, target: Target) -> None:
         for name in target.store.walk(source):
             if job.stopping.is_set():
                 return
             size = target.store.stat(source, name).size
-            target.store.move(source, name, cluster.owner(destination, name).store, destination)
-            job.count(target.id, size)
+            try:
+                target.store.move(source, name, cluster.owner(destination, name).store, destination)
+            except NameConflictError as error:
+                left.append(str(error))
+            else:
+                job.count(target.id, size)
 
     async def work(job: Job) -> None:
         await on_targets(cluster, job, lambda target: on(job, target))
         if not job.stopping.is_set():
-            await cluster.background(cluster.end_rename, source, destination)
+            await cluster.background(cluster.end_rename, source, destination, bool(left))
+        if left:
+            more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+            raise NameConflictError(f"what could not be moved is still in {source}: {left[0]}{more}")
 
     return node.jobs.start("move-bck", work, source, destination, job_id)
