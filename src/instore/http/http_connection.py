@@ -41,7 +41,7 @@ _PAUSE_AT = 512 << 10  # bytes of a body that wait to be read, at which the sock
 _SLICE = 1 << 16  # bytes that are parsed at once where more than one request may be in them
 _ONE_BUFFER = 1 << 16  # up to here a copy costs less than a second write
 _LINGER_TIME = 30.0
-_JUST_IDLE = 0.2  # seconds within which a client that was served may be sending its next request already
+_JUST_IDLE = 1.0  # seconds within which a client that was served may be sending its next request already
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _NO_BODY = (204, 304)
 _REFUSALS: dict[int, type[InstoreError]] = {408: SlowClientError, 413: BodyTooLargeError}

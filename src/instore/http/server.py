@@ -22,7 +22,7 @@ from instore.system.addresses import host_and_port
 BACKLOG = 2048
 _LOOKS = 10  # how often, within the shortest time that a client may take, connections are looked at
 _POLL = 0.02
-_NEXT_REQUEST = 0.2  # seconds within which a request that is on its way comes
+_NEXT_REQUEST = 1.0  # seconds within which a request that is on its way comes
 _UNWIND = 1.0  # seconds for clients to see the end, and for what is broken off to say so in the log
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -103,7 +103,7 @@ class _Server:
     async def _drain(self, state: ServerState, servers: Sequence[asyncio.Server]) -> None:
         """Accept nothing more, let what is under way end, and break off what doesn't in time."""
         state.stopping = True
-        await asyncio.sleep(0)  # who is connected, but not accepted yet, would be reset
+        await asyncio.sleep(_POLL)  # who is connected, but not accepted yet, would be reset
         for server in servers:
             server.close()
         began = state.loop.time()

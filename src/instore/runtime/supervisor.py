@@ -42,8 +42,9 @@ class Supervisor:
         Returns:
             The exit code: 0 after a signal, else that of the worker that could not run.
         """
-        for stop in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(stop, self._stop)
+        for stop in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(stop) is not signal.SIG_IGN:  # as nohup has it
+                signal.signal(stop, self._stop)
         environment = {**os.environ, INSTORE_PARENT_FD: str(self._alive)}
         for number in range(len(self._commands)):
             self._start(number, environment)
@@ -78,7 +79,9 @@ class Supervisor:
                 self._start(number, environment)
         return 0
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        if self._stopping:
+            os._exit(exit_codes.of_signal(number))  # the workers end with us
         self._stopping = True
 
 
