@@ -66,6 +66,9 @@ class Client:
         ends: ends the chunks, or announces just what it sends.
         garbage: what it sends after the object.
         until: a file that it waits for before it ends its side; empty: none.
+        version: of HTTP.
+        headers: further lines of its request's head.
+        trailers: behind the last chunk.
     """
 
     sends: int | None = None
@@ -74,6 +77,9 @@ class Client:
     ends: bool = False
     garbage: bytes = b""
     until: str = ""
+    version: str = "1.1"
+    headers: tuple[str, ...] = ()
+    trailers: bytes = b""
 
     @property
     def asks_first(self) -> bool:
@@ -209,7 +215,8 @@ class HttpDoor:
         query = [f"etl_args={quote_plus(order.etl_args)}"] if order.etl_args else []
         if order.source is Source.FILE:
             query.append(f"etl_fqn={quote_plus(quote(order.fqn, safe='@'))}")
-        lines = [f"{self._method} {path}{'?' * bool(query)}{'&'.join(query)} HTTP/1.1", "Host: etl"]
+        lines = [f"{self._method} {path}{'?' * bool(query)}{'&'.join(query)} HTTP/{order.client.version}", "Host: etl"]
+        lines += order.client.headers
         if order.source is Source.CHUNKED:
             lines.append("Transfer-Encoding: chunked")
         elif order.source is Source.BODY:
@@ -228,7 +235,7 @@ class HttpDoor:
             whole = order.client.ends or order.client.sends is None
             pieces = [data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK)]
             chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
-            return b"".join(chunks) + order.client.garbage + (b"0\r\n\r\n" if whole else b"")
+            return b"".join(chunks) + order.client.garbage + (b"0\r\n%b\r\n" % order.client.trailers if whole else b"")
         return b""
 
 

@@ -152,6 +152,9 @@ _MODES = {
     Mode.FAILS_FIRST: (1000, Must.FAIL),
     Mode.FAILS_LAST: (1000, Must.FAIL),
     Mode.NOT_BYTES: (1000, Must.FAIL),
+    Mode.EXITS: (1000, Must.FAIL),
+    Mode.IS_MUTE: (1000, Must.FAIL),
+    Mode.HAS_NO_MEMORY: (1000, Must.FAIL),
     Mode.FAILS_MIDWAY: (BIG, Must.FAIL),
 }
 
@@ -527,6 +530,13 @@ _WEBSOCKET_FAULTS: dict[str, Client] = {
 _CHUNK_FAULTS: dict[str, tuple[Must, Client]] = {
     "client_sends_a_bad_chunk": (Must.FAIL, Client(garbage=b"never\r\n", sends=_HALF, then=Leave.HALF_CLOSE)),
 }
+# What foreign servers don't tell apart must be safe; tests/http/ has what our own edge makes of them.
+_SPEECH: dict[str, Client] = {
+    "client_speaks_http_1_0": Client(version="1.0"),
+    "client_asks_for_an_upgrade": Client(headers=("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c")),
+    "client_asks_for_a_websocket": Client(headers=("Connection: Upgrade", "Upgrade: websocket")),
+    "client_sends_trailers": Client(trailers=b"Ais-Node-Url: http://127.0.0.1:9/ais/elsewhere\r\n"),
+}
 _LENGTH_FAULTS: dict[str, tuple[Must, Client]] = {
     "client_sends_more_than_announced": (Must.BE_TRUE, Client(garbage=b"surplus", then=Leave.HALF_CLOSE)),
 }
@@ -544,10 +554,22 @@ def _clients() -> Iterator[Row]:
                 yield replace(row, fault=name, size=size, client=client, expected=Expected(must))
             if row.shape.streamed and client.sends is not None:
                 yield replace(row, fault=f"{name}_unseen", mode=Mode.SWALLOWS, client=client, expected=Expected(must))
+    for row in _rows(tuple(Shape), hops, (*BODIES, Source.FILE)):
+        for name, client in _SPEECH.items():
+            if row.door is not WS and _can_say(row, client):
+                for size in _BOTH:
+                    yield replace(row, fault=name, size=size, client=client, expected=Expected(Must.BE_TRUE))
     for row in _rows(tuple(Shape), hops):
         client = Client(then=Leave.CLOSE)
         expected = Expected(Must.BE_SAFE)
         yield replace(row, fault="client_leaves_meanwhile", mode=Mode.WAITS, client=client, expected=expected)
+
+
+def _can_say(row: Row, client: Client) -> bool:
+    """Trailers need chunks, which HTTP/1.0 doesn't have."""
+    return not (client.trailers and row.source is not Source.CHUNKED) and not (
+        client.version == "1.0" and row.source is Source.CHUNKED
+    )
 
 
 def _websocket_clients(row: Row) -> Iterator[Row]:

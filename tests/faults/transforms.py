@@ -34,6 +34,9 @@ class Mode(StrEnum):
     FAILS_MIDWAY = "fails_midway"
     FAILS_LAST = "fails_last"
     NOT_BYTES = "not_bytes"
+    EXITS = "exits"
+    IS_MUTE = "is_mute"  # raises what can't be printed
+    HAS_NO_MEMORY = "has_no_memory"
     SWALLOWS = "swallows"  # takes an error of its reader for the end of the object
     WAITS = "waits"  # until a file is there
     SHRINKS = "shrinks"  # cuts the file that it reads
@@ -64,9 +67,19 @@ def wait_for(gate):
         time.sleep(0.01)
 
 
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+RAISES = {{"exits": SystemExit(7), "is_mute": Mute(), "has_no_memory": MemoryError()}}
+
+
 def made_of(data, mode, argument):
     if mode == "waits":
         wait_for(argument)
+    if mode in RAISES:
+        raise RAISES[mode]
     if mode.startswith("fails"):
         raise ValueError("as it was told")
     if mode == "not_bytes":
@@ -82,6 +95,8 @@ class Pieces:
     def start(self):
         if self.mode == "waits":
             wait_for(self.argument)
+        if self.mode in RAISES:
+            raise RAISES[self.mode]
         if self.mode == "fails_first":
             raise ValueError("as it was told")
         return b"" if self.mode == "empty" else MARK

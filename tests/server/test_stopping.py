@@ -129,10 +129,15 @@ def _ignoring_errors(server: Server) -> None:
 
 def test_what_does_not_end_within_the_grace_is_broken_off_and_logged(tmp_path: Path) -> None:
     with running(tmp_path, SLOW, options=("--limit", "grace=1")) as server:
-        thread = threading.Thread(target=_ignoring_errors, args=(server,))
+        answers: list[requests.Response] = []
+        args = {"etl_args": "25"}
+        thread = threading.Thread(
+            target=lambda: answers.append(requests.put(f"{server.url}/b/o", data=b"x", params=args, timeout=30))
+        )
         thread.start()
         time.sleep(0.5)
         server.process.terminate()
         assert server.process.wait(10) == 0
         thread.join()
+        assert (answers[0].status_code, answers[0].text) == (503, "the server stops")
         assert "the server stopped" in server.log_text()

@@ -461,7 +461,9 @@ class HTTPConnection(asyncio.Protocol):
             return
         if not request.framing:
             request.keep_alive = False
-            self.respond(request, 500, [_TEXT], b"Internal Server Error")
+            stopped = isinstance(error, asyncio.CancelledError)
+            sentence = b"the server stops" if stopped else b"Internal Server Error"
+            self.respond(request, 503 if stopped else 500, [_TEXT], sentence)
         elif request.framing != "complete":
             self._break_off()
 
@@ -686,7 +688,10 @@ class HTTPConnection(asyncio.Protocol):
         for request in list(self._requests):
             if request.stepper is not None:
                 request.stepper.cancel()
-        self._transport.abort()
+        if self._room is None:
+            self._transport.close()
+        else:
+            self._transport.abort()
 
     def _pause(self) -> None:
         if self._reading:
