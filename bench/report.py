@@ -27,7 +27,7 @@ _COLUMNS = (
 _NARROW = ("case", *(kind.name for kind in EVERY), "ratio", "at least", "met")
 _WIDE = 150
 _WORDS = ("case", "what", "unit")  # columns of words; the others have figures
-_PACKAGES = ("instore", "uvicorn", "uvloop", "httptools", "aiohttp", "websockets")
+_PACKAGES = ("instore", "uvloop", "httptools", "aiohttp", "websockets")
 
 
 def lines(results: Sequence[Result]) -> list[list[str]]:

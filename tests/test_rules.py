@@ -100,3 +100,18 @@ def test_what_can_not_be_encoded_is_refused_in_one_place() -> None:
 
 def test_an_address_becomes_a_url_in_one_place() -> None:
     assert lines_with(r"https?://(\{|\[\{|%s)|\[\{host\}\]|\{host\}:\{port", "system/addresses.py") == []
+
+
+def test_a_bucket_is_written_as_json_in_one_place() -> None:
+    assert [line.partition(":")[0] for line in lines_with(r"\"uuid\": \"\"")] == ["store/names.py"]
+
+
+def test_a_bucket_that_is_missing_is_said_in_one_place() -> None:
+    found = [line.partition(":")[0] for line in lines_with("does not exist") if "bucket {" in line]
+    assert found == ["errors.py"]
+
+
+def test_files_are_locked_and_bytes_written_in_one_place() -> None:
+    # `shipping` waits for its lock; the shim is a program of its own.
+    but = ("system/files.py", "shipping/packages/environment.py", "etl/shim.py")
+    assert lines_with(r"\bflock\(|\bos\.write\(", *but) == []

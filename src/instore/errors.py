@@ -80,7 +80,14 @@ class ObjectNotFoundError(InstoreError):
 
 
 class BucketNotFoundError(InstoreError):
-    """There is no such bucket."""
+    """There is no such bucket. AIStore's clients tell that from a missing object by this very sentence.
+
+    Args:
+        bucket: what has its name, `ais://…`, as its text.
+    """
+
+    def __init__(self, bucket: object) -> None:
+        super().__init__(f"bucket {bucket} does not exist")
 
 
 class BucketExistsError(InstoreError):

@@ -250,6 +250,8 @@ class HTTPConnection(asyncio.Protocol):
                 self._wake(request)
             elif not request.opened and not request.complete and not request.refused:
                 self._open(request)  # to say that it failed
+        self._requests.clear()
+        self._behind.clear()
 
     def data_received(self, data: bytes) -> None:
         if self._last:

@@ -5,7 +5,6 @@ in it.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 from instore.errors import BucketExistsError, BucketNotFoundError, ConfigurationError
 from instore.protocol.paths import is_object_file
 from instore.store.names import Bucket
+from instore.system.files import open_locked
 
 Kind = TypeVar("Kind")
 
@@ -59,7 +59,7 @@ class NodeFolder:
             )
         try:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
-            self._lock = _lock(os.path.join(self.path, _LOCK))
+            self._lock = open_locked(os.path.join(self.path, _LOCK), 0o600)
             state = self._load(targets)
         except BlockingIOError as error:
             raise ConfigurationError(
@@ -91,7 +91,7 @@ class NodeFolder:
         """
         record = self._buckets.get(bucket)
         if record is None:
-            raise BucketNotFoundError(f"bucket {bucket} does not exist")
+            raise BucketNotFoundError(bucket)
         return record
 
     @contextlib.contextmanager
@@ -215,13 +215,3 @@ def write_whole(path: str, data: bytes, flush: bool = True) -> None:
             file.flush()
             os.fdatasync(file.fileno())
     os.replace(partial, path)
-
-
-def _lock(path: str) -> int:
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor

@@ -34,6 +34,8 @@ def escape_path(path: str) -> str:
 
 def unescape(text: str) -> str:
     """Undo one level of path escaping. A `+` stays a `+`; a `%` that starts no escape stays."""
+    if "%" not in text:
+        return text
     return unquote_to_bytes(text.encode(errors=_ERRORS)).decode(errors=_ERRORS)
 
 

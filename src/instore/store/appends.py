@@ -6,7 +6,6 @@ the next one cuts them off.
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -19,7 +18,8 @@ import xxhash
 from instore.errors import InvalidRequestError, ObjectNotFoundError
 from instore.store import attributes
 from instore.store.names import Bucket, check_object_name
-from instore.store.store import Entry, Store, write_all
+from instore.store.store import Entry, Store
+from instore.system.files import lock, write_all
 
 _HANDLE = re.compile(r"[0-9a-f]{16}")
 _PIECE = 1 << 20
@@ -138,19 +138,14 @@ def _open(store: Store, bucket: Bucket, handle: str, there: bool) -> int:
         raise InvalidRequestError(
             f"the append handle {handle!r} is not known; it has been flushed, or is too old"
         ) from None
-    if not _lock(descriptor, path):
+    try:
+        ours = lock(descriptor, path)
+    except BlockingIOError:
+        ours = False
+    if not ours:
         os.close(descriptor)
         raise InvalidRequestError(f"another request is appending with the handle {handle!r}; append one by one")
     return descriptor
-
-
-def _lock(descriptor: int, path: str) -> bool:
-    """Lock an append's file; say whether it is ours, and still there."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except (BlockingIOError, FileNotFoundError):
-        return False
 
 
 def _acknowledged(descriptor: int, name: str) -> int:

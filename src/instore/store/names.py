@@ -64,6 +64,11 @@ class Bucket:
         """Its folder below a target's, as AIStore lays it out."""
         return f"@ais/#{self.namespace}/{self.name}" if self.namespace else f"@ais/{self.name}"
 
+    @property
+    def message(self) -> dict[str, object]:
+        """It as AIStore writes it in JSON."""
+        return {"name": self.name, "provider": "ais", "namespace": {"uuid": "", "name": self.namespace}}
+
     def uname(self, name: str) -> Uname:
         """The cluster-wide name of its object `name`."""
         return Uname("ais", f"@#{self.namespace}", self.name, name)

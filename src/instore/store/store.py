@@ -37,6 +37,7 @@ from instore.store import attributes
 from instore.store.attributes import Attributes
 from instore.store.names import Bucket, check_object_name
 from instore.store.walk import walk
+from instore.system.files import write_all
 
 _CONTENT = "%ob"
 _WORK = "%wk"
@@ -286,7 +287,7 @@ class Store:
             BucketNotFoundError: it isn't.
         """
         if not os.path.isdir(os.path.join(self.folder, bucket.folder, _CONTENT)):
-            raise BucketNotFoundError(f"bucket {bucket} does not exist")
+            raise BucketNotFoundError(bucket)
 
     def work_folder(self, bucket: Bucket) -> str:
         """Where objects in the making lie; on the same file system as the objects."""
@@ -431,7 +432,7 @@ class Store:
             try:
                 yield from walk(root, self.work_folder(bucket), prefix, after, recurse)
             except FileNotFoundError:
-                raise BucketNotFoundError(f"bucket {bucket} does not exist") from None
+                raise BucketNotFoundError(bucket) from None
 
     def list(self, bucket: Bucket, prefix: str = "", after: str = "", limit: int = 1000) -> list[Entry]:
         """A page of the bucket's objects; what goes meanwhile is left out. Raises as `walk` does."""
@@ -524,7 +525,7 @@ class Store:
             try:
                 return path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
             except FileNotFoundError:
-                raise BucketNotFoundError(f"bucket {bucket} does not exist") from None
+                raise BucketNotFoundError(bucket) from None
 
     def _make_parents(self, bucket: Bucket, name: str) -> None:
         self.check_bucket(bucket)
@@ -548,7 +549,7 @@ class Store:
 
     def _missing(self, bucket: Bucket, name: str) -> InstoreError:
         if not os.path.isdir(os.path.join(self.folder, bucket.folder, _CONTENT)):
-            return BucketNotFoundError(f"bucket {bucket} does not exist")
+            return BucketNotFoundError(bucket)
         return ObjectNotFoundError(f"object {bucket.object(name)} does not exist")
 
     def _conflict(self, bucket: Bucket, name: str) -> NameConflictError:
@@ -556,15 +557,6 @@ class Store:
             f"can't store {bucket.object(name)}: objects are files here, and this name is a folder of other objects or "
             "goes through an object; choose another name"
         )
-
-
-def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
-    """Write all of `data`, in as many system calls as it takes."""
-    written = os.write(descriptor, data)
-    if written < len(data):
-        rest = memoryview(data)[written:]
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
 
 
 def _version(path: str) -> int:

@@ -11,6 +11,8 @@ import os
 import tempfile
 from collections.abc import Iterator
 
+from instore.system.files import write_all
+
 _RUN = 16_384  # names that are sorted in memory
 _NO_NAMES = ("", ".", "..")
 _BLOCK = 32_768  # bytes of a run that are read at once
@@ -92,11 +94,8 @@ def _sorted_entries(folder: str, scratch: str, start: str) -> Iterator[str]:
 def _write_run(descriptor: int, names: list[str]) -> tuple[int, int]:
     names.sort()
     begin = os.lseek(descriptor, 0, os.SEEK_END)
-    data = memoryview("\0".join([*names, ""]).encode(errors="surrogateescape"))
-    end = begin + len(data)
-    while data:
-        data = data[os.write(descriptor, data) :]
-    return begin, end
+    size = write_all(descriptor, "\0".join([*names, ""]).encode(errors="surrogateescape"))
+    return begin, begin + size
 
 
 def _read_run(descriptor: int, begin: int, end: int) -> Iterator[str]:

@@ -50,12 +50,7 @@ def _list_buckets(request: NodeRequest, action: str) -> Answer:
         raise NotSupportedError(f"the action {action!r} ({request.method}) on all buckets is not supported")
     if request.query("provider") not in ("", "ais"):
         return as_json([])
-    return as_json([model(bucket) for bucket in request.node.cluster.folder.buckets()])
-
-
-def model(bucket: Bucket) -> dict[str, Any]:
-    """A bucket as AIStore writes it in JSON."""
-    return {"name": bucket.name, "provider": "ais", "namespace": {"uuid": "", "name": bucket.namespace}}
+    return as_json([bucket.message for bucket in request.node.cluster.folder.buckets()])
 
 
 async def _create(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
@@ -87,9 +82,7 @@ async def _head(request: NodeRequest) -> Answer:
 
 def _properties(bucket: Bucket, record: BucketRecord) -> dict[str, Any]:
     return {
-        "provider": "ais",
-        "name": bucket.name,
-        "namespace": {"uuid": "", "name": bucket.namespace},
+        **bucket.message,
         "created": str(record.created),
         "versioning": {"enabled": True},
         "checksum": {"type": CHECKSUM_TYPE},
@@ -212,7 +205,7 @@ def _summary_of(job: Job) -> dict[str, Any]:
         raise InvalidRequestError(f"the summary failed: {job.error}")
     done = job.done()
     return {
-        **(model(job.source) if job.source else {}),
+        **(job.source.message if job.source else {}),
         "ObjCount": {"obj_count_present": str(done.objects), "obj_count_remote": "0"},
         "ObjSize": {"obj_avg_size": done.bytes // done.objects if done.objects else 0},
         "TotalSize": {"size_all_present_objs": str(done.bytes), "size_all_remote_objs": "0"},

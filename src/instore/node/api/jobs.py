@@ -6,7 +6,6 @@ from typing import Any
 from instore.errors import InvalidRequestError, NotSupportedError
 from instore.node.jobs.registry import Job
 from instore.node.request import Answer, NodeRequest, as_json, empty
-from instore.store.names import Bucket
 
 _NEVER = "0001-01-01T00:00:00Z"
 
@@ -78,9 +77,9 @@ def _snapshot(job: Job, target: str) -> dict[str, Any]:
         "glob.id": str(job.workers << 10),
     }
     if job.source:
-        snapshot["bck"] = snapshot["src-bck"] = _model(job.source)
+        snapshot["bck"] = snapshot["src-bck"] = job.source.message
     if job.destination:
-        snapshot["dst-bck"] = _model(job.destination)
+        snapshot["dst-bck"] = job.destination.message
     return snapshot
 
 
@@ -92,10 +91,6 @@ _STATISTICS = (
     ("in-objs", "in_objects"),
     ("in-bytes", "in_bytes"),
 )
-
-
-def _model(bucket: Bucket) -> dict[str, Any]:
-    return {"name": bucket.name, "provider": "ais", "namespace": {"uuid": "", "name": bucket.namespace}}
 
 
 def _time(nanoseconds: int) -> str:

@@ -255,11 +255,11 @@ class Jobs:
         return found[-1] if found else ""
 
     def stop(self, job: Job) -> None:
-        """Ask a job to end; it is aborted soon."""
+        """Ask a job to end; it is aborted soon. Who asks again changes nothing."""
         if job.running:
             job.stopping.set()
             task = self._tasks.get(job.id)
-            if task is not None:
+            if task is not None and not task.cancelling():
                 task.cancel()
 
     async def close(self) -> None:
