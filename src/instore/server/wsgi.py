@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import uvloop
 
+from instore.errors import ClientGoneError
 from instore.server.app import ETLApplication
 from instore.server.contract import Transform
 from instore.server.process import set_up_process
@@ -98,6 +99,9 @@ class _WSGIExchange:
         what, value, answered = self._next()
         if what == "error":
             raise value
+        if what == "end":  # without an answer, so its client has left; WSGI has to have one
+            value = {"status": HTTPStatus.BAD_REQUEST, "headers": [(b"content-length", b"0"), (b"connection", b"close")]}
+            self._over = True
         headers = [(name.decode("latin-1"), text.decode("latin-1")) for name, text in value["headers"]]
         try:
             start_response(_status_line(value["status"]), headers)
@@ -115,9 +119,9 @@ class _WSGIExchange:
             raise StopIteration
         self._resolve(self._waiting, None)
         what, value, self._waiting = self._next()
-        if what == "error":
+        if what != "message":
             self._over = True
-            raise value
+            raise value if what == "error" else ClientGoneError("the client left before the answer ended")
         if not value.get("more_body", False):
             self._over = True
             self._resolve(self._waiting, None)
@@ -152,6 +156,8 @@ class _WSGIExchange:
             await self._host.application(self._scope, self._receive, self._send)
         except Exception as error:
             self._asked.put(("error", error, None))
+        else:
+            self._asked.put(("end", None, None))
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -162,7 +168,7 @@ class _WSGIExchange:
         return message
 
     async def _send(self, message: Message) -> None:
-        await self._ask("send", message)
+        await self._ask("message", message)
 
     async def _ask(self, what: str, value: object) -> Any:
         answered = self._host.loop.create_future()
