@@ -174,7 +174,7 @@ def test_a_body_that_ends_early_is_no_object(source: str, options: str, start: S
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_stream_that_fails_midway_breaks_the_framing(kind: Kind, start: Start) -> None:
-    with start(_STREAM, kind) as server:
+    with start(_STREAM, kind, INSTORE_SPOOL="0") as server:
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             _put(server, "fail", b"x" * 5_000_000)
         assert _put(server) == (200, b"data")

@@ -22,7 +22,7 @@ from instore.system.printable import say
 Parse = Callable[[str], ObjectRequest]
 
 
-class BrokenResponseError(Exception):
+class BrokenResponseError(InstoreError):
     """Raised to the server to make it break the framing of an answer that has begun."""
 
 
