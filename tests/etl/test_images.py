@@ -44,7 +44,7 @@ def test_a_shipped_class_is_run_by_our_runtime_with_packages_apart_if_it_has_any
     images = Images(workers=3)
     for image in ("aistorage/runtime_python:3.11", "runtime_python", "registry.example:5000/x/runtime_python:1"):
         launch = images.launch(spec(image), 9, "/packages")
-        assert launch.command[:4] == (sys.executable, "-m", "instore", "exec")
+        assert launch.command[:5] == (sys.executable, "-P", "-m", "instore", "exec")
         assert launch.command[-4:] == ("--host", "127.0.0.1", "--port", "9")
         assert (launch.env, launch.workers) == ({"NUM_WORKERS": "3"}, 3)
     launch = images.launch(spec("aistorage/runtime_python:3.11", PACKAGES="pillow", NUM_WORKERS="2"), 9, "/packages")

@@ -7,6 +7,7 @@ import click
 
 from instore.errors import ConfigurationError
 from instore.system import exit_codes
+from instore.system.logs import flush_logs
 from instore.system.streams import open_closed_streams
 from instore.version import __version__
 
@@ -55,6 +56,7 @@ class _Unusable(click.ClickException):
     exit_code = exit_codes.CONFIGURATION
 
     def show(self, file: object = None) -> None:  # noqa: ARG002
+        flush_logs()
         click.echo(f"instore: {self.format_message()}", err=True)
 
 

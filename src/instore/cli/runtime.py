@@ -17,7 +17,7 @@ from instore.shipping.packages.environment import PackageEnvironment
 from instore.shipping.packages.pip import install_packages, our_path
 from instore.shipping.packages.system import install_system_packages
 from instore.system import exit_codes
-from instore.system.logs import log_to_stderr
+from instore.system.logs import flush_logs, log_to_stderr
 from instore.webserver.base_etl_server import check_class
 from instore.webserver.utils import deserialize_class
 
@@ -55,6 +55,7 @@ def runtime(
             python = _install(shipment, environment)
         if python is not None:
             # Another interpreter, or this one with what it has now: modules in memory may be those of before.
+            flush_logs()
             sys.stderr.flush()
             os.execv(python, [python, "-P", "-m", "instore", *sys.argv[1:], _PREPARED])  # noqa: S606
     install()

@@ -1,7 +1,9 @@
 """A log that never holds up whoever writes to it."""
 
 import logging
+import os
 import queue
+import stat
 import sys
 import threading
 import time
@@ -13,18 +15,36 @@ _LAST = 2.0  # seconds for what is left at the end
 def log_to_stderr(level: str) -> None:
     """Log to standard error, a line a record.
 
-    A thread writes the lines. Where nobody reads them (a full pipe, a stopped terminal), those that no longer fit into
-    memory are dropped, and their number is a line of its own as soon as there is room.
+    A file always takes them, so they are written at once. Else a thread writes the lines: where nobody reads them (a
+    full pipe, a stopped terminal), those that no longer fit into memory are dropped, and their number is a line of its
+    own as soon as there is room.
 
     Args:
         level: the least that is logged: `debug`, `info`, `warning` or `error`.
     """
     root = logging.getLogger()
-    if not any(isinstance(handler, _DroppingHandler) for handler in root.handlers):
-        handler = _DroppingHandler()
+    if not any(isinstance(handler, _OURS) for handler in root.handlers):
+        handler = _FileHandler() if _is_file() else _DroppingHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
         root.addHandler(handler)
     root.setLevel(level.upper())
+
+
+def flush_logs() -> None:
+    """Have everything written that was logged: before another program takes this process's place, or its last words."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+def _is_file() -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(sys.stderr.fileno()).st_mode)
+    except (AttributeError, OSError, ValueError):  # closed, or replaced by something without a descriptor
+        return False
+
+
+class _FileHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes into a file."""
 
 
 class _DroppingHandler(logging.Handler):
@@ -61,3 +81,6 @@ class _DroppingHandler(logging.Handler):
             except (OSError, ValueError):  # closed: there is nobody to tell
                 time.sleep(0)
             self._lines.task_done()
+
+
+_OURS = (_FileHandler, _DroppingHandler)
