@@ -322,6 +322,7 @@ class WebSocketDoor:
                 if connection.recv(_HANG) != made_of(self._behind):
                     raise OddError(Oddity.SHIFTED)
             except ConnectionClosed as closed:
+                connection.recv_events_thread.join(_HANG)  # what came before the close may not have been noted yet
                 return _failed(connection, closed)
             except TimeoutError as error:
                 raise OddError(Oddity.HANGS) from error

@@ -11,6 +11,7 @@ import pytest
 from bench import peers
 from tests.faults.bench import Bench
 from tests.faults.compare import Foreign, judged, rows_for
+from tests.faults.judge import Harm
 from tests.support.environments import OWN, need
 
 pytestmark = pytest.mark.whole
@@ -25,6 +26,9 @@ _COMMANDS = {
     "python": ("threaded", peers.THREADED, ""),
 }
 
+# uvicorn hands any request with "Upgrade: websocket" to its WebSocket side and answers none but GET; we never see it.
+_THEIR_HANGS = {"uvicorn": "client_asks_for_a_websocket"}
+
 
 @pytest.mark.parametrize("name", _COMMANDS)
 def test_every_fault_is_told_under_another_command(name: str, tmp_path: Path) -> None:
@@ -34,8 +38,13 @@ def test_every_fault_is_told_under_another_command(name: str, tmp_path: Path) ->
     bench = Bench(tmp_path, Foreign(replace(kind, programs=OWN.programs, command=command)))
     try:
         rows = rows_for(server, "one", "", 1)
-        findings = [f"{row.id}: {finding}" for row in rows if (finding := judged(bench, row, _PATIENCE)) is not None]
+        judgements = [(row, judged(bench, row, _PATIENCE)) for row in rows]
     finally:
         bench.close()
     assert len(rows) > 50
+    findings = [
+        f"{row.id}: {finding}"
+        for row, finding in judgements
+        if finding is not None and not (finding.harm is Harm.HANGS and row.fault == _THEIR_HANGS.get(name))
+    ]
     assert not findings, "\n".join(findings)
