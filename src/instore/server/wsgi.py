@@ -100,8 +100,7 @@ class _WSGIExchange:
         if what == "error":
             raise value
         if what == "end":  # without an answer, so its client has left; WSGI has to have one
-            headers = [(b"content-length", b"0"), (b"connection", b"close")]
-            value = {"status": HTTPStatus.BAD_REQUEST, "headers": headers}
+            value = {"status": HTTPStatus.BAD_REQUEST, "headers": [(b"content-length", b"0")]}
             self._over = True
         headers = [(name.decode("latin-1"), text.decode("latin-1")) for name, text in value["headers"]]
         try:
