@@ -1,8 +1,15 @@
 """The fault table's count at the end of the run. It stands here because xdist's own process reads no conftest below."""
 
+import signal
+
 import pytest
 
 pytest_plugins = ["tests.everyday"]
+
+# A run in the background ignores these, and so would every process that a test starts and ends by one of them.
+for _ignored, _default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_ignored) is signal.SIG_IGN:
+        signal.signal(_ignored, _default)
 
 _ROW = "test_fault_table.py::test_row["
 

@@ -165,8 +165,10 @@ def test_before_a_failure_closes_a_message_begins_that_never_ends(server: Server
 
 def test_objects_behind_a_failure_are_logged_as_lost(buffered: Server) -> None:
     with ws(buffered) as connection:
+        ask(connection, b"cat", path="photos/slow", etl_args="sleep 1")  # a failure behind it waits till all is sent
         ask(connection, b"cat", path="photos/fails", etl_args="raise")
         ask(connection, b"cat", path="photos/lost", etl_args="sleep 1")
+        assert connection.recv() == b"<CAT>"
         with pytest.raises(ConnectionClosed):
             connection.recv()
     wait_until(lambda: "object='photos/lost'" in buffered.log_text())
