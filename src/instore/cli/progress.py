@@ -20,11 +20,7 @@ _INTERVAL = 5.0  # seconds between two lines where there is no terminal
 
 
 class Progress:
-    """Watches one job, and tells of it on standard error, as long as it is entered; a `JobObserver`.
-
-    Args:
-        report: gets every result, too.
-    """
+    """Watches one job, and tells of it on standard error, as long as it is entered; a `JobObserver`."""
 
     def __init__(self, report: Report | None) -> None:
         self._report = report

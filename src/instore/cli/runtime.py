@@ -75,11 +75,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 
 def _install(shipment: Shipment, folder: str | None) -> str | None:
-    """Install the packages.
-
-    Returns:
-        The interpreter to go on with, if it must be started anew.
-    """
+    """Install the packages."""
     if folder is None:
         installed = install_packages(shipment.packages, sys.executable, our_path())
         return sys.executable if installed else None

@@ -94,11 +94,7 @@ def transform(
 
 
 async def _until_signal(work: Coroutine[None, None, int]) -> int:
-    """Run `work`. A signal cancels it, and it cleans up; a second one ends the process at once, whatever it is doing.
-
-    Returns:
-        The command's exit code.
-    """
+    """Run `work`. A signal cancels it, and it cleans up; a second one ends the process at once."""
     caught: list[signal.Signals] = []
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
 
@@ -142,11 +138,7 @@ def _describe(item: Item) -> str:
 
 
 async def _run(transform: str, plan: Plan, options: JobOptions, report: Report | None) -> int:
-    """Do the job and say how it ended.
-
-    Returns:
-        The command's exit code.
-    """
+    """Do the job and say how it ended."""
     with contextlib.ExitStack() as undo:
         progress = undo.enter_context(Progress(report))
         if report is not None:

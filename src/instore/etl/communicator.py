@@ -48,11 +48,7 @@ class TransformResponse(Protocol):
     length: int | None
 
     def pieces(self) -> AsyncIterator[bytes]:
-        """The object, in pieces of about `PIECE` bytes: a small one is one piece, an empty one none.
-
-        Raises:
-            IncompleteAnswerError: the answer broke off; what came is not the object.
-        """
+        """The object, in pieces of about `PIECE` bytes: a small one is one piece, an empty one none."""
 
     async def close(self) -> None:
         """Be done with it, read to the end or not."""
@@ -62,15 +58,7 @@ class Communicator(Protocol):
     """A way to talk to one ETL server."""
 
     async def send(self, request: TransformRequest) -> TransformResponse | None:
-        """Have one object transformed.
-
-        Returns:
-            The result on its way; None if the server says that it is delivered.
-
-        Raises:
-            AnswerError: the server said why there is no result.
-            IncompleteAnswerError: no answer came, or not all of one: another try may help.
-        """
+        """Have one object transformed."""
 
     async def close(self) -> None:
         """Close every connection."""

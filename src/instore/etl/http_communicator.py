@@ -15,14 +15,7 @@ _IDLE = 2.0  # seconds; servers drop idle connections after 5 s (as is usual), a
 
 
 class HTTPCommunicator:
-    """Talks HTTP: `hpush://`, or `hpull://` with `pull`.
-
-    Args:
-        base: the server's URL, `http://HOST:PORT`; only a name where `socket` is given.
-        timeout: seconds without progress after which an object is given up. Default: the caller sets a limit.
-        pull: the server fetches the object itself.
-        socket: path of the server's Unix socket.
-    """
+    """Talks HTTP: `hpush://`, or `hpull://` with `pull`."""
 
     def __init__(self, base: str, timeout: float = float("inf"), pull: bool = False, socket: str = "") -> None:
         self._base = base

@@ -53,39 +53,18 @@ class Launch:
 
 
 class Images:
-    """The images that can be run here.
-
-    Args:
-        mapped: `NAME=FOLDER` for each image that runs its command in a folder; a name without a tag stands for all.
-        workers: processes of a shipped class that names no number.
-
-    Raises:
-        ConfigurationError: an entry is malformed, or its folder does not exist.
-    """
+    """The images that can be run here."""
 
     def __init__(self, mapped: Sequence[str] = (), workers: int = 1) -> None:
         self._folders = dict(_entry(text) for text in mapped)
         self._workers = workers
 
     def check(self, spec: ETLSpec) -> None:
-        """See whether an ETL can run here.
-
-        Raises:
-            InvalidRequestError: it can't; the text says what to do.
-        """
+        """See whether an ETL can run here."""
         self.launch(spec, 0, "")
 
     def launch(self, spec: ETLSpec, port: int, packages: str) -> Launch:
-        """How to start the server of an ETL.
-
-        Args:
-            spec: the ETL's.
-            port: where it is to listen.
-            packages: folder of the environment with the packages that it needs.
-
-        Raises:
-            InvalidRequestError: its image or its command is not known.
-        """
+        """How to start the server of an ETL."""
         if _RUNTIME.fullmatch(spec.image) and not spec.command:
             return self._runtime(spec, port, packages)
         folder = self._folders.get(spec.image) or self._folders.get(_without_tag(spec.image))

@@ -89,12 +89,7 @@ class Pod(ServerProcess):
 
     @classmethod
     async def start(cls, spec: ETLSpec, site: Site, images: Images) -> Self:
-        """Start the server of an ETL and wait until it is ready.
-
-        Raises:
-            InvalidRequestError: its image is not known here.
-            ConfigurationError: it died, or was not ready within `init_timeout`.
-        """
+        """Start the server of an ETL and wait until it is ready."""
         reserved = reserve_port()
         pod = None
         try:

@@ -39,17 +39,7 @@ class Process:
 
     @classmethod
     async def start(cls, command: Sequence[str], environment: Mapping[str, str], log: str, parent: int) -> Self:
-        """Start one of our own commands, which watches the pipe `parent` itself.
-
-        Args:
-            command: the command line.
-            environment: its variables.
-            log: path of a new file for what it prints.
-            parent: descriptor of a pipe whose end means that we are gone.
-
-        Raises:
-            OSError: it can't be run.
-        """
+        """Start one of our own commands, which watches the pipe `parent` itself."""
         with _new_file(log) as output:
             process = await asyncio.create_subprocess_exec(
                 *command,
@@ -74,19 +64,7 @@ class Process:
         descriptors: Sequence[int] = (),
         grace: float = _GRACE,
     ) -> Self:
-        """Start any command behind a shim: nothing of it outlives us, and its log is bounded.
-
-        Args:
-            command, environment, parent: as for `start`.
-            log: path of the file for what it prints; what is there is added to.
-            log_limit: bytes of it that are kept.
-            folder: where it runs.
-            descriptors: what it inherits.
-            grace: seconds for it to end by itself after a signal.
-
-        Raises:
-            OSError: the shim can't be run. A command that can't be run exits with 127 and says so in its log.
-        """
+        """Start any command behind a shim: nothing of it outlives us, and its log is bounded."""
         head = [sys.executable, "-I", "-S", shim.__file__, str(parent), log, str(log_limit), str(grace)]
         process = await asyncio.create_subprocess_exec(
             *head,

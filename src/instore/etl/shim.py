@@ -23,12 +23,7 @@ _CANT_RUN = 127
 
 
 class Log:
-    """What a process prints, the last of it: two files, of which the older one is dropped when the newer one is full.
-
-    Args:
-        path: of the newer file; the older one is `path` with `.1`.
-        limit: bytes of both together at most.
-    """
+    """The last of what a process prints: two files, of which the older is dropped when the newer is full."""
 
     def __init__(self, path: str, limit: int) -> None:
         self._path = path
@@ -52,11 +47,7 @@ class Log:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command to its end.
-
-    Returns:
-        Its exit code, negative for a signal.
-    """
+    """Run the command to its end."""
     parent, path, limit, grace = int(arguments[0]), arguments[1], int(arguments[2]), float(arguments[3])
     os.set_inheritable(parent, False)
     _prctl(_SET_SUBREAPER, 1)
@@ -97,11 +88,7 @@ def _start(command: list[str], output: int) -> int:
 
 
 def _watch(child: int, parent: int, wake: int, printed: int, log: Log, grace: float) -> int:
-    """Copy, and wait for the child's end, the parent's, or a signal to end.
-
-    Returns:
-        The child's exit code.
-    """
+    """Copy, and wait for the child's end, the parent's, or a signal to end."""
     poll = select.poll()
     for descriptor in (parent, wake, printed):
         poll.register(descriptor, select.POLLIN)
@@ -129,11 +116,7 @@ def _watch(child: int, parent: int, wake: int, printed: int, log: Log, grace: fl
 
 
 def _copy(printed: int, log: Log, most: int) -> bool:
-    """Copy what is there, up to `most` bytes.
-
-    Returns:
-        False at the end of it.
-    """
+    """Copy what is there, up to `most` bytes."""
     while most > 0:
         try:
             data = os.read(printed, _PIECE)
@@ -147,11 +130,7 @@ def _copy(printed: int, log: Log, most: int) -> bool:
 
 
 def _reap(child: int) -> int | None:
-    """Take note of whoever has ended.
-
-    Returns:
-        The exit code of `child`; None if it lives.
-    """
+    """Take note of whoever has ended."""
     code = None
     with contextlib.suppress(ChildProcessError):
         while True:

@@ -27,11 +27,7 @@ _CONNECT_TIMEOUT = 10.0
 
 
 class WebSocketCommunicator:
-    """Connections to one server, opened as they are needed.
-
-    Args:
-        base: the server's URL, `http://HOST:PORT`.
-    """
+    """Connections to one server, opened as they are needed."""
 
     def __init__(self, base: str) -> None:
         self._url = "ws" + base.removeprefix("http") + WEBSOCKET_PATH
@@ -108,11 +104,7 @@ class _Session:
         return self._reader.done()
 
     async def exchange(self, request: TransformRequest) -> bytes | str:
-        """Send an object, and wait for its answer.
-
-        Raises:
-            IncompleteAnswerError: the connection closed before.
-        """
+        """Send an object, and wait for its answer."""
         answer: asyncio.Future[bytes | str] = asyncio.get_running_loop().create_future()
         async with self._sending:
             if self.closed:

@@ -58,11 +58,7 @@ class ClientResponse:
         return self._connection.received
 
     async def take(self) -> bytes:
-        """The next batch of the body; empty at its end.
-
-        Raises:
-            OSError: the body broke off or stalled.
-        """
+        """The next batch of the body; empty at its end."""
         if not self.drained and (self.upload is None or self.upload.ended):
             self._connection.expect()  # while we still send, the answer may have to wait for us
         return await self._connection.take(self._batch)
@@ -78,18 +74,7 @@ class ClientResponse:
 
 
 class Client:
-    """Connections to any number of peers, and the requests over them.
-
-    Args:
-        timeout: seconds without progress after which a peer is given up.
-        limit: connections in use at once.
-        expiry: seconds for which an idle connection is kept.
-        batch: bytes of a batch of an answer's body, and of a piece of a streamed request.
-        ssl_context: for https; None stands for the system's certificates.
-        headers: go with every request.
-        check: called with each address before it is connected to.
-        socket: path of a Unix socket that every request goes to, whatever host its URL names; empty: none.
-    """
+    """Connections to any number of peers, and the requests over them."""
 
     def __init__(
         self,
@@ -110,17 +95,7 @@ class Client:
     async def request(
         self, method: str, url: str, headers: Mapping[str, str], body: Body | None = None
     ) -> ClientResponse:
-        """Ask, and wait until the answer begins.
-
-        Args:
-            body: without one, none is announced for a GET, and an empty one for anything else. Its length is announced
-                where it is known, else it is chunked.
-
-        Raises:
-            UnaskableError: `url` is not a URL that can be asked.
-            OSError: connection lost or refused, time-out, broken framing.
-            Exception: whatever the body itself failed with.
-        """
+        """Ask, and wait until the answer begins."""
         if body is None or (body.length is not None and body.length <= _ONE_WRITE):
             connection = await self._exchange(method, url, headers, b"" if body is None else body.first)
             return ClientResponse(connection, self._batch)
@@ -262,11 +237,7 @@ async def _ask(connection: Connection, message: list[bytes]) -> Connection:
 
 
 def _split(url: str) -> tuple[Origin, str]:
-    """Origin, and path with query.
-
-    Raises:
-        UnaskableError: not a URL that can stand in a request line.
-    """
+    """Origin, and path with query."""
     match = _URL.fullmatch(url)
     if match is None:
         raise UnaskableError("expected http://HOST:PORT/PATH in ASCII")

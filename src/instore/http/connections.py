@@ -48,11 +48,7 @@ class Origin:
 
 @lru_cache(maxsize=1024)
 def parse_origin(scheme: str, authority: str) -> Origin:
-    """The origin of `scheme://authority`.
-
-    Raises:
-        ValueError: it is not one.
-    """
+    """The origin of `scheme://authority`."""
     if "@" in authority:
         raise ValueError("it holds a user's name or password, which are not sent; leave them out")
     parts = urlsplit(f"{scheme}://{authority}")
@@ -110,11 +106,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(data)
 
     async def drain(self) -> None:
-        """Wait until the transport takes more.
-
-        Raises:
-            OSError: the connection is lost.
-        """
+        """Wait until the transport takes more."""
         if self._room is not None:
             self.expect()
             await self._room
@@ -137,20 +129,12 @@ class Connection(asyncio.Protocol):
         self.deadline = self._loop.time() + self._pool.timeout
 
     async def answered(self) -> None:
-        """Wait until the answer has begun.
-
-        Raises:
-            OSError: the connection is lost, or the peer did not answer in time.
-        """
+        """Wait until the answer has begun."""
         while not self.status:
             await self._wait()
 
     async def take(self, most: int) -> bytes:
-        """About `most` bytes of the answer's body; empty at its end.
-
-        Raises:
-            OSError: the body broke off, or the peer stalled.
-        """
+        """About `most` bytes of the answer's body; empty at its end."""
         while self._buffered < most and not self.complete:
             await self._wait()
         self.deadline = 0.0  # who takes may take their time
@@ -245,7 +229,8 @@ class Connection(asyncio.Protocol):
     # What the parser calls.
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if not self.status:  # behind the body there are trailers, which are never headers
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         status: int = self._parser.get_status_code()
@@ -277,16 +262,7 @@ class Connection(asyncio.Protocol):
 
 
 class ConnectionPool:
-    """Connections to many origins, the idle ones kept for a while.
-
-    Args:
-        ssl_context: for https; None stands for the system's certificates.
-        timeout: seconds without progress after which a peer is given up.
-        limit: connections in use at once; who comes later waits.
-        expiry: seconds for which an idle connection is kept.
-        check: called with each address before it is connected to; raises if it must not be.
-        socket: path of a Unix socket that stands for every origin; empty: none.
-    """
+    """Connections to many origins, the idle ones kept for a while."""
 
     def __init__(
         self,
@@ -308,14 +284,7 @@ class ConnectionPool:
         self._timer: asyncio.TimerHandle | None = None
 
     async def acquire(self, origin: Origin, fresh: bool = False) -> tuple[Connection, bool]:
-        """A connection to `origin`, a kept one if there is any and `fresh` is not asked for.
-
-        Returns:
-            The connection, and whether it was used before.
-
-        Raises:
-            OSError: it can't be made.
-        """
+        """A connection to `origin`, a kept one if there is any and `fresh` is not asked for."""
         await self._limit.acquire()
         try:
             kept = None if fresh else self._kept(origin)

@@ -48,12 +48,7 @@ _REFUSALS: dict[int, type[InstoreError]] = {408: SlowClientError, 413: BodyTooLa
 
 
 class RefusedError(Exception):
-    """A request that is answered by the connection itself, which is then closed.
-
-    Args:
-        status: of the answer.
-        sentence: its text.
-    """
+    """A request that is answered by the connection itself, which is then closed."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -484,12 +479,7 @@ class HTTPConnection(asyncio.Protocol):
         self._close()
 
     def _close(self, linger: bool = True) -> None:
-        """The last answer was sent. What the client still sends is thrown away until it has seen that.
-
-        Args:
-            linger: it may be sending still: a connection that is closed before that is read would be reset, and the
-                answer with it.
-        """
+        """The last answer was sent. What the client still sends is thrown away until it has seen that."""
         if self._closing:
             return
         self._closing = self._last = True
@@ -676,11 +666,7 @@ class HTTPConnection(asyncio.Protocol):
         )
 
     def drain(self, just_idle: bool) -> None:
-        """The server stops: what is under way is the last, and where nothing is, the connection is closed.
-
-        Args:
-            just_idle: not yet where the next request may be on its way.
-        """
+        """The server stops: what is under way is the last, and where nothing is, the connection is closed."""
         idle_since = self.deadline - self._limits.idle_time
         if not self.busy and not self._closing and not (just_idle and idle_since > self.state.now - _JUST_IDLE):
             self._close(linger=False)
@@ -737,11 +723,7 @@ def _waits_for_body(request: HTTPRequest) -> bool:
 
 
 def _check_head(request: HTTPRequest, version: str) -> None:
-    """Refuse what could be read in two ways, and note what the head says of the body.
-
-    Raises:
-        RefusedError: with the status that says why.
-    """
+    """Refuse what could be read in two ways, and note what the head says of the body."""
     if request.method == "CONNECT":
         raise RefusedError(405, "CONNECT is not served here")
     if version not in ("1.1", "1.0"):

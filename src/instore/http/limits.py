@@ -48,11 +48,7 @@ class Limits:
 
     @classmethod
     def read(cls, variables: Mapping[str, str], **given: Any) -> "Limits":
-        """The bounds that `variables` set, and those that are `given`.
-
-        Raises:
-            ConfigurationError: a value is not a number that can be a bound.
-        """
+        """The bounds that `variables` set, and those that are `given`."""
         found = {
             bound.name: _parse(bound.name, value)
             for bound in fields(cls)
@@ -79,13 +75,7 @@ def _parse(name: str, value: str) -> float:
 
 
 class BodyMemory:
-    """The memory for the bodies of all requests of a process.
-
-    Args:
-        limit: bytes. A body that is larger alone is refused; one that finds too little left waits, first come, first
-            served.
-        wait: seconds after which it is refused.
-    """
+    """The memory for the bodies of all requests of a process."""
 
     def __init__(self, limit: int, wait: float) -> None:
         self.used = 0
@@ -102,16 +92,7 @@ class BodyMemory:
         return not self._queue and self.used + size <= self._limit
 
     async def reserve(self, size: int, held: int = 0) -> None:
-        """Wait until there is room for `size` bytes.
-
-        Args:
-            size: how many.
-            held: what the same body has already.
-
-        Raises:
-            BodyTooLargeError: there never will be.
-            OverloadedError: there was none in time.
-        """
+        """Wait until there is room for `size` bytes."""
         if size + held > self._limit:
             raise BodyTooLargeError(
                 f"a body of at least {size + held} bytes is more than all bodies in memory together may have, "

@@ -32,21 +32,10 @@ class Request(Protocol):
     def ended(self) -> bool: ...
 
     async def read(self) -> bytes:
-        """The next piece of the body; empty at its end.
-
-        Raises:
-            ClientGoneError: the client left before.
-            SlowClientError: it sent nothing for too long.
-            BodyTooLargeError: the body is larger than any may be.
-        """
+        """The next piece of the body; empty at its end."""
 
     async def whole(self) -> bytes:
-        """The whole body, which counts as memory in use until the request is over.
-
-        Raises:
-            OverloadedError: there was no memory for it in time.
-            InstoreError: as for `read`.
-        """
+        """The whole body, which counts as memory in use until the request is over."""
 
     def on_gone(self, callback: Callable[[], object] | None) -> None:
         """Have `callback` called when the client leaves before its answer is complete; None: nothing any more."""
@@ -58,11 +47,7 @@ class Request(Protocol):
         """Begin an answer. Without a `content-length` among the headers it is chunked."""
 
     async def write(self, piece: bytes) -> None:
-        """Send the next piece of an answer that has begun.
-
-        Raises:
-            OSError: the client has left, or takes nothing any more.
-        """
+        """Send the next piece of an answer that has begun."""
 
     async def end(self) -> None:
         """The answer is complete."""
@@ -72,11 +57,7 @@ class Application(Protocol):
     """What answers the requests of a server."""
 
     async def start(self) -> None:
-        """Called before the first request.
-
-        Raises:
-            InstoreError: it can't serve.
-        """
+        """Called before the first request."""
 
     async def serve(self, request: Request) -> None:
         """Answer one request. An exception breaks an answer that has begun; before, it is a bare 500."""

@@ -28,11 +28,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound TCP socket.
-
-    Raises:
-        ConfigurationError: the port is in use or the address can't be had.
-    """
+    """A bound TCP socket."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
@@ -46,16 +42,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(application: Application, listeners: Sequence[socket.socket], limits: Limits) -> None:
-    """Serve until a signal says stop; then return, when the requests under way are over.
-
-    Args:
-        application: what answers.
-        listeners: bound sockets.
-        limits: the bounds.
-
-    Raises:
-        InstoreError: the application can't start.
-    """
+    """Serve until a signal says stop; then return, when the requests under way are over."""
     server = _Server(application, listeners, limits)
     with server.stopped_by_signals():
         uvloop.run(server.run())

@@ -19,11 +19,7 @@ class ClientConnection(Protocol):
         """Look whether the client has moved in time; called every now and then."""
 
     def drain(self, just_idle: bool) -> None:
-        """The server stops: what is under way is the last, and where nothing is, the connection is closed.
-
-        Args:
-            just_idle: not yet where the next request may be on its way.
-        """
+        """The server stops: what is under way is the last, and where nothing is, the connection is closed."""
 
     def abort(self) -> None:
         """End whatever is under way."""

@@ -41,12 +41,7 @@ def accept_key(key: bytes) -> bytes:
 
 
 class ProtocolError(Exception):
-    """The client sent what is not WebSocket, or more than may be.
-
-    Args:
-        code: that the connection is closed with.
-        sentence: the reason.
-    """
+    """The client sent what is not WebSocket, or more than may be."""
 
     def __init__(self, code: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -54,12 +49,7 @@ class ProtocolError(Exception):
 
 
 class WebSocketConnection(asyncio.Protocol):
-    """The protocol of one connection after its handshake; a `WebSocketSender`.
-
-    Args:
-        state: what it shares with the server's other connections.
-        transport: of the connection.
-    """
+    """The protocol of one connection after its handshake; a `WebSocketSender`."""
 
     def __init__(self, state: ServerState, transport: asyncio.Transport) -> None:
         self.state = state
@@ -178,11 +168,7 @@ class WebSocketConnection(asyncio.Protocol):
         return True
 
     def _check(self, first: int, second: int, length: int) -> None:
-        """Refuse a frame whose head is not right.
-
-        Raises:
-            ProtocolError: it isn't.
-        """
+        """Refuse a frame whose head is not right."""
         opcode = first & 0x0F
         if not second & _MASKED or first & 0x70:
             raise ProtocolError(CLOSE_PROTOCOL, "a frame is not masked, or has a bit that was not agreed on")

@@ -68,12 +68,7 @@ def make_node(cluster: Cluster) -> Node:
 
 
 class App:
-    """The `Application` of a node.
-
-    Args:
-        node: what it serves.
-        ready: is called when the node can be asked.
-    """
+    """The `Application` of a node."""
 
     def __init__(self, node: Node, ready: Callable[[], None]) -> None:
         self._node = node
@@ -125,9 +120,6 @@ class App:
         A page in a browser on this machine can reach a port of it, and by a name of its own that it lets point here
         even as the same origin. So without a token a request must name the host as an address or as localhost, and
         come from no other origin.
-
-        Raises:
-            UnauthorizedError, ForbiddenOriginError: it must not.
         """
         if self._token:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
@@ -146,11 +138,7 @@ class App:
             )
 
     async def start(self) -> None:
-        """Called before the first request.
-
-        Raises:
-            InstoreError, OSError: the node can't serve.
-        """
+        """Called before the first request."""
         await self._start()
         self._ready()
 

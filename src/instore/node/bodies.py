@@ -39,35 +39,12 @@ AnyWriter = TypeVar("AnyWriter", bound=BodyWriter[Any])
 
 
 async def store_body(cluster: Cluster, store: Store, bucket: Bucket, name: str, request: Request) -> Entry:
-    """Store a request's body as an object: whole, or not at all.
-
-    Args:
-        cluster: whose threads do it.
-        store, bucket, name: where to.
-        request: whose body.
-
-    Raises:
-        ClientGoneError: the body ended early.
-        Whatever `Store.put` raises.
-    """
+    """Store a request's body as an object: whole, or not at all."""
     return await take_body(cluster, lambda: store.upload(bucket, name), request)
 
 
 async def take_body(cluster: Cluster, begin: Callable[[], BodyWriter[Made]], request: Request) -> Made:
-    """Hand a request's body to a writer, and commit it if it came to its end. A small one takes one hop to a thread.
-
-    Args:
-        cluster: whose threads do it.
-        begin: makes the writer; it may block.
-        request: whose body.
-
-    Returns:
-        What `commit` gave.
-
-    Raises:
-        ClientGoneError: the body ended early.
-        Whatever the writer raises.
-    """
+    """Hand a request's body to a writer, and commit it if it came to its end. A small one takes one hop to a thread."""
     pieces = await _batch(request)
     if request.ended:
         hop = cluster.quick if sum(map(len, pieces)) <= SMALL else cluster.disk
@@ -120,14 +97,6 @@ class ObjectAnswer:
     """An answer whose body is an object, or a part of one; a `NativeAnswer`.
 
     If the object can't be read to its end the framing is broken on purpose.
-
-    Args:
-        cluster: whose threads read.
-        opened: the object; closed at the end.
-        first: the body's first piece.
-        start, end: which of the object's bytes.
-        status: 200 or 206.
-        headers: without the body's length.
     """
 
     def __init__(
@@ -149,11 +118,7 @@ class ObjectAnswer:
         self._headers = headers
 
     async def serve(self, request: Request) -> None:
-        """Send it.
-
-        Raises:
-            IncompleteAnswerError: it could not be read to its end.
-        """
+        """Send it."""
         try:
             await self._answer(request)
         finally:

@@ -125,23 +125,14 @@ class Cluster:
         return uname, self.targets[owner(self._digests, uname)]
 
     def store(self, bucket: Bucket, name: str) -> Store:
-        """The store of an object in a bucket that must be there.
-
-        Raises:
-            BucketNotFoundError: it is not.
-        """
+        """The store of an object in a bucket that must be there."""
         self.folder.bucket(bucket)
         return self.owner(bucket, name).store
 
     # Buckets. These block.
 
     def create_bucket(self, bucket: Bucket, record: BucketRecord) -> None:
-        """Make an empty bucket on all targets.
-
-        Raises:
-            BucketExistsError: it is there.
-            StorageFullError, StorageError: the disk.
-        """
+        """Make an empty bucket on all targets."""
         with self.changing, self.folder.changing() as buckets:
             self.folder.absent(bucket)
             for target in self.targets:
@@ -149,12 +140,7 @@ class Cluster:
             buckets[bucket] = record
 
     def destroy_bucket(self, bucket: Bucket) -> None:
-        """Remove a bucket and all its objects.
-
-        Raises:
-            BucketNotFoundError: it is not there.
-            StorageError: the disk.
-        """
+        """Remove a bucket and all its objects."""
         with self.changing:
             with self.folder.changing() as buckets:
                 self.folder.bucket(bucket)
@@ -169,12 +155,7 @@ class Cluster:
             self.create_bucket(bucket, record)
 
     def begin_rename(self, source: Bucket, destination: Bucket, record: BucketRecord) -> None:
-        """Put the bucket `destination` in the place of `source`, whose objects are to be moved.
-
-        Raises:
-            BucketNotFoundError, BucketExistsError: the source is not there or not whole yet, the destination is there.
-            StorageFullError, StorageError: the disk.
-        """
+        """Put the bucket `destination` in the place of `source`, whose objects are to be moved."""
         with self.changing, self.folder.changing() as buckets:
             if self.folder.bucket(source).renamed_from:
                 raise BucketExistsError(f"bucket {source} is still being renamed; wait for that job")
@@ -185,12 +166,7 @@ class Cluster:
             buckets[destination] = replace(record, renamed_from=asdict(source))
 
     def end_rename(self, source: Bucket, destination: Bucket, some_left: bool = False) -> None:
-        """Forget the bucket that was renamed; all its objects have been moved.
-
-        Args:
-            source, destination: its names.
-            some_left: not all of them could be: the bucket is there again, with what is left.
-        """
+        """Forget the bucket that was renamed; all its objects have been moved."""
         with self.changing:
             with self.folder.changing() as buckets:
                 record = buckets[destination]
@@ -209,9 +185,6 @@ class Cluster:
         An object lies on the target that the hash of its bucket and name says, and there its name is a file's path. So
         `d` and `d/e` can be on two targets under one bucket's name, and on one, where they exclude each other, under
         another's.
-
-        Raises:
-            NameConflictError: two of them would meet.
         """
         above: list[str] = []  # the names, each the beginning of the next, that the one at hand begins with
         for name, _ in self.walk(source):
@@ -226,27 +199,14 @@ class Cluster:
             above.append(name)
 
     def empty_trash(self) -> None:
-        """Free the space of buckets that have been destroyed.
-
-        Raises:
-            StorageError: the disk.
-        """
+        """Free the space of buckets that have been destroyed."""
         for target in self.targets:
             target.store.empty_trash()
 
     def walk(
         self, bucket: Bucket, prefix: str = "", after: str = "", recurse: bool = True, targets: Sequence[Target] = ()
     ) -> Iterator[tuple[str, Target]]:
-        """The names of a bucket's objects in lexicographic order with the target each lies on, in bounded memory.
-
-        Args:
-            bucket: which.
-            prefix, after, recurse: as `Store.walk` has them.
-            targets: only these. Default: all.
-
-        Raises:
-            BucketNotFoundError: it is not there.
-        """
+        """The names of a bucket's objects in lexicographic order with the target each lies on, in bounded memory."""
         self.folder.bucket(bucket)
         walks = [_with(target, target.store.walk(bucket, prefix, after, recurse)) for target in targets or self.targets]
         merged = heapq.merge(*walks, key=lambda one: one[0]) if len(walks) > 1 else iter(walks[0])
@@ -257,11 +217,7 @@ class Cluster:
             last = name
 
     def target(self, target_id: str) -> Target:
-        """A target by its id.
-
-        Raises:
-            InvalidRequestError: there is none.
-        """
+        """A target by its id."""
         for target in self.targets:
             if target.id == target_id:
                 return target

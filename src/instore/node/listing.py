@@ -62,18 +62,7 @@ class Listings:
         self._mutex = threading.Lock()
 
     def page(self, query: Query, after: str, limit: int, uuid: str = "") -> Page:
-        """The next page. It blocks.
-
-        Args:
-            query: what is listed.
-            after: only names greater than this: the token of the page before, or where to begin.
-            limit: names at most.
-            uuid: of the listing that goes on; empty: a new one.
-
-        Raises:
-            BucketNotFoundError: the bucket is not there.
-            InvalidRequestError: there is no such target.
-        """
+        """The next page. It blocks."""
         self._cluster.folder.bucket(query.bucket)
         uuid = uuid or secrets.token_hex(5)
         with self._mutex:

@@ -40,15 +40,7 @@ class BucketRecord:
 
 
 class NodeFolder:
-    """The opened and locked folder of one node.
-
-    Args:
-        path: the folder; made if it is missing.
-        targets: how many targets the node has.
-
-    Raises:
-        ConfigurationError: it can't be used, another node has it, or it was made with another number of targets.
-    """
+    """The opened and locked folder of one node."""
 
     def __init__(self, path: str, targets: int) -> None:
         self.path = os.path.realpath(path)
@@ -84,11 +76,7 @@ class NodeFolder:
         return sorted(self._buckets)
 
     def bucket(self, bucket: Bucket) -> BucketRecord:
-        """What is kept of a bucket.
-
-        Raises:
-            BucketNotFoundError: it is not there.
-        """
+        """What is kept of a bucket."""
         record = self._buckets.get(bucket)
         if record is None:
             raise BucketNotFoundError(bucket)
@@ -109,11 +97,7 @@ class NodeFolder:
                 raise ConfigurationError(f"can't write {self.path}/{_STATE}: {error.strerror}") from error
 
     def absent(self, bucket: Bucket) -> None:
-        """Make sure that there is no such bucket.
-
-        Raises:
-            BucketExistsError: there is one.
-        """
+        """Make sure that there is no such bucket."""
         if bucket in self._buckets:
             raise BucketExistsError(f"bucket {bucket} already exists")
         for new, record in self._buckets.items():
@@ -171,11 +155,7 @@ class _State:
 
     @classmethod
     def parse(cls, state: Any) -> "_State":
-        """Check what was read.
-
-        Raises:
-            ValueError, TypeError, KeyError: it is not what was written.
-        """
+        """Check what was read."""
         targets = [str(one) for one in state["targets"]]
         if not targets or targets != [f"t{number + 1}" for number in range(len(targets))]:
             raise ValueError(f"its targets are {targets!r}")
@@ -201,13 +181,7 @@ def why_damaged(error: Exception) -> str:
 
 
 def write_whole(path: str, data: bytes, flush: bool = True) -> None:
-    """Replace the file at `path` by one that holds `data`: readers see the old one or the new.
-
-    Args:
-        path: the file.
-        data: its content.
-        flush: so that this holds after a power cut too. Default True.
-    """
+    """Replace the file at `path` by one that holds `data`: readers see the old one or the new."""
     partial = path + _PARTIAL
     with open(partial, "wb") as file:
         file.write(data)

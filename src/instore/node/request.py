@@ -64,12 +64,7 @@ class NodeRequest:
         return parse_flag(self.query(name)) is True
 
     async def body(self) -> bytes:
-        """The whole body of a request that carries a message, not an object.
-
-        Raises:
-            InvalidRequestError: it is too large.
-            ClientGoneError: it ended early.
-        """
+        """The whole body of a request that carries a message, not an object."""
         data = bytearray()
         while piece := await self.incoming.read():
             data += piece
@@ -78,11 +73,7 @@ class NodeRequest:
         return bytes(data)
 
     async def json(self) -> dict[str, Any]:
-        """The body as a JSON object; empty if there is none.
-
-        Raises:
-            InvalidRequestError: it isn't one.
-        """
+        """The body as a JSON object; empty if there is none."""
         data = await self.body()
         try:
             message = parse_json(data) if data.strip() else {}
@@ -93,11 +84,7 @@ class NodeRequest:
         return message
 
     async def action(self) -> tuple[str, dict[str, Any]]:
-        """The body as an action and its value (an object; empty if there is none).
-
-        Raises:
-            InvalidRequestError: it isn't one.
-        """
+        """The body as an action and its value (an object; empty if there is none)."""
         message = await self.json()
         action, value = message.get("action") or "", message.get("value")
         if not isinstance(action, str):
@@ -105,21 +92,13 @@ class NodeRequest:
         return action, value if isinstance(value, dict) else {} if value is None else {"": value}
 
     def bucket(self) -> Bucket:
-        """The bucket that the path names, whether it is there or not.
-
-        Raises:
-            InvalidRequestError, NotSupportedError: it can't be.
-        """
+        """The bucket that the path names, whether it is there or not."""
         if len(self.segments) < 2 or not self.segments[1]:
             raise InvalidRequestError("the path names no bucket")
         return Bucket.parse(self.query("provider"), self.query("namespace"), self.segments[1])
 
     def object(self) -> tuple[Bucket, str]:
-        """Bucket and object that the path names.
-
-        Raises:
-            InvalidRequestError, NotSupportedError: they can't be.
-        """
+        """Bucket and object that the path names."""
         name = "/".join(self.segments[2:])
         check_object_name(name)
         return self.bucket(), name

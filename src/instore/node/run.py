@@ -40,16 +40,7 @@ Extend = Callable[[Node], None]
 
 
 def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tuple[Extend, ...] = ()) -> None:
-    """Serve until a signal says stop.
-
-    Args:
-        settings: how.
-        announce: is called once the node listens.
-        extensions: add their parts to the node before it starts.
-
-    Raises:
-        ConfigurationError: it can't start.
-    """
+    """Serve until a signal says stop."""
     if not settings.token and not is_loopback(settings.host):
         raise ConfigurationError(
             f"on {settings.host} others could reach the node, and whoever reaches it can run code; set "
@@ -94,11 +85,7 @@ def _url(listener: socket.socket) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's alone.
-
-    Raises:
-        ConfigurationError: it is no address.
-    """
+    """Whether an address is this machine's alone."""
     try:
         addresses = {info[4][0] for info in socket.getaddrinfo(host, None)}
     except OSError as error:

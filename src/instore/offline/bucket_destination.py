@@ -17,15 +17,7 @@ _AT_ONCE = 4 << 20
 
 
 class BucketDestination:
-    """A bucket's objects; a `ListedDestination`. The bucket is made if it is missing.
-
-    Args:
-        url: `ais://BUCKET[/PREFIX]`; the prefix is for who names results.
-        prefix: what all results' names start with.
-
-    Raises:
-        ConfigurationError: the store can't be asked; on entering, if the bucket can't be made.
-    """
+    """A bucket's objects; a `ListedDestination`. The bucket is made if it is missing."""
 
     folds_names = False
 
@@ -46,12 +38,7 @@ class BucketDestination:
         """What is stored is stored; nothing is left half."""
 
     def exists(self, name: str) -> bool:
-        """Whether there is a result `name`.
-
-        Raises:
-            NameConflictError: no object can have that name.
-            RemoteStoreError: the store can't tell.
-        """
+        """Whether there is a result `name`."""
         try:
             check_object_name(name)
         except InvalidRequestError as error:
@@ -59,13 +46,7 @@ class BucketDestination:
         return name in self._lookup
 
     async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
-        """Store the result of `item`: sent only when all of it is here, so that a part is never committed.
-
-        Raises:
-            RemoteStoreError: the store did not take it.
-            OSError: the temporary file of a large one could not be written.
-            CommittedError: cancelled, but the store has it.
-        """
+        """Store the result of `item`: sent only when all of it is here, so that a part is never committed."""
         pieces: list[bytes] = []
         size = 0
         async for piece in body:

@@ -13,15 +13,7 @@ from instore.system.printable import printable
 
 
 class BucketSource:
-    """A bucket's objects; a `ListedSource`. The prefix in its URL selects objects, and stays in their names.
-
-    Args:
-        url: `ais://BUCKET[/PREFIX]`.
-        prefix: goes behind the URL's.
-
-    Raises:
-        ConfigurationError: the bucket is not there or can't be asked.
-    """
+    """A bucket's objects; a `ListedSource`. The prefix in its URL selects objects, and stays in their names."""
 
     file_root = ""
 
@@ -44,11 +36,7 @@ class BucketSource:
         return TransformRequest(self.path(item), etl_args=etl_args, body=functools.partial(self.bucket.open, item.name))
 
     def list(self) -> Iterator[Item]:
-        """Every object whose name starts with the prefix. The names come from elsewhere: none may lead out of a folder.
-
-        Raises:
-            RemoteStoreError: the bucket can't be listed.
-        """
+        """Every object whose name starts with the prefix. Names come from elsewhere: none may lead out of a folder."""
         for name, size in self.bucket.names(self.prefix):
             try:
                 check_object_name(name)
@@ -58,9 +46,5 @@ class BucketSource:
                 yield Item(name, ItemState.TODO, size=size)
 
     def has(self, name: str) -> bool:
-        """Whether there is an object `name`.
-
-        Raises:
-            RemoteStoreError: the store can't tell.
-        """
+        """Whether there is an object `name`."""
         return name in self._lookup

@@ -15,13 +15,7 @@ _OWN_FILES, _WORKER_FILES, _OBJECT_FILES = 32, 4, 4
 
 
 class ConcurrencyLimit:
-    """The slots of one worker, which come and go with the pace of the objects.
-
-    Args:
-        transforms: how many the worker runs at once.
-        fixed: how many slots there are to be; 0: at least as many as it runs, and more while objects are quick.
-        most: how many slots there may be; 0: as many as help.
-    """
+    """The slots of one worker, which come and go with the pace of the objects."""
 
     def __init__(self, transforms: int, fixed: int = 0, most: int = 0) -> None:
         least, ample = fixed or transforms, fixed or transforms + _SPARE
@@ -49,11 +43,7 @@ class ConcurrencyLimit:
 
 
 def within_file_limit(options: JobOptions) -> JobOptions:
-    """`options` with as many workers and slots as the limit on open files allows.
-
-    Raises:
-        ConfigurationError: it allows none.
-    """
+    """`options` with as many workers and slots as the limit on open files allows."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return options

@@ -69,16 +69,7 @@ async def in_batches(items: Iterator[Item]) -> AsyncIterator[list[Item]]:
 
 
 class Engine(Generic[AnyWorker, AnyStored]):
-    """Puts items through workers.
-
-    Args:
-        options: how.
-        items: everything that a walk finds, objects and others.
-        source: makes the requests for them.
-        workers: where workers come from.
-        destination: where results go.
-        observer: hears of everything.
-    """
+    """Puts items through workers."""
 
     def __init__(
         self,
@@ -107,16 +98,6 @@ class Engine(Generic[AnyWorker, AnyStored]):
         """Do all of it, or stop at the first failure if the options say so.
 
         However it ends, what has been written until then is committed.
-
-        Returns:
-            Whether everything was gone through.
-
-        Raises:
-            ConfigurationError: a worker could not be started.
-            WorkerError: a worker that died could not be replaced.
-            RemoteStoreError: a store is away.
-            JobFailedError: objects are left that no worker took, or no more files can be opened.
-            OSError: the results' disk failed at the end.
         """
         committer = asyncio.create_task(self._commit_all())
         work = asyncio.create_task(self._work())
@@ -184,11 +165,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
             suspects = await self._run_slots(worker)
 
     async def _run_suspects(self, worker: AnyWorker, suspects: Sequence[Item]) -> AnyWorker:
-        """Run one after the other, each in a worker of its own if it kills it.
-
-        Returns:
-            The worker that is there at the end, dead or alive.
-        """
+        """Run one after the other, each in a worker of its own if it kills it."""
         for number, item in enumerate(suspects):
             died = worker.how_it_died() if worker.exited.done() else ""
             try:
@@ -202,11 +179,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
         return worker
 
     async def _living(self, worker: AnyWorker) -> AnyWorker:
-        """`worker`, or another in its place if it is dead.
-
-        Raises:
-            WorkerError: no other could be started.
-        """
+        """`worker`, or another in its place if it is dead."""
         if not worker.exited.done():
             return worker
         await self._workers.discard(worker)
@@ -216,11 +189,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
             raise WorkerError(f"a worker that died could not be replaced: {error}") from error
 
     async def _run_slots(self, worker: AnyWorker) -> list[Item]:
-        """Work until nothing is left or the worker is dead.
-
-        Returns:
-            What was under way when it died.
-        """
+        """Work until nothing is left or the worker is dead."""
         suspects: list[Item] = []
         limit = ConcurrencyLimit(worker.concurrency, self._options.slots, self._options.most_slots)
         async with asyncio.TaskGroup() as slots:
@@ -261,17 +230,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
         return item
 
     async def _attempt(self, worker: AnyWorker, item: Item, turns: int = 1) -> bool:
-        """Have one object transformed and written, in as many tries as the options allow.
-
-        Args:
-            turns: of the worker that it may have to wait, its own included.
-
-        Returns:
-            False if the worker died under it.
-
-        Raises:
-            RemoteStoreError: a store is away.
-        """
+        """Have one object transformed and written, in as many tries as the options allow."""
         started = time.perf_counter()
         limit = None if self._options.timeout is None else self._options.timeout * turns
         attempt = 0
@@ -307,11 +266,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
             return True
 
     async def _transfer(self, worker: AnyWorker, item: Item) -> AnyStored | int:
-        """Have one object transformed, once.
-
-        Returns:
-            The result, written; its size, if the worker has delivered it.
-        """
+        """Have one object transformed, once."""
         answer = await worker.communicator.send(self._source.request(item, self._options.etl_args))
         if answer is None:
             return self._destination.delivered(item)

@@ -102,11 +102,7 @@ class FolderDestination:
             os.rmdir(self._partial)
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file `name`.
-
-        Raises:
-            NameConflictError: no result can have that name.
-        """
+        """Whether there is a file `name`."""
         if name.startswith(PARTIAL + "/"):
             raise NameConflictError("that folder is in use")
         try:
@@ -120,11 +116,7 @@ class FolderDestination:
         return True
 
     async def write(self, _item: Item, body: AsyncIterator[bytes]) -> StoredFile:
-        """Write a result that comes in pieces; a small one, which comes in one, in a single thread hop.
-
-        Raises:
-            OSError: the disk is full, or failed.
-        """
+        """Write a result that comes in pieces; a small one, which comes in one, in a single thread hop."""
         path = os.path.join(self._partial, f"{next(self._numbers):x}")
         first = await anext(body, b"")
         second = await anext(body, b"")
@@ -137,11 +129,7 @@ class FolderDestination:
             raise
 
     async def commit(self, batch: Sequence[tuple[StoredFile, str]]) -> list[str]:
-        """Flush results to the disk and give each the name that stands with it, its folders made.
-
-        Returns:
-            For each, why it could not be done; empty if it was.
-        """
+        """Flush results to the disk and give each the name that stands with it, its folders made."""
         return await in_thread(self._pool, self._commit, batch)
 
     async def flush(self) -> None:

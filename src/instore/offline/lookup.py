@@ -15,13 +15,7 @@ _PAGE = 10_000  # names: as many as a store lists at once
 
 
 class Lookup:
-    """The names in a bucket. One thread at a time may ask.
-
-    Args:
-        bucket: which; one that is missing has no names.
-        prefix: what all names that will be asked for start with.
-        page: names in a page.
-    """
+    """The names in a bucket. One thread at a time may ask."""
 
     def __init__(self, bucket: RemoteBucket, prefix: str, page: int = _PAGE) -> None:
         self.bucket = bucket
@@ -34,11 +28,7 @@ class Lookup:
         self._held: frozenset[str] = frozenset()
 
     def __contains__(self, name: str) -> bool:
-        """Whether there is an object `name`; it blocks.
-
-        Raises:
-            RemoteStoreError: the store can't tell.
-        """
+        """Whether there is an object `name`; it blocks."""
         names = self._names
         if names is None or name <= self._after:
             names = self._begin(name[:-1])  # which is less than the name, and hardly anything lies between

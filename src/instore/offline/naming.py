@@ -26,11 +26,7 @@ class Naming:
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> "Naming":
-        """That of a client's message: its `prepend` and `ext`.
-
-        Raises:
-            InvalidRequestError: they are malformed.
-        """
+        """That of a client's message: its `prepend` and `ext`."""
         prepend, extensions = message.get("prepend") or "", message.get("ext") or {}
         if not isinstance(prepend, str):
             raise InvalidRequestError("prepend is not a string")
@@ -40,11 +36,7 @@ class Naming:
 
     @classmethod
     def from_options(cls, prepend: str, extensions: Sequence[str]) -> "Naming":
-        """That of a command: `--prepend`, and each `--ext OLD:NEW`.
-
-        Raises:
-            ConfigurationError: one is malformed, would lead out of the destination, or an extension is mapped twice.
-        """
+        """That of a command: `--prepend`, and each `--ext OLD:NEW`."""
         if prepend.startswith("/") or ".." in prepend.split("/"):
             raise ConfigurationError(
                 f"--prepend {printable(prepend)} leads out of DST; it takes a name or a path below DST"

@@ -39,11 +39,7 @@ class Plan:
             yield self._judged(item, taken) if item.state is ItemState.TODO else item
 
     def checked_items(self) -> Iterator[Item]:
-        """`items`, with a look at whether two of them want the same result.
-
-        Raises:
-            ConfigurationError: two do.
-        """
+        """`items`, with a look at whether two of them want the same result."""
         for item in self.items():
             other = self._conflict_of(item) if item.result else None
             if other is not None:
@@ -89,18 +85,7 @@ def make_plan(
     prepend: str = "",
     overwrite: bool = False,
 ) -> Plan:
-    """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`.
-
-    Args:
-        source, destination: paths of folders, or `ais://BUCKET[/PREFIX]`.
-        prefix: only objects whose name starts with it.
-        extensions: each `jpg:png`.
-        prepend: goes before each result's name.
-        overwrite: make results again that are already there.
-
-    Raises:
-        ConfigurationError: a side can't be used, the two don't fit each other, or an option is malformed.
-    """
+    """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`."""
     in_url = destination.partition("://")[2].partition("/")[2] if is_remote(destination) else ""
     naming = Naming.from_options(in_url + prepend, extensions)
     origin = BucketSource(source, prefix) if is_remote(source) else FolderSource(source, prefix)

@@ -40,11 +40,7 @@ _GIVEN_UP: ContextVar[Event] = ContextVar("_GIVEN_UP", default=Event())  # noqa:
 
 
 def is_remote(place: str) -> bool:
-    """Whether SRC or DST names a bucket, and not a folder.
-
-    Raises:
-        ConfigurationError: it is the URL of something else.
-    """
+    """Whether SRC or DST names a bucket, and not a folder."""
     scheme, separator, _ = place.partition("://")
     if separator and scheme.isalnum() and not place.startswith(SCHEME):
         raise ConfigurationError(
@@ -86,11 +82,7 @@ class RemoteBucket:
         return _shown(self._sdk.endpoint)
 
     def exists(self) -> bool:
-        """Whether there is such a bucket; a blocking call.
-
-        Raises:
-            RemoteStoreError: the store can't be asked.
-        """
+        """Whether there is such a bucket; a blocking call."""
         try:
             with self._sdk.errors(f"{self} can't be looked at"):
                 self._bucket.head()
@@ -101,11 +93,7 @@ class RemoteBucket:
         return True
 
     def make(self) -> None:
-        """Make the bucket unless it is there; a blocking call.
-
-        Raises:
-            RemoteStoreError: it can't be made.
-        """
+        """Make the bucket unless it is there; a blocking call."""
         if not self.exists():
             with self._sdk.errors(f"{self} can't be made"):
                 self._bucket.create(exist_ok=True)
@@ -114,9 +102,6 @@ class RemoteBucket:
         """Names and sizes of the objects whose names start with `prefix` and are greater than `after`.
 
         They come a page at a time; it blocks.
-
-        Raises:
-            RemoteStoreError: a page could not be had.
         """
         with self._sdk.errors(f"{self} can't be listed"):
             for entry in self._bucket.list_objects_iter(prefix=prefix, props="name,size", start_after=after):
@@ -127,18 +112,7 @@ class RemoteBucket:
         return RemoteObject(self, name)
 
     def put(self, name: str, content: bytes | IO[bytes]) -> int:
-        """Store an object, whole or not at all; a blocking call.
-
-        Args:
-            name: the object's.
-            content: its bytes, or an open file of the system's that has them.
-
-        Returns:
-            Its bytes.
-
-        Raises:
-            RemoteStoreError: the store has not acknowledged all of it.
-        """
+        """Store an object, whole or not at all; a blocking call."""
         what = f"{self}/{name} could not be stored"
         with self._sdk.errors(what):
             writer = self._bucket.object(name).get_writer()
@@ -187,11 +161,7 @@ class RemoteObject:
         self._came = 0
 
     async def take(self) -> bytes:
-        """The next piece; empty at the end.
-
-        Raises:
-            RemoteStoreError: it could not be had, or ended before its announced length.
-        """
+        """The next piece; empty at the end."""
         return b"" if self.drained else await self._bucket.in_thread(self._take)
 
     def _take(self) -> bytes:

@@ -12,14 +12,7 @@ from instore.system.printable import printable
 
 
 class Report:
-    """A report under way, kept beside its file until it is closed. What is no file, such as a pipe, is written to.
-
-    Args:
-        path: the file's; links are followed.
-
-    Raises:
-        ConfigurationError: it can't be written.
-    """
+    """A report under way, kept beside its file until it is closed. What is no file, such as a pipe, is written to."""
 
     def __init__(self, path: str) -> None:
         self._path = os.path.realpath(path)
@@ -50,11 +43,7 @@ class Report:
         self._separator = ",\n"
 
     def close(self, summary: Mapping[str, object]) -> None:
-        """Write the summary, and put the report where it belongs.
-
-        Raises:
-            OSError: the disk is full, or failed.
-        """
+        """Write the summary, and put the report where it belongs."""
         start = self._separator if self._separator != ",\n" else "\n"
         self._file.write(f'{start}], "summary": {json.dumps(dict(summary))}}}\n')
         self._file.flush()

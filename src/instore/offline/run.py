@@ -17,21 +17,7 @@ _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 
 
 async def run(plan: Plan, command: Sequence[str], options: JobOptions, observer: JobObserver) -> bool:
-    """Put what is to do through workers. What has been written when it ends, however it ends, is committed.
-
-    Args:
-        plan: what goes where.
-        command: the command line of a worker; the path of its socket is appended.
-        options: how; of its workers no more are started than there are objects to do, or than files can be open.
-        observer: hears of every item.
-
-    Returns:
-        Whether everything was gone through.
-
-    Raises:
-        ConfigurationError: the destination can't be used, a worker could not be started, or too few files can be open.
-        WorkerError, RemoteStoreError, JobFailedError, OSError: see `Engine.run`.
-    """
+    """Put what is to do through workers. What has been written when it ends, however it ends, is committed."""
     async with plan.destination:
         todo = await _count(plan)
         options = within_file_limit(replace(options, workers=min(options.workers, todo)))

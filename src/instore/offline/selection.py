@@ -51,11 +51,7 @@ class Selection:
 
     @classmethod
     def parse(cls, message: Mapping[str, Any]) -> "Selection":
-        """That of a request: its `objnames` or its `template`.
-
-        Raises:
-            InvalidRequestError: it has neither or both, or they are malformed.
-        """
+        """That of a request: its `objnames` or its `template`."""
         names, template = message.get("objnames"), message.get("template")
         if bool(names) == bool(template):
             raise InvalidRequestError("name the objects by a list (objnames) or by a template, and not by both")
@@ -69,12 +65,7 @@ class Selection:
 
     @classmethod
     def from_template(cls, template: str) -> "Selection":
-        """That of a template; one without ranges is a prefix.
-
-        Raises:
-            InvalidRequestError: a brace that is not part of a range, a range that goes backwards, or far too many
-                names.
-        """
+        """That of a template; one without ranges is a prefix."""
         texts, ranges = [], []
         end = 0
         for match in _RANGE.finditer(template):

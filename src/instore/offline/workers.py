@@ -69,11 +69,7 @@ class WorkerProcess(ServerProcess):
                 os.unlink(path)
 
     async def wait_until_ready(self) -> None:
-        """Wait until it answers. There is no limit to that: a model may take minutes to load.
-
-        Raises:
-            ConfigurationError: it died instead. If it refused to start, the text is its own.
-        """
+        """Wait until it answers. There is no limit to that: a model may take minutes to load."""
         while not await self._is_healthy():
             await asyncio.wait({self.exited}, timeout=_POLL)
             if self.exited.done():
@@ -87,12 +83,7 @@ class WorkerProcess(ServerProcess):
 
 
 class WorkerProcesses:
-    """The workers of one job; an asynchronous context that leaves no process and no file behind.
-
-    Args:
-        command: the worker's command line; the path of its socket is appended.
-        environment: its variables.
-    """
+    """The workers of one job; an asynchronous context that leaves no process and no file behind."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._command = command
@@ -117,11 +108,7 @@ class WorkerProcesses:
         shutil.rmtree(self._folder)
 
     async def start(self) -> WorkerProcess:
-        """Start a worker, and wait until it is ready.
-
-        Raises:
-            ConfigurationError: it died instead. If it refused to start, the text is its own.
-        """
+        """Start a worker, and wait until it is ready."""
         number = next(self._numbers)
         socket, log = (os.path.join(self._folder, f"{number}.{kind}") for kind in ("sock", "log"))
         process = await Process.start([*self._command, socket], self._environment, log, self._parent)

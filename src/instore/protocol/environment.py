@@ -101,12 +101,7 @@ class Environment:
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Environment":
-        """Read the settings from `variables`, usually `os.environ`. An empty variable counts as unset.
-
-        Raises:
-            MissingTargetError: the target's URL is missing.
-            ConfigurationError: it is not a URL, or a value is not of its kind.
-        """
+        """Read the settings from `variables`, usually `os.environ`. An empty variable counts as unset."""
         values = {
             name: parse(variable, variables[variable])
             for variable, (name, parse) in _VARIABLES.items()

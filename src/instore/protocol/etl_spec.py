@@ -56,11 +56,7 @@ class ETLSpec:
 
     @classmethod
     def parse(cls, message: Any) -> "ETLSpec":
-        """Read the message of `PUT /v1/etl`; what is null counts as left out.
-
-        Raises:
-            InvalidRequestError: it is not what is expected; the text says all that is wrong.
-        """
+        """Read the message of `PUT /v1/etl`; what is null counts as left out."""
         if isinstance(message, dict):
             message = {key: value for key, value in message.items() if value is not None}
         wrong = faults(message)

@@ -51,11 +51,7 @@ class Fault:
 
 
 def faults(spec: object) -> list[Fault]:
-    """All that is wrong with the message that makes an ETL; empty if nothing is.
-
-    Args:
-        spec: plain data. The older form, a Kubernetes pod, is one fault that says so.
-    """
+    """All that is wrong with the message that makes an ETL; empty if nothing is."""
     if not isinstance(spec, Mapping):
         return [Fault((), f"is {_kind(spec)}; an ETL is keys and values, with name, communication and runtime")]
     if "apiVersion" in spec or "kind" in spec:

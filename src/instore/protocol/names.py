@@ -77,11 +77,7 @@ class Uname:
 
     @classmethod
     def parse(cls, text: str) -> "Uname":
-        """Split an unescaped uname.
-
-        Raises:
-            ValueError: fewer than four parts, an empty part, or an unknown provider.
-        """
+        """Split an unescaped uname."""
         parts = text.split("/", 3)
         if len(parts) != 4 or not all(parts) or parts[0] not in PROVIDERS or not parts[1].startswith("@"):
             raise ValueError(f"not a uname: {text!r}; expected <provider>/@<namespace>/<bucket>/<object>")

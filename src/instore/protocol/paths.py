@@ -19,12 +19,7 @@ _NOT_NORMAL = re.compile(r"//|/\.{1,2}(?:/|\Z)|/\Z|\x00")
 
 
 def is_object_file(path: str, roots: Sequence[str] = ()) -> bool:
-    """Whether the file at `path` may be read.
-
-    Args:
-        path: absolute and normal: no `.`, `..`, empty part, trailing slash or NUL.
-        roots: folders, absolute and normal, below which every file is allowed. Default: none.
-    """
+    """Whether the file at `path` may be read."""
     if not path.startswith("/") or _NOT_NORMAL.search(path):
         return False
     # The first match: an object's name, which anyone may choose, can look like such a path once more.

@@ -29,17 +29,7 @@ def hop_of(url: str) -> Hop:
 
 
 def parse_pipeline(header: str | None) -> tuple[str, str]:
-    """Split a pipeline into its first URL and the rest.
-
-    Args:
-        header: the value of `Ais-Node-Url`; None or blank means there is no pipeline.
-
-    Returns:
-        `(first, rest)`; both empty without a pipeline; `rest` is ready to be sent on as a header.
-
-    Raises:
-        InvalidPipelineError: one of the entries is empty, or holds a control character or a user's name.
-    """
+    """Split a pipeline into its first URL and the rest."""
     header = (header or "").strip()
     if not header:
         return "", ""
@@ -56,11 +46,7 @@ def parse_pipeline(header: str | None) -> tuple[str, str]:
 
 
 def ends_at_target(first: str, rest: str) -> bool:
-    """Whether the last entry of a pipeline, as `parse_pipeline` split it, is a destination at a target.
-
-    Raises:
-        InvalidPipelineError: the last entry is not a URL.
-    """
+    """Whether the last entry of a pipeline, as `parse_pipeline` split it, is a destination at a target."""
     last = (rest or first).rpartition(",")[2].strip()
     return bool(last) and hop_of(last) is Hop.TARGET
 
@@ -71,30 +57,13 @@ def join_pipeline(servers: Iterable[str], destination: str = "") -> str:
 
 
 def destination_entry(target_url: str, uname: str, query: str = "") -> str:
-    """The last entry of a pipeline that ends at a target: `http://HOST:PORT/<uname, escaped>?uuid=<job>&...`.
-
-    Args:
-        target_url: base URL of the target that keeps the object; only its scheme and host count.
-        uname: the object's, unescaped.
-        query: what the target is to know again when the object comes, escaped. Default: nothing.
-    """
+    """The last entry of a pipeline that ends at a target: `http://HOST:PORT/<uname, escaped>?uuid=<job>&...`."""
     parts = urlsplit(target_url)
     return f"{parts.scheme}://{parts.netloc}/{escape_segment(uname)}" + (f"?{query}" if query else "")
 
 
 def direct_put_url(url: str, host_target: str, obj_path: str, etl_args: str = "") -> str:
-    """Build the URL that the result is put to.
-
-    Args:
-        url: the pipeline entry. No path: an ETL server, the object's path is appended. A path: a target, its
-            path is prefixed with that of `host_target`, escapes and query stay as they are.
-        host_target: `AIS_TARGET_URL`; gives the scheme, and the path that carries the secret.
-        obj_path: the object's path, decoded.
-        etl_args: when not empty, becomes the one `etl_args` of the query, in place of any there.
-
-    Raises:
-        InvalidPipelineError: `url` is not a URL, or names no host.
-    """
+    """Build the URL that the result is put to."""
     host, path, query = _split(url)
     target = urlsplit(host_target)
     path = escape_path(obj_path) if path in ("", "/") else target.path.rstrip("/") + path

@@ -51,13 +51,7 @@ class ObjectRequest:
 
 
 def object_target(path: str, fqn: str = "", etl_args: str = "") -> str:
-    """Path and query of a request for one object, escaped.
-
-    Args:
-        path: the object's path, its slashes kept.
-        fqn: its file's path; empty: the bytes come in the body, or the server fetches them.
-        etl_args: the request's arguments.
-    """
+    """Path and query of a request for one object, escaped."""
     return _with_query(f"/{escape_path(path)}", fqn, etl_args)
 
 
@@ -78,18 +72,7 @@ METHODS = tuple(_ORIGINS)
 
 
 def parse_request(method: str, raw_path: str, query: str, headers: Iterable[tuple[bytes, bytes]]) -> ObjectRequest:
-    """Read a request for one object.
-
-    Args:
-        method: `GET` or `PUT`.
-        raw_path: the path as it came, still escaped, without the query.
-        query: the query as it came, without the `?`.
-        headers: pairs of lower-case name and value.
-
-    Raises:
-        InvalidRequestError: no object is named, or the announced length is not a number.
-        InvalidPipelineError: the pipeline has an empty entry, or is not text that can be sent on.
-    """
+    """Read a request for one object."""
     path = unescape(raw_path[1:] if raw_path.startswith("/") else raw_path)
     if not path:
         raise InvalidRequestError(f"{method} {raw_path}: no object is named; expected /<bucket>/<object>")
@@ -102,12 +85,7 @@ def parse_request(method: str, raw_path: str, query: str, headers: Iterable[tupl
 
 
 def parse_download(query: str, headers: Iterable[tuple[bytes, bytes]]) -> ObjectRequest:
-    """Read a request for the object at a URL, `POST /download?original_url=...&object_to=...`.
-
-    Raises:
-        InvalidRequestError: the URL or the object's name is missing.
-        InvalidPipelineError: as for `parse_request`.
-    """
+    """Read a request for the object at a URL, `POST /download?original_url=...&object_to=...`."""
     values = _parse_query(query)
     for name in (QUERY_ORIGINAL_URL, QUERY_OBJECT_TO):
         if not values.get(name):

@@ -15,11 +15,7 @@ def parse_flag(text: str) -> bool | None:
 
 
 def parse_json(data: bytes) -> Any:
-    """Read JSON whose texts can all be encoded: half a surrogate pair, as in `"\\ud800"`, is no text.
-
-    Raises:
-        ValueError: it is not such JSON, or is nested too deeply to be read.
-    """
+    """Read JSON whose texts can all be encoded: half a surrogate pair, as in `"\\ud800"`, is no text."""
     try:
         content = json.loads(data.decode())
         if b"\\ud" in data or b"\\uD" in data:

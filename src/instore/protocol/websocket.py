@@ -24,15 +24,7 @@ _EXCERPT = 80
 
 
 def parse_control(message: bytes) -> ObjectRequest:
-    """Read a control message: `{"path": ..., "fqn": ..., "etl_args": ..., "pipeline": ...}`, absent when empty.
-
-    Returns:
-        The request; its origin is `BODY` unless a file is named: the next message is then the object.
-
-    Raises:
-        MalformedControlError: not UTF-8, not JSON (1007), not an object, or a field that is not text (1008).
-        InvalidPipelineError: the pipeline has an empty entry.
-    """
+    """Read a control message: `{"path": ..., "fqn": ..., "etl_args": ..., "pipeline": ...}`, absent when empty."""
     fields = _fields(message)
     fqn = unescape(fields["fqn"])
     next_url, pipeline = parse_pipeline(fields["pipeline"])
@@ -47,14 +39,7 @@ def parse_control(message: bytes) -> ObjectRequest:
 
 
 def write_control(path: str, fqn: str = "", etl_args: str = "", pipeline: str = "") -> bytes:
-    """A control message; what is empty is left out.
-
-    Args:
-        path: the object's path, decoded.
-        fqn: its file's path, decoded; without one, the object follows as the next message.
-        etl_args: the arguments, as they are.
-        pipeline: where the result goes, as in `Ais-Node-Url`.
-    """
+    """A control message; what is empty is left out."""
     fields = {"path": path, "fqn": escape_segment(fqn), "etl_args": etl_args, "pipeline": pipeline}
     return json.dumps({name: value for name, value in fields.items() if value}).encode()
 

@@ -34,18 +34,7 @@ class Place:
 
 
 def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: int, log_level: str) -> None:
-    """Serve a class until a signal says stop; does not return.
-
-    Args:
-        cls: the user's class.
-        command: the arguments of `instore` that serve the same class in another process.
-        place: where to listen.
-        workers: processes.
-        log_level: `debug`, `info`, `warning` or `error`.
-
-    Raises:
-        ConfigurationError: the address can't be had, the environment is unfit, or the class's `__init__` failed.
-    """
+    """Serve a class until a signal says stop; does not return."""
     if place.fd is not None:
         serve(cls, socket.socket(fileno=place.fd), log_level, replaced=INSTORE_PARENT_FD in os.environ)
     elif workers == 1 or place.uds is not None:

@@ -14,15 +14,7 @@ _FORMS = "file.py, file.py:Class or package.module:Class"
 
 
 def load_class(transform: str) -> type[ETLServer]:
-    """Import the module that `transform` names and find its class. Code written for AIStore's SDK finds its names.
-
-    Args:
-        transform: `file.py`, `file.py:Class` or `package.module:Class`; the class may be left out where the module
-            defines one. A file's folder, or the working directory for a package, is put on the import path.
-
-    Raises:
-        ConfigurationError: there is no such file, module or class, its import fails, or the class can't serve.
-    """
+    """Import the module that `transform` names and find its class. Code written for AIStore's SDK finds its names."""
     install()
     place, _, name = transform.rpartition(":") if _names_class(transform) else (transform, "", "")
     module = _import_file(place) if place.endswith(".py") else _import_module(place, transform)

@@ -24,9 +24,6 @@ class Supervisor:
 
     A worker that exits with code 2 can't be helped by another try: all are stopped and the code is passed on. One that
     keeps dying within seconds of its start stops all, too.
-
-    Args:
-        commands: each worker's command line, and the descriptor of the socket that it inherits.
     """
 
     def __init__(self, commands: Sequence[tuple[list[str], int]]) -> None:
@@ -37,11 +34,7 @@ class Supervisor:
         self._stopping = False
 
     def run(self) -> int:
-        """Start the workers and stay until they are stopped.
-
-        Returns:
-            The exit code: 0 after a signal, else that of the worker that could not run.
-        """
+        """Start the workers and stay until they are stopped."""
         for stop in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(stop) is not signal.SIG_IGN:  # as nohup has it
                 signal.signal(stop, self._stop)
@@ -90,11 +83,5 @@ def _how(code: int) -> str:
 
 
 def worker_command(arguments: Sequence[str], descriptor: int, log_level: str) -> list[str]:
-    """The command line of one worker on an inherited socket.
-
-    Args:
-        arguments: those of `instore` that serve the class.
-        descriptor: the socket's.
-        log_level: what the worker logs.
-    """
+    """The command line of one worker on an inherited socket."""
     return [sys.executable, "-P", "-m", "instore", *arguments, "--fd", str(descriptor), "--log-level", log_level]

@@ -25,9 +25,6 @@ def bind_for(workers: int, host: str, port: int) -> list[socket.socket]:
 
     On Linux each worker has a queue of its own, and the system spreads connections over them; with one queue for all,
     whoever wakes first would take most. Elsewhere the workers share one socket.
-
-    Raises:
-        ConfigurationError: the port is in use or the address can't be had.
     """
     first = bind(host, port)
     if sys.platform != "linux":
@@ -51,11 +48,7 @@ def _bind_beside(family: socket.AddressFamily, address: Any) -> socket.socket:
 
 
 def bind_unix(path: str) -> socket.socket:
-    """A bound socket in the file system.
-
-    Raises:
-        ConfigurationError: it can't be made.
-    """
+    """A bound socket in the file system."""
     bound = socket.socket(socket.AF_UNIX)
     try:
         bound.bind(path)
@@ -65,18 +58,7 @@ def bind_unix(path: str) -> socket.socket:
 
 
 def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replaced: bool = False) -> None:
-    """Make the user's object and serve it until a signal says stop.
-
-    Args:
-        cls: the user's class; its `__init__` runs here.
-        listener: bound socket.
-        log_level: `debug`, `info`, `warning` or `error`.
-        replaced: another process takes the place of this one when it ends. Default False: if transforms that never
-            end hold all its threads, this one starts itself anew.
-
-    Raises:
-        ConfigurationError: the environment is unfit, or `__init__` failed.
-    """
+    """Make the user's object and serve it until a signal says stop."""
     log_to_stderr(log_level)
     set_up_process()
     exit_with_parent()

@@ -55,11 +55,7 @@ class AccessLogEntry:
 
 
 class AccessLog:
-    """Writes the outcome lines of one process.
-
-    Args:
-        environment: knows the secrets that no line may hold.
-    """
+    """Writes the outcome lines of one process."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -71,14 +67,7 @@ class AccessLog:
         return AccessLogEntry(next(self._numbers), method, subject)
 
     def failed(self, record: AccessLogEntry, status: int, sent: int, error: BaseException) -> None:
-        """An object failed: what, with which answer, why.
-
-        Args:
-            record: of the request.
-            status: the status that was answered; 0 for none.
-            sent: bytes of the answer's body that were sent before.
-            error: the reason.
-        """
+        """An object failed: what, with which answer, why."""
         line = f"{record.line(status, sent)} outcome=failed error={self._environment.redact(str(error))!r}"
         logger.warning("%s", line)
         if isinstance(error, TransformError) and error.__cause__ is not None:

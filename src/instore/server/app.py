@@ -54,11 +54,7 @@ class ETLApplication:
         await self._service.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI connection.
-
-        Raises:
-            BrokenResponseError: an answer that has begun can't be completed; the ASGI server breaks its framing.
-        """
+        """Serve one ASGI connection."""
         match scope["type"]:
             case "http":
                 await self.serve(ASGIRequest(scope, receive, send, self.settings.timeout, self._watcher))

@@ -25,16 +25,7 @@ _NO_BODY = (204, 304)
 
 
 class ASGIRequest:
-    """One request; a `Request`.
-
-    Args:
-        scope, receive, send: ASGI's.
-        timeout: seconds without a byte after which the client is given up.
-        watcher: notices clients that leave.
-
-    Raises:
-        InvalidRequestError: it asks for an upgrade and has a body.
-    """
+    """One request; a `Request`."""
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, timeout: float, watcher: "DisconnectWatcher"
@@ -202,11 +193,7 @@ async def serve_websocket(
 
 
 class ASGIWebSocket:
-    """The way back of one connection; a `WebSocketSender`.
-
-    Args:
-        send: ASGI's.
-    """
+    """The way back of one connection; a `WebSocketSender`."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

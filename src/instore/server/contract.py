@@ -32,10 +32,6 @@ class Transform(Protocol):
 
 
 def check_concurrency(owner: str, value: object) -> None:
-    """Refuse a concurrency that is none, on a class or as set on an object.
-
-    Raises:
-        UnfitClassError: it is not a whole number of at least 1.
-    """
+    """Refuse a concurrency that is none, on a class or as set on an object."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UnfitClassError(f"{owner}.concurrency is {value!r}; it takes a whole number of at least 1")

@@ -47,26 +47,14 @@ class Response:
 
 
 class DirectPut:
-    """Puts results to the next hops of their pipelines.
-
-    Args:
-        environment: the target's URL and the number of retries.
-        outbound: the client.
-    """
+    """Puts results to the next hops of their pipelines."""
 
     def __init__(self, environment: Environment, outbound: Outbound) -> None:
         self._environment = environment
         self._outbound = outbound
 
     async def put(self, request: ObjectRequest, result: Result, mime_type: str) -> Response:
-        """Put the result of `result` to the request's next hop.
-
-        Raises:
-            DirectPutError: no answer within the retries, or one that no next hop should give.
-            ETLDirectPutTransientError: a transient failure of a result that can't be made again.
-            InvalidPipelineError: the next hop is not a URL that can be asked.
-            InstoreError: what the source or the transform raised.
-        """
+        """Put the result of `result` to the request's next hop."""
         url = direct_put_url(request.next_url, self._environment.target_url, request.path, request.etl_args)
         headers = {"Content-Type": mime_type}
         if request.pipeline:
@@ -88,23 +76,23 @@ class DirectPut:
             await asyncio.sleep(backoff(attempt, _FIRST_PAUSE, _LONGEST_PAUSE))
             attempt += 1
 
-    def _without_secrets(self, reply: Response) -> Response:
+    def _without_secrets(self, response: Response) -> Response:
         """A failure's text is the next hop's own, and a target may well quote the URL that it was asked."""
-        if reply.status >= 400:
-            text = reply.output.first.decode(errors="surrogateescape")
-            reply.output.first = self._environment.redact(text).encode(errors="surrogateescape")
-        return reply
+        if response.status >= 400:
+            text = response.output.first.decode(errors="surrogateescape")
+            response.output.first = self._environment.redact(text).encode(errors="surrogateescape")
+        return response
 
     async def _attempt(self, request: ObjectRequest, url: str, output: Body, headers: dict[str, str]) -> Response:
         response = await self._outbound.put(url, output, headers)
         try:
-            return await _reply(request, output, response)
+            return await _taken(request, output, response)
         except BaseException:
             await response.close()
             raise
 
 
-async def _reply(request: ObjectRequest, output: Body, response: ClientResponse) -> Response:
+async def _taken(request: ObjectRequest, output: Body, response: ClientResponse) -> Response:
     try:
         body = await Body.begin(response)
     except FAILURES as error:

@@ -25,24 +25,14 @@ _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 
 
 class Downloads:
-    """The client for other people's URLs.
-
-    Args:
-        environment: time-out, pool, and whether local addresses are allowed.
-    """
+    """The client for other people's URLs."""
 
     def __init__(self, environment: Environment) -> None:
         check = None if environment.download_local else refuse_local
         self._outbound = Outbound(environment, authorize=False, check=check)
 
     async def get(self, url: str) -> ClientResponse:
-        """GET `url`, through redirects.
-
-        Raises:
-            InvalidRequestError: `url` is not a URL.
-            ForbiddenAddressError: not http or https, or an address that is not allowed.
-            TargetError: it can't be reached, or redirects without end.
-        """
+        """GET `url`, through redirects."""
         for _ in range(_REDIRECTS + 1):
             url = quote(url, safe=_AS_IT_IS, errors="surrogateescape")
             if not url.startswith(("http://", "https://")):
@@ -67,11 +57,7 @@ def _redirected(url: str, location: str) -> str:
 
 
 def refuse_local(address: str, host: str) -> None:
-    """Refuse `address`, to which `host` leads, if it is this machine's or its link's, or a unique-local one.
-
-    Raises:
-        ForbiddenAddressError: it is.
-    """
+    """Refuse `address`, to which `host` leads, if it is this machine's or its link's, or a unique-local one."""
     if any(_is_local(one) for one in addresses_behind(address)):
         raise ForbiddenAddressError(
             f"{host} is an address of this machine or its link, or a unique-local one; "

@@ -35,14 +35,7 @@ TEXT = "text/plain; charset=utf-8"
 
 
 class Service:
-    """What all requests of one process share.
-
-    Args:
-        server: the user's object.
-
-    Raises:
-        ConfigurationError: the environment is unfit (docs/protocol.md#environment).
-    """
+    """What all requests of one process share."""
 
     def __init__(self, server: Transform) -> None:
         self.server = server
@@ -66,11 +59,7 @@ class Service:
         return FileSource(request.fqn, self._rules, self.environment.direct_fqn)
 
     def target(self, request: ObjectRequest) -> Source:
-        """The target's object that `request` names.
-
-        Raises:
-            InvalidRequestError: its name would lead out of the target's own path.
-        """
+        """The target's object that `request` names."""
         if request.path in (".", ".."):
             raise InvalidRequestError(f"{request.path!r} is not an object's name")
         url = f"{self.environment.target_url}/{escape_segment(request.path)}"
@@ -85,7 +74,7 @@ class Service:
         return Exchange(self, request, self._make_result(request, source), self._direct_put)
 
     def refusal(self, error: BaseException) -> Response:
-        """The reply that reports `error`: its status, and a sentence without a secret."""
+        """The response that reports `error`: its status, and a sentence without a secret."""
         status, headers = status_of(error), {}
         if isinstance(error, ETLDirectPutTransientError) and error.bail_without_local_retry:
             status, headers = 503, {RETRY_REASON: RETRY_DIRECT_PUT_TRANSIENT}
@@ -94,11 +83,7 @@ class Service:
         return Response(status, Body(body), TEXT, headers)
 
     def mime_type(self) -> str:
-        """The content type of the results.
-
-        Raises:
-            TransformError: the user's `get_mime_type` raised.
-        """
+        """The content type of the results."""
         try:
             return self.server.get_mime_type()
         except Exception as error:
@@ -117,33 +102,26 @@ class Exchange:
         production: its result in the making.
     """
 
-    __slots__ = ("_direct_put", "_reply", "_request", "_service", "result")
+    __slots__ = ("_direct_put", "_request", "_response", "_service", "result")
 
     def __init__(self, service: Service, request: ObjectRequest, result: Result, direct_put: DirectPut) -> None:
         self.result = result
         self._service = service
         self._request = request
         self._direct_put = direct_put
-        self._reply: Response | None = None
+        self._response: Response | None = None
 
     async def begin(self) -> Response:
-        """Transform the object and send it where it goes.
-
-        Returns:
-            What we answer; its body may still be in the making.
-
-        Raises:
-            InstoreError: why the object failed.
-        """
+        """Transform the object and send it where it goes."""
         mime_type = self._service.mime_type()
         if self._request.next_url:
-            self._reply = await self._direct_put.put(self._request, self.result, mime_type)
+            self._response = await self._direct_put.put(self._request, self.result, mime_type)
         else:
-            self._reply = Response(200, await self.result.begin(), mime_type)
-        return self._reply
+            self._response = Response(200, await self.result.begin(), mime_type)
+        return self._response
 
     async def end(self) -> None:
         """Stop what still goes on and release what is held."""
-        if self._reply is not None:
-            await self._reply.close()
+        if self._response is not None:
+            await self._response.close()
         await self.result.end()

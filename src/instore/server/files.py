@@ -27,11 +27,7 @@ Result = TypeVar("Result")
 
 
 class FileRules:
-    """Which files a request may name.
-
-    Args:
-        roots: folders below which every file is allowed, besides the store's own layout.
-    """
+    """Which files a request may name."""
 
     def __init__(self, roots: Sequence[str]) -> None:
         self._roots = tuple(roots)
@@ -42,11 +38,6 @@ class FileRules:
 
         The text of the path is judged before anything is opened, and the true path of what was opened is judged
         again: no link leads out.
-
-        Raises:
-            ForbiddenFileError: not an object's file, or not a regular file.
-            ObjectNotFoundError: not there.
-            SourceError: the system can't open it.
         """
         if not is_object_file(path, self._roots):
             raise _forbidden(path)
@@ -74,10 +65,6 @@ class FileRules:
         What it opens is not in our hand. So the file is held open, and at the end the path must still lead to it and
         the file be as it was. Who can put a link in its place and take it away again in time, which needs the right to
         write to the folder, is not noticed.
-
-        Raises:
-            SourceError: the file was replaced or changed meanwhile.
-            InstoreError: as for `open`.
         """
         file = self.open(path)
         try:
@@ -88,12 +75,7 @@ class FileRules:
             os.close(file.descriptor)
 
     def read(self, path: str) -> bytes:
-        """The whole file.
-
-        Raises:
-            SourceError: it changed while it was read, or the disk failed.
-            InstoreError: as for `open`.
-        """
+        """The whole file."""
         file = self.open(path)
         try:
             data = os.read(file.descriptor, file.size + 1)
@@ -120,11 +102,7 @@ class OpenFile(NamedTuple):
     modified: int
 
     def check(self, read: int) -> None:
-        """Check at the end that `read` bytes are the whole file, and that nobody wrote to it meanwhile.
-
-        Raises:
-            SourceError: they are not, or somebody did.
-        """
+        """Check at the end that `read` bytes are the whole file, and that nobody wrote to it meanwhile."""
         try:
             status = os.fstat(self.descriptor)
         except OSError as error:
@@ -135,11 +113,7 @@ class OpenFile(NamedTuple):
         raise SourceError(f"{self.path!r} changed while it was read: {sizes}")
 
     def check_place(self) -> None:
-        """Check that the path still leads to this file.
-
-        Raises:
-            SourceError: it leads to another one, or nowhere.
-        """
+        """Check that the path still leads to this file."""
         try:
             found = os.stat(self.path)
         except OSError as error:

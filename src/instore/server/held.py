@@ -17,14 +17,7 @@ _PIECE = 1 << 20
 
 
 async def hold(body: Body, limit: int) -> Body:
-    """Take `body` to its end, or as far as `limit` bytes.
-
-    Returns:
-        The whole with its length; or, where it has more bytes, all of it with what is still to come.
-
-    Raises:
-        Exception: what the body failed with.
-    """
+    """Take `body` to its end, or as far as `limit` bytes."""
     if body.rest is None or body.length is not None or not limit:
         return body
     pieces, size = [body.first], len(body.first)

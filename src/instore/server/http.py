@@ -27,21 +27,13 @@ class BrokenResponseError(InstoreError):
 
 
 class HTTPHandler:
-    """Serves HTTP requests.
-
-    Args:
-        service: what the requests are for.
-    """
+    """Serves HTTP requests."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def serve(self, request: Request) -> None:
-        """Serve one request.
-
-        Raises:
-            BrokenResponseError: the answer has begun and can't be completed.
-        """
+        """Serve one request."""
         method = request.method
         path, _, query = request.target.partition(b"?")
         raw_path = path.decode(errors="surrogateescape")
@@ -119,12 +111,7 @@ class HTTPHandler:
 
 
 async def respond(request: Request, response: Response) -> None:
-    """Answer with `response`: its length is announced where it is known, else the body is chunked; 204 has none.
-
-    Raises:
-        OSError: the client has left, or takes nothing any more.
-        Exception: whatever the body failed with; the answer is then incomplete.
-    """
+    """Answer with `response`: its length is announced where it is known, else the body is chunked; 204 has none."""
     body = response.output
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
     if response.status != 204:

@@ -14,22 +14,14 @@ from instore.system.addresses import Address, addresses_behind
 
 
 class NextHops:
-    """The hosts that may be next hops.
-
-    Args:
-        environment: the target, and what is named.
-    """
+    """The hosts that may be next hops."""
 
     def __init__(self, environment: Environment) -> None:
         self._target = urlsplit(environment.target_url).hostname
         self._named = environment.next_hops
 
     def check(self, address: str, host: str) -> None:
-        """Refuse `address`, to which `host` leads, unless it may be a next hop.
-
-        Raises:
-            ForbiddenAddressError: it may not.
-        """
+        """Refuse `address`, to which `host` leads, unless it may be a next hop."""
         if host == self._target or any(_fits(one, address, host) for one in self._named):
             return
         if self._named:

@@ -19,16 +19,7 @@ class TransientError(Exception):
 
 
 class Outbound:
-    """The HTTP client of one process.
-
-    Args:
-        environment: pool, time-out, TLS, token.
-        authorize: send the token along.
-        check: called with each address before it is connected to.
-
-    Raises:
-        ConfigurationError: a certificate or key can't be loaded.
-    """
+    """The HTTP client of one process."""
 
     def __init__(self, environment: Environment, authorize: bool = True, check: Check | None = None) -> None:
         token = environment.authn_token if authorize else ""
@@ -43,12 +34,7 @@ class Outbound:
         )
 
     async def get(self, url: str, place: str = "the target") -> ClientResponse:
-        """GET `url`, which is called `place` to a person.
-
-        Raises:
-            InvalidRequestError: `url` is not a URL that can be asked.
-            TargetError: it can't be reached.
-        """
+        """GET `url`, which is called `place` to a person."""
         try:
             return await self._client.request("GET", url, {})
         except UnaskableError as error:
@@ -57,13 +43,7 @@ class Outbound:
             raise TargetError(f"can't reach {place}: {describe(error)}") from error
 
     async def put(self, url: str, output: Body, headers: Mapping[str, str]) -> ClientResponse:
-        """PUT `output` to `url`; the length is announced where it is known, else the body is chunked.
-
-        Raises:
-            TransientError: connection lost or refused, time-out, broken framing.
-            InvalidPipelineError: `url` is not a URL that can be asked.
-            Exception: whatever the output itself failed with.
-        """
+        """PUT `output` to `url`; the length is announced where it is known, else the body is chunked."""
         try:
             return await self._client.request("PUT", url, headers, output)
         except UnaskableError as error:

@@ -17,11 +17,7 @@ _SPOOL_BATCHES = 3
 
 
 class InputPipe:
-    """An object on its way to a thread: `put` and `finish` on the loop, `readinto` in the thread.
-
-    Args:
-        limit: bytes that may wait before `put` does.
-    """
+    """An object on its way to a thread: `put` and `finish` on the loop, `readinto` in the thread."""
 
     def __init__(self, limit: int = _FEED_LIMIT) -> None:
         self.failure: InstoreError | None = None
@@ -61,11 +57,7 @@ class InputPipe:
             self._changed.notify()
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill some of `buffer`; 0 at the end. Waits for bytes. Thread's side.
-
-        Raises:
-            InstoreError: the object broke off.
-        """
+        """Fill some of `buffer`; 0 at the end. Waits for bytes. Thread's side."""
         with self._changed:
             while not self._chunks and not self._finished:
                 self._changed.wait()
@@ -110,9 +102,6 @@ class OutputPipe:
     """A result on its way to the loop: `put`, `finish` and `fail` in the thread, `take` on the loop.
 
     Small pieces are joined into batches, so that a transform that yields lines costs no wake-up a line.
-
-    Args:
-        batch: bytes of one batch. A piece that is larger stays one piece.
     """
 
     def __init__(self, batch: int) -> None:
@@ -128,11 +117,7 @@ class OutputPipe:
         self._arrived = asyncio.Event()
 
     def put(self, piece: bytes) -> None:
-        """Add a piece of the result; waits while the loop is behind. Thread's side.
-
-        Raises:
-            ClientGoneError: nobody takes the result any more.
-        """
+        """Add a piece of the result; waits while the loop is behind. Thread's side."""
         self._pieces.append(piece)
         self._pieces_size += len(piece)
         if self._pieces_size >= self._batch:
@@ -162,11 +147,7 @@ class OutputPipe:
         self._arrived.set()
 
     async def take(self) -> bytes:
-        """The next batch; empty at the end.
-
-        Raises:
-            BaseException: whatever the result failed with.
-        """
+        """The next batch; empty at the end."""
         while not self._batches and not self.finished:
             self._arrived.clear()
             await self._arrived.wait()

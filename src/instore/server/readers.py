@@ -18,11 +18,7 @@ Load = Callable[[], AbstractContextManager[bytes | str]]
 
 
 class ForwardOnlyError(io.UnsupportedOperation):
-    """A transform wants its reader to do what only a file of its own can do.
-
-    Args:
-        wanted: the method that was called.
-    """
+    """A transform wants its reader to do what only a file of its own can do."""
 
     def __init__(self, wanted: str) -> None:
         super().__init__(

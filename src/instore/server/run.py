@@ -11,23 +11,14 @@ from instore.system.addresses import http_url
 
 
 def listen_and_run(name: str, application: ETLApplication, host: str, port: int) -> None:
-    """Bind, say where, and `run`.
-
-    Raises:
-        ConfigurationError: the address can't be had.
-    """
+    """Bind, say where, and `run`."""
     listener = bind(host, port)
     logging.getLogger(name).info("%s on %s", name, http_url(*listener.getsockname()[:2]))
     run(application, listener)
 
 
 def run(application: ETLApplication, listener: socket.socket) -> None:
-    """Serve `application` until a signal says stop; then return, when the requests under way are over.
-
-    Args:
-        application: around one transform.
-        listener: bound socket.
-    """
+    """Serve `application` until a signal says stop; then return, when the requests under way are over."""
     settings = application.settings
     limits = Limits.read(os.environ, progress_time=settings.timeout, message_bytes=settings.max_message)
     serve(application, [listener], limits)

@@ -13,11 +13,7 @@ _REPEATABLE = frozenset({"GET", "HEAD"})  # a body is never sent twice: it may b
 
 
 def make_session(environment: Environment) -> "requests.Session":
-    """A session with the token and the certificates of `environment`.
-
-    Raises:
-        ConfigurationError: `requests` is not installed.
-    """
+    """A session with the token and the certificates of `environment`."""
     try:
         import requests
         from requests.adapters import HTTPAdapter

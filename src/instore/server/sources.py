@@ -44,12 +44,7 @@ class Source(Protocol):
 
 
 class BodySource:
-    """The request's own body.
-
-    Args:
-        request: whose body.
-        length: the announced length in bytes, or None.
-    """
+    """The request's own body."""
 
     replayable = False
 
@@ -91,11 +86,7 @@ class BodySource:
 
 
 class BytesSource:
-    """An object that is at hand.
-
-    Args:
-        data: its bytes.
-    """
+    """An object that is at hand."""
 
     replayable = True
 
@@ -114,13 +105,7 @@ class BytesSource:
 
 
 class FileSource:
-    """A local file.
-
-    Args:
-        path: absolute.
-        rules: which files may be read.
-        as_path: give a buffered transform the path instead of the bytes.
-    """
+    """A local file."""
 
     replayable = True
 
@@ -156,13 +141,7 @@ class FileSource:
 
 
 class RemoteSource:
-    """An object that is fetched: from the target, or from a URL.
-
-    Args:
-        name: of the object, for a person.
-        place: where it is, for a person.
-        get: asks for it; called again for a retry.
-    """
+    """An object that is fetched: from the target, or from a URL."""
 
     replayable = True
 

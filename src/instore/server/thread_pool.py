@@ -24,12 +24,7 @@ Call = tuple[Waiter[Any], float]
 
 
 class ThreadPool:
-    """Threads, up to a fixed number, that call functions in the order in which they were submitted.
-
-    Args:
-        size: number of threads at most; each is started by a submission that finds all others busy.
-        name: of the threads.
-    """
+    """Threads, up to a fixed number, that call functions in the order in which they were submitted."""
 
     def __init__(self, size: int, name: str) -> None:
         self._size = size
@@ -44,12 +39,7 @@ class ThreadPool:
         self._busy = 0
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Waiter[Any]:
-        """Have `function(*args)` called in a thread.
-
-        Returns:
-            A future on the running loop. Cancelled before the call begins, it prevents the call; later, it drops its
-            result.
-        """
+        """Have `function(*args)` called in a thread."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         if self._threads < self._size and self._busy >= self._threads:

@@ -59,22 +59,13 @@ class TransformRunner:
         self._lock = threading.Lock()
 
     def start(self, request: ObjectRequest, load: Load) -> Waiter[bytes]:
-        """Begin to transform one object that `load`, called in the same thread, gives whole.
-
-        Returns:
-            A future of the result, which raises `TransformError` when the transform raised or returned something that
-            is not bytes, and whatever `load` raised. It can be cancelled while the transform has not begun.
-        """
+        """Begin to transform one object that `load`, called in the same thread, gives whole."""
         return self._pool.submit(self._run, request, load)
 
     def start_stream(
         self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe
     ) -> Waiter[None]:
-        """Begin to transform one object piece by piece into `spool`, which gets every failure too.
-
-        Returns:
-            A future that can be cancelled while the transform has not begun.
-        """
+        """Begin to transform one object piece by piece into `spool`, which gets every failure too."""
         return self._pool.submit(self._stream, request, open_reader, spool)
 
     def close(self) -> None:

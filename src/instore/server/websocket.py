@@ -30,11 +30,7 @@ _BYTES_AHEAD = 64 << 20
 
 
 class WebSocketHandler:
-    """Serves WebSocket connections.
-
-    Args:
-        service: what the requests are for.
-    """
+    """Serves WebSocket connections."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

@@ -27,14 +27,7 @@ _ENTRIES = {
 
 
 def foreign_version(parts: Sequence[object]) -> str | None:
-    """The Python that made a code object, if it is not one that this Python can run.
-
-    Args:
-        parts: the arguments that `types.CodeType` would be called with.
-
-    Returns:
-        None if it is this Python's; else the version, as far as it can be told: `3.12`, `3.10 or older`.
-    """
+    """The Python that made a code object, if it is not one that this Python can run."""
     code = parts[_CODE] if len(parts) == _PARTS else None
     if not isinstance(code, bytes):
         return "3.10 or older" if len(parts) < _PARTS else "another version"

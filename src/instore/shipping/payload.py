@@ -79,15 +79,7 @@ _THEIR_ERRORS = "aistore.sdk.errors"
 
 
 def load(payload: bytes, base: type[Base]) -> type[Base]:
-    """The class of a payload.
-
-    Args:
-        payload: what `dump` gives, ours or AIStore's.
-        base: what it must derive from.
-
-    Raises:
-        PayloadError: there is none in it that can be had here; the text says why.
-    """
+    """The class of a payload."""
     pickled = _decode(payload)
     contents = _look_into(pickled)
     _check_version(pickled, contents)

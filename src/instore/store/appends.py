@@ -26,18 +26,7 @@ _PIECE = 1 << 20
 
 
 class Appending:
-    """One request's part of an append; a context that takes back what was not committed.
-
-    Args:
-        store: the target that has the object.
-        bucket, name: which object.
-        handle: of the append that goes on; empty: a new one, which begins with the object that there is.
-
-    Raises:
-        InvalidRequestError: the handle is not known, or belongs to another object, or another request is appending.
-        BucketNotFoundError: the bucket is not there.
-        StorageFullError, StorageError: the disk.
-    """
+    """One request's part of an append; a context that takes back what was not committed."""
 
     def __init__(self, store: Store, bucket: Bucket, name: str, handle: str = "") -> None:
         self._store = store
@@ -60,11 +49,7 @@ class Appending:
                 raise
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append `data`.
-
-        Raises:
-            StorageFullError, StorageError: the disk.
-        """
+        """Append `data`."""
         with self._store.failing(f"appending to {self._what}"):
             write_all(self._descriptor, data)
 
@@ -99,11 +84,7 @@ class Appending:
 
 
 def flush(store: Store, bucket: Bucket, name: str, handle: str) -> Entry:
-    """Make what was appended the object, in place of any of that name, whose custom properties stay.
-
-    Raises:
-        As `Appending` and `Store.put` do.
-    """
+    """Make what was appended the object, in place of any of that name, whose custom properties stay."""
     with store.failing(f"storing {bucket.object(name)}"):
         descriptor = _open(store, bucket, handle, there=True)
         try:

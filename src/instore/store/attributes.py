@@ -36,12 +36,7 @@ class Attributes(NamedTuple):
 
 
 def write(descriptor: int, attributes: Attributes) -> None:
-    """Set them on an open file; readers see the old ones or these.
-
-    Raises:
-        InvalidRequestError: they are larger than the file system takes.
-        OSError: it failed otherwise.
-    """
+    """Set them on an open file; readers see the old ones or these."""
     text = f"{attributes.checksum} {attributes.version}"
     if attributes.custom:
         text += " " + json.dumps(dict(attributes.custom))
@@ -57,12 +52,7 @@ def write(descriptor: int, attributes: Attributes) -> None:
 
 
 def read(file: int | str) -> Attributes:
-    """Those of an open file or a path; defaults where there are none.
-
-    Raises:
-        OSError: the file can't be read.
-        SourceError: the attribute is damaged.
-    """
+    """Those of an open file or a path; defaults where there are none."""
     try:
         data = os.getxattr(file, _NAME)
     except OSError as error:
@@ -82,11 +72,7 @@ def write_note(descriptor: int, note: dict[str, object]) -> None:
 
 
 def read_note(descriptor: int) -> dict[str, object]:
-    """The note of an open file.
-
-    Raises:
-        SourceError: it has none, or a damaged one.
-    """
+    """The note of an open file."""
     try:
         note = json.loads(os.getxattr(descriptor, _NAME))
     except (OSError, ValueError) as error:
@@ -97,11 +83,7 @@ def read_note(descriptor: int) -> dict[str, object]:
 
 
 def check_support(folder: str) -> None:
-    """See whether files in `folder` can have attributes.
-
-    Raises:
-        ConfigurationError: they can't, or nothing can be written there.
-    """
+    """See whether files in `folder` can have attributes."""
     path = os.path.join(folder, ".attributes")
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)

@@ -19,13 +19,7 @@ _ABOUT = "about.json"
 
 
 def begin(store: Store, bucket: Bucket, name: str) -> str:
-    """Begin an upload; return its id.
-
-    Raises:
-        InvalidRequestError: a name that no object can have.
-        BucketNotFoundError: the bucket is not there.
-        StorageFullError, StorageError: the disk.
-    """
+    """Begin an upload; return its id."""
     check_object_name(name)
     upload = secrets.token_hex(8)
     with store.failing(f"beginning an upload of {bucket.object(name)}"):
@@ -38,12 +32,7 @@ def begin(store: Store, bucket: Bucket, name: str) -> str:
 
 
 def part(store: Store, bucket: Bucket, name: str, upload: str, number: int) -> Part:
-    """Begin to write one part; a later one of the same number replaces it.
-
-    Raises:
-        InvalidRequestError: the upload is not known or not of this object, or the number is not positive.
-        BucketNotFoundError, StorageFullError, StorageError: as in `begin`.
-    """
+    """Begin to write one part; a later one of the same number replaces it."""
     if number < 1:
         raise InvalidRequestError(f"part number {number} is not positive")
     folder = _check(store, bucket, name, upload)
@@ -51,12 +40,7 @@ def part(store: Store, bucket: Bucket, name: str, upload: str, number: int) -> P
 
 
 def complete(store: Store, bucket: Bucket, name: str, upload: str, numbers: Iterable[int]) -> Entry:
-    """Put the parts together, in the order of their numbers, as the object.
-
-    Raises:
-        InvalidRequestError: the upload is not known or not of this object, there are no parts, or one is missing.
-        As `Store.put` does.
-    """
+    """Put the parts together, in the order of their numbers, as the object."""
     folder = _check(store, bucket, name, upload)
     ordered = sorted(set(numbers))
     if not ordered:
@@ -77,12 +61,7 @@ def complete(store: Store, bucket: Bucket, name: str, upload: str, numbers: Iter
 
 
 def abort(store: Store, bucket: Bucket, name: str, upload: str) -> None:
-    """Drop an upload and its parts.
-
-    Raises:
-        InvalidRequestError: the upload is not known or not of this object.
-        StorageError: the disk.
-    """
+    """Drop an upload and its parts."""
     folder = _check(store, bucket, name, upload)
     with store.failing(f"dropping an upload of {bucket.object(name)}"):
         gone = f"{folder}.gone"

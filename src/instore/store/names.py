@@ -20,9 +20,6 @@ class Bucket:
     Attributes:
         name: letters, digits, `_`, `-` and single dots; 64 at most.
         namespace: name of a namespace of this cluster; empty: the global one.
-
-    Raises:
-        InvalidRequestError: a name that no bucket can have.
     """
 
     name: str
@@ -41,17 +38,7 @@ class Bucket:
     @classmethod
     @functools.lru_cache(1024)
     def parse(cls, provider: str, namespace: str, name: str) -> "Bucket":
-        """The bucket that a request names.
-
-        Args:
-            provider: `ais` or empty.
-            namespace: empty, `@#`, or `@#<name>`.
-            name: the bucket's.
-
-        Raises:
-            InvalidRequestError: a malformed name.
-            NotSupportedError: a bucket that is not this cluster's own.
-        """
+        """The bucket that a request names."""
         if provider not in ("", "ais"):
             raise NotSupportedError(f"buckets of provider {provider!r} are not supported; this node has ais:// only")
         cluster, _, own = namespace.removeprefix("@").partition("#")
@@ -82,12 +69,7 @@ class Bucket:
 
 
 def parse_uname(text: str) -> tuple[Bucket, str]:
-    """Bucket and object of an unescaped uname.
-
-    Raises:
-        InvalidRequestError: it isn't one, or a name in it is not allowed.
-        NotSupportedError: a bucket that is not this cluster's own.
-    """
+    """Bucket and object of an unescaped uname."""
     try:
         uname = Uname.parse(text)
     except ValueError as error:
@@ -98,11 +80,7 @@ def parse_uname(text: str) -> tuple[Bucket, str]:
 
 
 def check_object_name(name: str) -> None:
-    """Refuse what can't be an object's file below the bucket's folder.
-
-    Raises:
-        InvalidRequestError: the name, and what is wrong with it.
-    """
+    """Refuse what can't be an object's file below the bucket's folder."""
     reason = _why_not(name)
     if reason:
         shown = name if len(name) <= 100 else name[:100] + "…"

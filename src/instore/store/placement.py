@@ -18,12 +18,7 @@ def digest(text: str) -> int:
 
 
 def owner(digests: Sequence[int], uname: str) -> int:
-    """The index of the target that has `uname`; the first of equals.
-
-    Args:
-        digests: each target's `digest(id)`.
-        uname: `ais/@#/bucket/object`.
-    """
+    """The index of the target that has `uname`; the first of equals."""
     if len(digests) == 1:
         return 0
     of_name = digest(uname)

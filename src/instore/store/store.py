@@ -123,11 +123,7 @@ class Writing:
         self.size = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append `data`.
-
-        Raises:
-            StorageFullError, StorageError: the disk.
-        """
+        """Append `data`."""
         with self._store.failing(f"writing {self._what}"):
             write_all(self._descriptor, data)
         self._checksum.update(data)
@@ -167,20 +163,7 @@ class Upload(Writing):
         self._name = name
 
     def commit(self, custom: Mapping[str, str] | None = None) -> Entry:
-        """Give the object its name, in place of any that had it.
-
-        Args:
-            custom: the custom properties. Default: none.
-
-        Returns:
-            What is stored now.
-
-        Raises:
-            NameConflictError: the name is a folder of other objects, or goes through an object.
-            BucketNotFoundError: the bucket has been destroyed meanwhile.
-            InvalidRequestError: too large custom properties.
-            StorageFullError, StorageError: the disk.
-        """
+        """Give the object its name, in place of any that had it."""
         entry = self._store.adopt(
             self._path, self._descriptor, self._bucket, self._name, self._checksum.hexdigest(), custom or {}
         )
@@ -196,12 +179,7 @@ class Part(Writing):
         self._destination = destination
 
     def commit(self) -> str:
-        """Give it its name, in place of any that had it; return its checksum.
-
-        Raises:
-            InvalidRequestError: what it is a part of has been ended meanwhile.
-            StorageError: the disk.
-        """
+        """Give it its name, in place of any that had it; return its checksum."""
         with self._store.failing(f"storing {self._what}"):
             try:
                 os.rename(self._path, self._destination)
@@ -212,14 +190,7 @@ class Part(Writing):
 
 
 class Store:
-    """The objects of one target. Its methods block, and any thread may call them.
-
-    Args:
-        folder: absolute path of the target's folder; made if it is missing.
-
-    Raises:
-        ConfigurationError: the folder can't be used.
-    """
+    """The objects of one target. Its methods block, and any thread may call them."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -236,11 +207,7 @@ class Store:
     # Buckets
 
     def create_bucket(self, bucket: Bucket) -> None:
-        """Make an empty bucket. What lies there, left by a process that died, goes.
-
-        Raises:
-            StorageFullError, StorageError: the disk.
-        """
+        """Make an empty bucket. What lies there, left by a process that died, goes."""
         with self.failing(f"making {bucket}"):
             self.drop_bucket(bucket)
             self.open_bucket(bucket)
@@ -259,11 +226,7 @@ class Store:
                     os.unlink(path)
 
     def drop_bucket(self, bucket: Bucket) -> None:
-        """Remove a bucket with all that is in it, at once for all who look. `empty_trash` frees the space.
-
-        Raises:
-            StorageError: the disk.
-        """
+        """Remove a bucket with all that is in it, at once for all who look. `empty_trash` frees the space."""
         with self.failing(f"destroying {bucket}"), contextlib.suppress(FileNotFoundError):
             gone = os.path.join(self._trash, f"{os.getpid()}.{next(self._numbers)}")
             while os.path.lexists(gone):  # the trash of an earlier process with this number
@@ -271,21 +234,13 @@ class Store:
             os.rename(os.path.join(self.folder, bucket.folder), gone)
 
     def empty_trash(self) -> None:
-        """Delete the files of buckets that have been dropped.
-
-        Raises:
-            StorageError: the disk.
-        """
+        """Delete the files of buckets that have been dropped."""
         with self._emptying, self.failing(f"emptying {self._trash}"):
             for name in os.listdir(self._trash):
                 shutil.rmtree(os.path.join(self._trash, name))
 
     def check_bucket(self, bucket: Bucket) -> None:
-        """Make sure that a bucket is there.
-
-        Raises:
-            BucketNotFoundError: it isn't.
-        """
+        """Make sure that a bucket is there."""
         if not os.path.isdir(os.path.join(self.folder, bucket.folder, _CONTENT)):
             raise BucketNotFoundError(bucket)
 
@@ -296,22 +251,12 @@ class Store:
     # Objects
 
     def path(self, bucket: Bucket, name: str) -> str:
-        """The path of an object's file, whether there is one or not.
-
-        Raises:
-            InvalidRequestError: a name that no object can have.
-        """
+        """The path of an object's file, whether there is one or not."""
         check_object_name(name)
         return self._path(bucket, name)
 
     def head(self, bucket: Bucket, name: str) -> Entry:
-        """What is known of an object.
-
-        Raises:
-            ObjectNotFoundError, BucketNotFoundError: it is not there.
-            InvalidRequestError: a name that no object can have.
-            SourceError, StorageError: it can't be read.
-        """
+        """What is known of an object."""
         with self.open(bucket, name) as opened:
             return opened.entry
 
@@ -336,19 +281,7 @@ class Store:
         pieces: Iterable[bytes | bytearray | memoryview],
         custom: Mapping[str, str] | None = None,
     ) -> Entry:
-        """Store an object that is at hand, in place of any of that name: whole, or not at all.
-
-        Args:
-            bucket, name: which.
-            pieces: its bytes.
-            custom: its custom properties. Default: none.
-
-        Returns:
-            What is stored now.
-
-        Raises:
-            InvalidRequestError, NameConflictError, BucketNotFoundError, StorageFullError, StorageError
-        """
+        """Store an object that is at hand, in place of any of that name: whole, or not at all."""
         with self.upload(bucket, name) as upload:
             for piece in pieces:
                 upload.write(piece)
@@ -380,13 +313,7 @@ class Store:
                 return
 
     def set_custom(self, bucket: Bucket, name: str, custom: Mapping[str, str], replace_all: bool = False) -> Entry:
-        """Set custom properties; raises as `head` and `put` do.
-
-        Args:
-            bucket, name: which object.
-            custom: names and values.
-            replace_all: drop all others. Default: they stay.
-        """
+        """Set custom properties; raises as `head` and `put` do."""
         with (
             self.lock(bucket, name),
             self.open(bucket, name) as opened,
@@ -416,17 +343,7 @@ class Store:
                 to._place(path, to_bucket, name)
 
     def walk(self, bucket: Bucket, prefix: str = "", after: str = "", recurse: bool = True) -> Iterator[str]:
-        """The names of the bucket's objects in lexicographic order, in bounded memory.
-
-        Args:
-            bucket: which.
-            prefix: only names that start with this.
-            after: only names greater than this.
-            recurse: if not, what lies deeper than the prefix is summed up as a name that ends in a slash.
-
-        Raises:
-            BucketNotFoundError: it is not there.
-        """
+        """The names of the bucket's objects in lexicographic order, in bounded memory."""
         root = os.path.join(self.folder, bucket.folder, _CONTENT)
         with self.failing(f"listing {bucket}"):
             try:
@@ -464,15 +381,7 @@ class Store:
     def adopt(
         self, path: str, descriptor: int, bucket: Bucket, name: str, checksum: str, custom: Mapping[str, str]
     ) -> Entry:
-        """Make the file at `path` the object `name`; raises as `put` does.
-
-        Args:
-            path: a file in the bucket's work folder.
-            descriptor: of it.
-            bucket, name: which object.
-            checksum: of its bytes.
-            custom: the custom properties.
-        """
+        """Make the file at `path` the object `name`; raises as `put` does."""
         with self.failing(f"storing {bucket.object(name)}"), self.lock(bucket, name):
             made = Attributes(checksum, _version(self._path(bucket, name)) + 1, dict(custom))
             attributes.write(descriptor, made)

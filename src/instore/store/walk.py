@@ -1,9 +1,8 @@
 """Names below a folder in lexicographic order, however many there are, in bounded memory.
 
 Strategy: depth first, with a folder's name compared as if a slash were part of it: that makes the order of the walk
-    the order
-of whole names (`a-b` < `a/b` < `a0`). A folder is read once, when the walk gets there. One with more entries than
-`_RUN` is sorted in runs on the disk, in a file without a name, and the runs are merged as they are read.
+the order of whole names (`a-b` < `a/b` < `a0`). A folder is read once, when the walk gets there. One with more entries
+than `_RUN` is sorted in runs on the disk, in a file without a name, and the runs are merged as they are read.
 """
 
 import heapq
@@ -22,16 +21,6 @@ def walk(root: str, scratch: str, prefix: str = "", after: str = "", recurse: bo
     """Names of the files below `root`.
 
     A name that appears or goes while the walk is under way may or may not be seen.
-
-    Args:
-        root: the folder.
-        scratch: a folder for temporary files.
-        prefix: only names that start with this.
-        after: only names greater than this.
-        recurse: go into folders; if not, a folder yields its own name with a slash at its end.
-
-    Raises:
-        FileNotFoundError: there is no folder `root`.
     """
     inside, slash, start = prefix.rpartition("/")
     if slash and any(part in _NO_NAMES or "\0" in part for part in inside.split("/")):

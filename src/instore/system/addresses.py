@@ -19,11 +19,7 @@ def http_url(host: str, port: int | str) -> str:
 
 
 def addresses_behind(text: str) -> list[Address]:
-    """An address, and those of IPv4 that a gateway may make of it.
-
-    Args:
-        text: an address, perhaps with a zone.
-    """
+    """An address, and those of IPv4 that a gateway may make of it."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv4Address):
         return [address]

@@ -4,11 +4,5 @@ import random
 
 
 def backoff(attempt: int, first: float, longest: float) -> float:
-    """Seconds to wait after the failed attempt number `attempt`, counted from 0: twice as long each time, with jitter.
-
-    Args:
-        attempt: number of the attempt.
-        first: seconds after attempt 0.
-        longest: seconds at most.
-    """
+    """Seconds to wait after failed attempt `attempt`, counted from 0: twice as long each time, with jitter."""
     return min(first * 2.0 ** min(attempt, 64), longest) * random.uniform(0.5, 1.0)  # noqa: S311

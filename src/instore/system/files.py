@@ -20,15 +20,7 @@ def write_all(file: int, data: bytes | bytearray | memoryview) -> int:
 
 
 def lock(file: int, path: str) -> bool:
-    """Lock what is open, without waiting.
-
-    Returns:
-        Whether it is locked now and still the file at `path`: its last holder may have removed it between our opening
-        and locking it.
-
-    Raises:
-        BlockingIOError: someone else has it.
-    """
+    """Lock what is open, without waiting."""
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         return os.path.samestat(os.fstat(file), os.stat(path))
@@ -37,15 +29,7 @@ def lock(file: int, path: str) -> bool:
 
 
 def open_locked(path: str, mode: int = 0o666) -> int:
-    """Open a file, made if it is missing, and lock it.
-
-    Returns:
-        The descriptor that holds the lock.
-
-    Raises:
-        BlockingIOError: someone else has it.
-        FileNotFoundError: its folder is missing.
-    """
+    """Open a file, made if it is missing, and lock it."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
         try:
@@ -58,12 +42,7 @@ def open_locked(path: str, mode: int = 0o666) -> int:
 
 
 def rename_to_free(path: str, name: str) -> None:
-    """Rename a file to a name that nothing has, whatever the file system takes for the same name.
-
-    Raises:
-        FileExistsError: something has it.
-        OSError: it can't be renamed.
-    """
+    """Rename a file to a name that nothing has, whatever the file system takes for the same name."""
     if _RENAMEAT2 is not None:
         source, target = os.fsencode(path), os.fsencode(name)
         if _RENAMEAT2(_AT_FDCWD, source, _AT_FDCWD, target, _RENAME_NOREPLACE) == 0:

@@ -18,9 +18,6 @@ def log_to_stderr(level: str) -> None:
     A file always takes them, so they are written at once. Else a thread writes the lines: where nobody reads them (a
     full pipe, a stopped terminal), those that no longer fit into memory are dropped, and their number is a line of its
     own as soon as there is room.
-
-    Args:
-        level: the least that is logged: `debug`, `info`, `warning` or `error`.
     """
     root = logging.getLogger()
     if not any(isinstance(handler, _OURS) for handler in root.handlers):

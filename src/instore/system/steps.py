@@ -99,12 +99,7 @@ class Waiter(Generic[Result]):
 
 
 class Stepper:
-    """Runs a coroutine, from its first step to its end.
-
-    Args:
-        coroutine: what is run.
-        done: called at its end, with the error that it raised if it did.
-    """
+    """Runs a coroutine, from its first step to its end."""
 
     __slots__ = ("_cancelling", "_coroutine", "_done", "_waiting")
 

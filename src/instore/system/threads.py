@@ -20,15 +20,7 @@ async def in_thread(
     on_cancel: Callable[[], object] = lambda: None,
     always: bool = False,
 ) -> Result:
-    """Run `function` in a thread of `pool`.
-
-    Args:
-        pool: its threads.
-        function, arguments: what is called.
-        on_cancel: called on cancellation, to make the function come to its end. Default: nothing does.
-        always: run it in any case, as what closes and removes must be. Default False: what still waits for a thread
-            when its caller is cancelled is never begun.
-    """
+    """Run `function` in a thread of `pool`."""
     submitted = pool.submit(function, *arguments)
 
     def cancel() -> None:
@@ -40,12 +32,7 @@ async def in_thread(
 
 
 async def to_its_end(work: "asyncio.Future[Result]", on_cancel: Callable[[], object] = lambda: None) -> Result:
-    """Wait for `work` to its end, however often the caller is cancelled meanwhile; then the caller is cancelled.
-
-    Args:
-        work: a future or a task, which nobody else cancels.
-        on_cancel: called on the first cancellation. Default: nothing is.
-    """
+    """Wait for `work` to its end, however often the caller is cancelled meanwhile; then the caller is cancelled."""
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:

@@ -238,22 +238,14 @@ async def _delete_objects(request: NodeRequest, bucket: Bucket, value: dict[str,
 
 
 def other_bucket(request: NodeRequest) -> Bucket:
-    """The bucket that `bck_to` names.
-
-    Raises:
-        InvalidRequestError, NotSupportedError: it can't be.
-    """
+    """The bucket that `bck_to` names."""
     provider, _, rest = request.query("bck_to").partition("/")
     namespace, _, name = rest.partition("/")
     return Bucket.parse(provider, namespace, name.rstrip("/"))
 
 
 def named_bucket(value: object) -> Bucket:
-    """The bucket that a message describes, as `model` writes it.
-
-    Raises:
-        InvalidRequestError, NotSupportedError: it can't be.
-    """
+    """The bucket that a message describes, as `model` writes it."""
     if not isinstance(value, dict) or not isinstance(value.get("namespace") or {}, dict):
         raise InvalidRequestError("the message describes no bucket: expected an object with name and provider")
     namespace = value.get("namespace") or {}
@@ -262,11 +254,7 @@ def named_bucket(value: object) -> Bucket:
 
 
 async def make_if_missing(request: NodeRequest, source: Bucket, destination: Bucket) -> None:
-    """Make the destination of a job if it isn't there, as AIStore does; the source must be there.
-
-    Raises:
-        BucketNotFoundError: the source is not.
-    """
+    """Make the destination of a job if it isn't there, as AIStore does; the source must be there."""
     cluster = request.node.cluster
     cluster.folder.bucket(source)
     await cluster.disk(cluster.create_if_missing, destination, BucketRecord(time.time_ns()))

@@ -22,13 +22,7 @@ PREFIX = OBJECT_PATH.encode()
 
 
 class DirectPutHandler:
-    """Answers the servers of ETLs.
-
-    Args:
-        cluster: the node's targets.
-        etls: whose servers may come in.
-        deliveries: the results that are expected.
-    """
+    """Answers the servers of ETLs."""
 
     def __init__(self, cluster: Cluster, etls: ETLManager, expected_puts: ExpectedPuts) -> None:
         self._cluster = cluster
@@ -56,11 +50,7 @@ class DirectPutHandler:
             await _say(request, *_described(error, raw_path))
 
     def _admit(self, raw_path: bytes) -> str:
-        """The uname that a path names, unescaped, and whole even if its slashes are not escaped.
-
-        Raises:
-            WrongSecretError: not with this secret.
-        """
+        """The uname that a path names, unescaped, and whole even if its slashes are not escaped."""
         name, _, rest = raw_path.removeprefix(PREFIX).decode("ascii", "surrogateescape").partition("/")
         secret, _, uname = rest.partition("/")
         if not self._etls.admitted(name, secret):

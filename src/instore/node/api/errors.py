@@ -19,13 +19,7 @@ _HEADER = "Hdr-Error"  # where AIStore puts it when the answer may have no body
 
 
 def answer(request: Request, error: Exception, node: str) -> Response:
-    """The answer that reports `error`, which is logged if it is not one of ours.
-
-    Args:
-        request: what failed.
-        error: why.
-        node: id of who answers.
-    """
+    """The answer that reports `error`, which is logged if it is not one of ours."""
     if isinstance(error, InstoreError):
         status, message = status_of(error), str(error)
     elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):

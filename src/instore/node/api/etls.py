@@ -21,12 +21,7 @@ from instore.store.names import Bucket
 
 
 class ETLHandlers:
-    """The handlers.
-
-    Args:
-        etls: the node's ETLs.
-        jobs: begins their jobs.
-    """
+    """The handlers."""
 
     def __init__(self, etls: ETLManager, jobs: TransformJobs) -> None:
         self._etls = etls

@@ -101,12 +101,7 @@ async def _object_answer(
 
 
 def parse_range(wanted: str, size: int) -> tuple[int, int]:
-    """The first byte that a `Range` header wants, and the one behind the last.
-
-    Raises:
-        InvalidRequestError: it is not one range of bytes.
-        UnsatisfiableRangeError: there are no such bytes.
-    """
+    """The first byte that a `Range` header wants, and the one behind the last."""
     match = _RANGE.fullmatch(wanted.strip())
     if match is None or match[0] == "bytes=-":
         raise InvalidRequestError(f"the range {wanted!r} is malformed; expected one range, as in bytes=0-99")

@@ -45,22 +45,14 @@ class ExpectedPut:
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, upload: Upload) -> None:
-        """Give what has arrived its name, unless it has come too late. It blocks.
-
-        Raises:
-            NobodyWaitsError: it has.
-        """
+        """Give what has arrived its name, unless it has come too late. It blocks."""
         with self._mutex:
             if self.over:
                 raise NobodyWaitsError(f"nobody waits for {self.bucket.object(self.name)} any more")
             self.size = upload.commit().size
 
     def give_up(self) -> int | None:
-        """Wait no longer.
-
-        Returns:
-            Its bytes if it is there; None if it isn't, and never will be.
-        """
+        """Wait no longer."""
         with self._mutex:
             self.over = True
         return self.size
@@ -72,11 +64,7 @@ class ExpectedPut:
 
 
 class ExpectedPuts:
-    """All results that are expected.
-
-    Args:
-        cluster: who keeps which object.
-    """
+    """All results that are expected."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -92,15 +80,7 @@ class ExpectedPuts:
         return expected
 
     def find(self, uname: str, query: bytes) -> ExpectedPut:
-        """What a put is for.
-
-        Args:
-            uname: the object's, unescaped.
-            query: of its URL, as it came.
-
-        Raises:
-            NobodyWaitsError: nobody waits for it.
-        """
+        """What a put is for."""
         number = _NUMBERED.search(query)
         expected = self._expected.get(number[1].decode()) if number else None
         if expected is None or expected.uname != uname:
@@ -108,21 +88,13 @@ class ExpectedPuts:
         return expected
 
     def settle(self, expected: ExpectedPut) -> int | None:
-        """Expect it no longer.
-
-        Returns:
-            Its bytes if it is there; None if it isn't, and never will be.
-        """
+        """Expect it no longer."""
         self._expected.pop(expected.number, None)
         return expected.give_up()
 
 
 def size_of(expected: ExpectedPut) -> int:
-    """Bytes of a result that a server says it has delivered.
-
-    Raises:
-        AnswerError: it has not.
-    """
+    """Bytes of a result that a server says it has delivered."""
     if expected.size is None:
         raise AnswerError(
             f"the server says that {expected.bucket.object(expected.name)} is delivered, and nothing has arrived"

@@ -42,14 +42,7 @@ logger = logging.getLogger("instore")
 
 
 class Inline:
-    """Reads and copies through ETLs; the node's `InlineTransforms`.
-
-    Args:
-        cluster: the node's targets.
-        etls: its ETLs.
-        deliveries: the results that it expects.
-        redirects: whether clients can reach the ETLs' servers themselves.
-    """
+    """Reads and copies through ETLs; the node's `InlineTransforms`."""
 
     def __init__(self, cluster: Cluster, etls: ETLManager, expected_puts: ExpectedPuts, redirects: bool) -> None:
         self._cluster = cluster
@@ -108,11 +101,7 @@ class Inline:
         used[-1].counters.out_bytes += size
 
     def _failed(self, used: Sequence[ETL], name: str, error: InstoreError) -> InstoreError:
-        """Keep the error with the ETLs.
-
-        Returns:
-            It as the client is told.
-        """
+        """Keep the error with the ETLs."""
         status = status_of(error)
         for etl in used:
             self._etls.records.add_error(etl.name, INLINE, ObjectError(name, str(error), status))
@@ -130,11 +119,7 @@ class _InlineRead:
         self._name = name
 
     async def begin(self) -> tuple[TransformResponse, AsyncIterator[bytes], bytes]:
-        """Ask, again if the answer breaks off before its first piece.
-
-        Returns:
-            The answer, its pieces, and the first of them.
-        """
+        """Ask, again if the answer breaks off before its first piece."""
         attempt = 0
         limit = time_limit(self._what.etls)
         while True:

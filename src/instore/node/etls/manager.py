@@ -94,12 +94,7 @@ class ETL:
 
 @dataclass
 class ETLManager:
-    """All ETLs of a node.
-
-    Args:
-        cluster: the node's targets.
-        images: what can be run here.
-    """
+    """All ETLs of a node."""
 
     cluster: Cluster
     images: Images
@@ -138,13 +133,7 @@ class ETLManager:
     # What clients ask for
 
     async def init(self, spec: ETLSpec) -> ETL:
-        """Make an ETL and wait until its servers are ready.
-
-        Raises:
-            ETLExistsError: there is one of that name.
-            InvalidRequestError: it can't run here.
-            ETLStageError: its servers could not be started, and there is no such ETL then; or it was stopped meanwhile.
-        """
+        """Make an ETL and wait until its servers are ready."""
         self.images.check(spec)
         if spec.name in self._etls:
             raise ETLExistsError(
@@ -171,12 +160,7 @@ class ETLManager:
         return etl
 
     async def start(self, name: str) -> None:
-        """Start an ETL that is aborted.
-
-        Raises:
-            ETLNotFoundError: there is none.
-            ETLStageError: it is running, or its servers could not be started.
-        """
+        """Start an ETL that is aborted."""
         etl = self.get(name)
         async with etl.lock:
             self._check_there(etl)
@@ -187,11 +171,7 @@ class ETLManager:
             await self._start(etl)
 
     async def stop(self, name: str) -> None:
-        """Stop an ETL, also one that is just starting; one that is aborted already stays as it is.
-
-        Raises:
-            ETLNotFoundError: there is none.
-        """
+        """Stop an ETL, also one that is just starting; one that is aborted already stays as it is."""
         etl = self.get(name)
         etl.cancel(STOPPED)
         async with etl.lock:
@@ -201,12 +181,7 @@ class ETLManager:
                 await self._stop_pods(etl)
 
     async def delete(self, name: str) -> None:
-        """Delete an ETL that is aborted, or starting: that is given up then.
-
-        Raises:
-            ETLNotFoundError: there is none.
-            ETLStageError: it is running.
-        """
+        """Delete an ETL that is aborted, or starting: that is given up then."""
         etl = self.get(name)
         etl.cancel(DELETED)
         async with etl.lock:
@@ -217,11 +192,7 @@ class ETLManager:
             await self.cluster.disk(self.records.remove, name)
 
     def get(self, name: str) -> ETL:
-        """An ETL by its name.
-
-        Raises:
-            ETLNotFoundError: there is none.
-        """
+        """An ETL by its name."""
         etl = self._etls.get(name)
         if etl is None:
             raise ETLNotFoundError(f"etl job {name!r} does not exist")
@@ -241,13 +212,7 @@ class ETLManager:
     # For those who transform
 
     async def running(self, names: Sequence[str]) -> list[ETL]:
-        """The ETLs of a pipeline, when all of them run; one that is just starting is waited for.
-
-        Raises:
-            ETLNotFoundError: one is not there.
-            ETLStageError: one does not run.
-            InvalidRequestError: one that is not the last can't send its result on.
-        """
+        """The ETLs of a pipeline, when all of them run; one that is just starting is waited for."""
         etls = [self.get(name) for name in names]
         for etl in etls:
             await etl.settled.wait()
@@ -262,11 +227,7 @@ class ETLManager:
         return etls
 
     def pod(self, etl: ETL, target: Target) -> Pod:
-        """The server of an ETL beside a target.
-
-        Raises:
-            WorkerError: there is none: the ETL is not running any more.
-        """
+        """The server of an ETL beside a target."""
         pod = etl.pods.get(target.id)
         if pod is not None and pod.exited.done():
             self.note_death(etl, target, pod)
@@ -301,11 +262,7 @@ class ETLManager:
             raise ETLStageError(f"etl {etl.name} can't be started: {error}") from error
 
     async def _bring_up(self, etl: ETL) -> None:
-        """Start the servers of an ETL, unless that is called off.
-
-        Raises:
-            ETLStageError: it was.
-        """
+        """Start the servers of an ETL, unless that is called off."""
         etl.starting = asyncio.create_task(self._start_pods(etl))
         if etl.cancelled:
             etl.starting.cancel()

@@ -43,11 +43,7 @@ class ETLRecord:
 
 
 class Records:
-    """The records of one node.
-
-    Args:
-        folder: the node's folder.
-    """
+    """The records of one node."""
 
     def __init__(self, folder: str) -> None:
         self.folder = os.path.join(folder, _FOLDER)

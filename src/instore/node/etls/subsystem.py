@@ -11,13 +11,7 @@ from instore.node.request import Node
 
 
 def add_etls(node: Node, images: Images, redirects: bool) -> None:
-    """Give a node its ETLs; before it starts.
-
-    Args:
-        node: the node.
-        images: what can be run here.
-        redirects: whether clients are on this machine, and so can be sent to the ETLs' servers.
-    """
+    """Give a node its ETLs; before it starts."""
     cluster = node.cluster
     etls = ETLManager(cluster, images)
     expected_puts = ExpectedPuts(cluster)

@@ -28,18 +28,7 @@ OnObject = Callable[[Job, Target, str], None]
 def copy(
     node: Node, kind: str, source: Bucket, destination: Bucket, selection: Selection, message: Mapping[str, Any]
 ) -> Job:
-    """Begin to copy objects.
-
-    Args:
-        node: the node.
-        kind: the job's kind.
-        source, destination: buckets, both there.
-        selection: which objects.
-        message: the request's: `prepend`, `ext`, `dry_run`, `coer`, `synchronize`.
-
-    Raises:
-        InvalidRequestError: each object would be copied onto itself, or the job can't synchronize.
-    """
+    """Begin to copy objects."""
     naming = Naming.from_message(message)
     dry = bool(message.get("dry_run"))
     if source == destination and not dry and not naming.prepend and not naming.extensions:
@@ -85,17 +74,7 @@ def start(
     go_on: bool,
     last: Callable[[], None] | None = None,
 ) -> Job:
-    """Begin a job that does `one` for each object.
-
-    Args:
-        node: the node.
-        kind: the job's kind.
-        one: is called in a thread with the job, the target that has the object, and its name; counts what it has done.
-        source, destination: buckets.
-        selection: which objects of `source`.
-        go_on: with the other objects after one has failed; if not, the job is aborted.
-        last: is called in a thread when all of them have been gone over.
-    """
+    """Begin a job that does `one` for each object."""
     cluster = node.cluster
 
     async def work(job: Job) -> None:
@@ -111,11 +90,7 @@ def start(
 
 
 async def on_targets(cluster: Cluster, job: Job, work: Callable[[Target], None]) -> None:
-    """Do `work` for each target in a thread of its own, and wait for all of them; one that fails stops the others.
-
-    Raises:
-        The first error.
-    """
+    """Do `work` for each target in a thread of its own, and wait for all of them; one that fails stops the others."""
 
     def guarded(target: Target) -> None:
         try:
@@ -177,10 +152,6 @@ async def rename(node: Node, source: Bucket, destination: Bucket) -> Job:
 
     Each is moved to where the new name's hash wants it. If the node is stopped meanwhile, it goes on when it starts
     again.
-
-    Raises:
-        BucketNotFoundError, BucketExistsError: the source is not there, the destination is.
-        NameConflictError: two objects would be in each other's way.
     """
     await node.cluster.disk(node.cluster.check_names, source, destination)
     await node.cluster.disk(node.cluster.begin_rename, source, destination, BucketRecord(time.time_ns()))

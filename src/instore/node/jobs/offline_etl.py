@@ -51,11 +51,7 @@ class ETLJobSpec:
 
     @classmethod
     def parse(cls, kind: str, source: Bucket, destination: Bucket, selection: Selection, message: Any) -> "ETLJobSpec":
-        """Read a request's message.
-
-        Raises:
-            InvalidRequestError: it is malformed, or each result would replace its own object.
-        """
+        """Read a request's message."""
         dry = bool(message.get("dry_run"))
         naming = Naming.from_message(message)
         check_synchronize(source, destination, message)
@@ -103,13 +99,7 @@ class ETLJobObserver(TransformObserver):
 
 
 class TransformJobs:
-    """Begins jobs.
-
-    Args:
-        node: the node.
-        etls: its ETLs.
-        deliveries: the results that it expects.
-    """
+    """Begins jobs."""
 
     def __init__(self, node: Node, etls: ETLManager, expected_puts: ExpectedPuts) -> None:
         self._node = node
@@ -117,11 +107,7 @@ class TransformJobs:
         self._deliveries = expected_puts
 
     async def start(self, request: ETLJobSpec) -> Job:
-        """Begin a job.
-
-        Raises:
-            ETLNotFoundError, ETLStageError, InvalidRequestError: its ETLs can't do it.
-        """
+        """Begin a job."""
         used = await self._etls.running(request.names)
 
         async def work(job: Job) -> None:

@@ -1,10 +1,9 @@
 """Jobs: what runs for longer than a request, and what is known of it afterwards, also after the node has been killed.
 
 Strategy: a job's description is a small file, replaced at its start and at its end. Its counters are a second file,
-    mapped into memory:
-to count is to add to a number there, and the numbers outlive the process. They are raised after what they count has
-happened, so they never promise too much. A job that has no end when the node starts was cut off: it is aborted, and
-says how far it got.
+mapped into memory: to count is to add to a number there, and the numbers outlive the process. They are raised after
+what they count has happened, so they never promise too much. A job that has no end when the node starts was cut off: it
+is aborted, and says how far it got.
 """
 
 import asyncio
@@ -115,13 +114,7 @@ class Job:
         self._final: dict[str, Counts] = {}
 
     def count(self, target: str, size: int, owner: str = "") -> None:
-        """Count an object that is done. Call it after the deed.
-
-        Args:
-            target: where the object lies.
-            size: bytes of the result, or of the object if there is none.
-            owner: the target that keeps the result. Default: there is none, or it stays where it is.
-        """
+        """Count an object that is done. Call it after the deed."""
         if owner in ("", target):
             self._counters.add(target, Counts(1, size))
         else:
@@ -170,12 +163,7 @@ Work = Callable[[Job], Awaitable[None]]
 
 
 class Jobs:
-    """All jobs of a node, running and done; the newest `_KEPT` of the latter are remembered.
-
-    Args:
-        folder: the node's folder.
-        targets: ids of all targets.
-    """
+    """All jobs of a node, running and done; the newest `_KEPT` of the latter are remembered."""
 
     def __init__(self, folder: str, targets: Sequence[str]) -> None:
         self._folder = os.path.join(folder, _FOLDER)
@@ -200,13 +188,6 @@ class Jobs:
         """Begin a job; call it on the event loop.
 
         It ends when `work` returns. If `work` raises it is aborted with the error's text; if it was stopped, too.
-
-        Args:
-            kind: as AIStore names it.
-            work: what it does.
-            source, destination: the buckets it is about. Default: none.
-            job_id: of a job that was cut off and goes on. Default: a new one.
-            workers: objects it works on at once, on each target.
         """
         job = self._make(
             {
@@ -237,11 +218,7 @@ class Jobs:
         ]
 
     def get(self, job_id: str) -> Job:
-        """One job.
-
-        Raises:
-            JobNotFoundError: it is not known, or no longer.
-        """
+        """One job."""
         try:
             return self._jobs[job_id]
         except KeyError:

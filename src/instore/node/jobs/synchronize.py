@@ -11,11 +11,7 @@ from instore.store.names import Bucket
 
 
 def check_synchronize(source: Bucket, destination: Bucket, message: Mapping[str, Any]) -> None:
-    """See whether a job may synchronize, if it is to.
-
-    Raises:
-        InvalidRequestError: in one bucket no name tells a result from an object.
-    """
+    """See whether a job may synchronize, if it is to."""
     if message.get("synchronize") and source == destination:
         raise InvalidRequestError(
             f"synchronizing {source} with itself would delete objects that no job has made; name another bucket"
@@ -27,15 +23,6 @@ def remove_stale(cluster: Cluster, source: Bucket, destination: Bucket, selectio
 
     Only names that the job itself could have given are looked at, and only where a name tells its object: an
     extension that was mapped is looked for under all that lead to it.
-
-    Args:
-        cluster: the node's.
-        source, destination: buckets.
-        selection: which objects the job is about.
-        naming: what it calls its results.
-
-    Raises:
-        InstoreError: the disk failed.
     """
     start = naming.prepend + (selection.prefix if selection.by_prefix else "")
     given = None if selection.by_prefix else set(selection.given())

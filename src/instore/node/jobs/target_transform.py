@@ -100,14 +100,7 @@ class TargetTransform:
     stored: dict[str, int] = field(default_factory=dict)
 
     async def run(self, items: Iterator[Item]) -> bool:
-        """Transform all of them.
-
-        Returns:
-            Whether everything was gone through.
-
-        Raises:
-            WorkerError: a server died or was stopped.
-        """
+        """Transform all of them."""
         what = self.what
         options = JobOptions(
             etl_args=what.etl_args,
@@ -237,19 +230,7 @@ class _TargetObserver:
 def request_for(
     what: Transformation, etls: ETLManager, target: Target, cluster: Cluster, name: str, destination: str = ""
 ) -> TransformRequest:
-    """The request to the first ETL of a transformation for an object.
-
-    Args:
-        what: the transformation.
-        etls: the node's.
-        target: where the object lies.
-        cluster: the node's.
-        name: the object.
-        destination: the pipeline's last entry, if the result is to be delivered.
-
-    Raises:
-        WorkerError: a server is not there any more.
-    """
+    """The request to the first ETL of a transformation for an object."""
     following = [etls.pod(etl, target).url for etl in what.etls[1:]]
     return TransformRequest(
         path=f"{what.source.name}/{name}",
@@ -294,17 +275,7 @@ class ObjectStream:
 async def store_pieces(
     cluster: Cluster, bucket: Bucket, name: str, body: AsyncIterator[bytes], stored: Callable[[int], None]
 ) -> int:
-    """Store an object that comes in pieces, a small one in one hop to a thread.
-
-    Args:
-        cluster: where to.
-        bucket, name: what it is to be.
-        body: its bytes.
-        stored: is called with their number when it is there, also if the caller has been cancelled just before.
-
-    Returns:
-        Their number.
-    """
+    """Store an object that comes in pieces, a small one in one hop to a thread."""
     store = cluster.store(bucket, name)
     first = await anext(body, b"")
     second = await anext(body, b"")
@@ -340,12 +311,7 @@ def failed_job(transforms: Sequence[TargetTransform]) -> str:
 
 
 async def run_all(transforms: Sequence[tuple[TargetTransform, Iterator[Item]]]) -> None:
-    """Run a transformation beside all targets; where one can't go on, all stop.
-
-    Raises:
-        JobFailedError: an object failed, and the others were not to go on.
-        WorkerError: a server died or was stopped.
-    """
+    """Run a transformation beside all targets; where one can't go on, all stop."""
     runs = [asyncio.create_task(one.run(items)) for one, items in transforms]
     try:
         for run in asyncio.as_completed(runs):

@@ -32,11 +32,7 @@ class Container:
     command: Sequence[str]
 
     def dockerfile(self, folder: Path) -> str:
-        """The Dockerfile's text.
-
-        Args:
-            folder: where it will be.
-        """
+        """The Dockerfile's text."""
         lines = ["# Written by instore spec. Build it in this folder: docker build -t IMAGE .", f"FROM {_BASE}"]
         if self.os_packages:
             lines += [
@@ -74,14 +70,7 @@ _TEMPORARY = "/tmp/"  # noqa: S108  # in the image
 
 
 def write_files(files: dict[Path, bytes], force: bool) -> list[Path]:
-    """Write files; none at all if one is there with other contents, unless `force` says to overwrite it.
-
-    Returns:
-        What was written: those that were not there already as they should be.
-
-    Raises:
-        ConfigurationError: files are in the way, or can't be written.
-    """
+    """Write files; none at all if one is there with other contents, unless `force` says to overwrite it."""
     changed = {path: data for path, data in files.items() if not (path.is_file() and path.read_bytes() == data)}
     in_the_way = [str(path) for path in changed if path.exists()]
     if in_the_way and not force:

@@ -27,14 +27,7 @@ class Imports:
 
 
 def find_imports(transform: str) -> Imports:
-    """Read what TRANSFORM's files import, wherever in them; imports by other means than `import` are not seen.
-
-    Args:
-        transform: `file.py`, `file.py:Class` or `package.module:Class`.
-
-    Raises:
-        ConfigurationError: a file is no Python.
-    """
+    """Read what TRANSFORM's files import, wherever in them; imports by other means than `import` are not seen."""
     place = transform.partition(":")[0]
     file = Path(place).absolute()
     imports = Imports(file.parent if place.endswith(".py") else Path.cwd())

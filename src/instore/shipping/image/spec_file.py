@@ -10,11 +10,7 @@ from instore.protocol.etl_spec_fields import Fault, Place, faults
 
 
 def check_file(path: str) -> list[str]:
-    """All that is wrong with a file, a sentence each, `FILE:LINE: …`; in the order of the lines.
-
-    Raises:
-        ConfigurationError: it can't be read.
-    """
+    """All that is wrong with a file, a sentence each, `FILE:LINE: …`; in the order of the lines."""
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()

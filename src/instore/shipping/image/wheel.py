@@ -18,17 +18,7 @@ _TAG = "py3-none-any"
 
 
 def build_wheel(folder: Path) -> Path:
-    """Write the wheel.
-
-    Args:
-        folder: where.
-
-    Returns:
-        Its path.
-
-    Raises:
-        ConfigurationError: this instore was not installed, so that nothing tells what it needs.
-    """
+    """Write the wheel."""
     name = f"instore-{__version__}"
     files = {f"instore/{path}": data for path, data in _sources(Path(__file__).parents[2])}
     files |= {f"{name}.dist-info/{path}": data for path, data in _metadata()}

@@ -30,11 +30,7 @@ class Shipment:
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Shipment":
-        """Read a shipment from `variables`, usually `os.environ`. An empty variable counts as unset.
-
-        Raises:
-            ConfigurationError: there is no payload, or a value is not of its kind.
-        """
+        """Read a shipment from `variables`, usually `os.environ`. An empty variable counts as unset."""
         payload = variables.get(ETL_CLASS_PAYLOAD, "").strip()
         if not payload:
             raise ConfigurationError(

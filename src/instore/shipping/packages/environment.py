@@ -25,11 +25,7 @@ _LINK = "instore-environment.pth"
 
 
 class PackageEnvironment:
-    """An environment in a folder, made when it is first wanted and used again as long as it fits this Python.
-
-    Args:
-        folder: where it is, or will be.
-    """
+    """An environment in a folder, made when it is first wanted and used again as long as it fits this Python."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder).absolute()
@@ -57,11 +53,7 @@ class PackageEnvironment:
             raise ConfigurationError(f"can't use the environment {self._folder}: {error}") from error
 
     def prepare(self) -> None:
-        """Make it if it isn't there, and again if it was made for another Python. Call it while it is locked.
-
-        Raises:
-            ConfigurationError: the folder holds something else.
-        """
+        """Make it if it isn't there, and again if it was made for another Python. Call it while it is locked."""
         link = next(self._folder.glob(f"lib*/python*/site-packages/{_LINK}"), None)
         if link is not None and link.parent == self._site and link.read_text(encoding="utf-8") == _link():
             return

@@ -16,17 +16,7 @@ _TELLING = ("ERROR:", "error:", "E:")
 
 
 def run_manager(name: str, command: Sequence[str], wanted: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Have a package manager install something.
-
-    Args:
-        name: what the manager is called.
-        command: its command line.
-        wanted: the packages, as whoever asked for them wrote them.
-        environment: its variables.
-
-    Raises:
-        InstallationError: it failed; the text names the packages that it complained of, the log has its last lines.
-    """
+    """Have a package manager install something."""
     logger.info("%s installs %s", name, ", ".join(wanted))
     began = time.monotonic()
     code, tail = run_quietly(name, command, environment)
@@ -38,11 +28,7 @@ def run_manager(name: str, command: Sequence[str], wanted: Sequence[str], enviro
 
 
 def run_quietly(name: str, command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, list[str]]:
-    """Run a command whose output is shown at the level `debug` only.
-
-    Returns:
-        Its exit code, and the last lines of its output.
-    """
+    """Run a command whose output is shown at the level `debug` only."""
     tail: deque[str] = deque(maxlen=_TAIL)
     with subprocess.Popen(  # noqa: S603
         command,

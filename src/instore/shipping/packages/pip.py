@@ -22,17 +22,6 @@ def install_packages(requirements: Sequence[Requirement], python: str, path: Seq
     """Install what is not there yet, with what that needs. If all is there, pip is not even asked.
 
     What instore itself needs stays in a version that it can run with.
-
-    Args:
-        requirements: the packages.
-        python: the interpreter whose environment they go into.
-        path: where that interpreter looks for packages.
-
-    Returns:
-        Whether something was installed.
-
-    Raises:
-        InstallationError: pip failed, or isn't there; the text names the package, the log has pip's last lines.
     """
     installed = Installed(path)
     missing = [requirement for requirement in requirements if not installed.satisfies(requirement)]
@@ -62,11 +51,7 @@ _OPTIONS = (
 
 
 class Installed:
-    """The packages that are there.
-
-    Args:
-        path: where they are looked for; the first of a name counts, as for an import.
-    """
+    """The packages that are there."""
 
     def __init__(self, path: Sequence[str]) -> None:
         self._found: dict[str, importlib.metadata.Distribution] = {}

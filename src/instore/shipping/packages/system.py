@@ -56,30 +56,14 @@ _MANAGERS = {
 
 
 def check_names(names: Sequence[str], source: str) -> None:
-    """Check that names may be handed to a manager.
-
-    Args:
-        names: the packages'.
-        source: where they come from, for the error.
-
-    Raises:
-        ConfigurationError: one is not a valid name, an option for example.
-    """
+    """Check that names may be handed to a manager."""
     for name in names:
         if not _NAME.fullmatch(name):
             raise ConfigurationError(f"{source} has the entry {name!r}, which is not a valid package name")
 
 
 def install_system_packages(names: Sequence[str]) -> None:
-    """Install the packages that are not there yet.
-
-    Args:
-        names: as the system's manager knows them; `name=version` where it does.
-
-    Raises:
-        ConfigurationError: a name is not valid, there is no manager that we know, or we may not install.
-        InstallationError: the manager failed; the text names the package, the log has the manager's last lines.
-    """
+    """Install the packages that are not there yet."""
     check_names(names, OS_PACKAGES)
     if not names:
         return
