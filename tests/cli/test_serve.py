@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.servers import running
+from tests.support.servers import TRANSFORMS, running
 
 ECHO = """
 from instore import ETLServer
@@ -22,15 +22,7 @@ class Echo(ETLServer):
     def transform(self, data, path, etl_args):
         return data
 """
-WHOAMI = """
-    import os
-    from instore import ETLServer
-
-    class WhoAmI(ETLServer):
-        def transform(self, data, path, etl_args):
-            if etl_args == "die": os.kill(os.getpid(), 9)
-            return b"%d" % os.getpid()
-"""
+WHOAMI = TRANSFORMS / "whoami.py"
 TARGET_URL = "http://127.0.0.1:9/v1/etl/_object/test/s3cr3t-etl"
 
 
@@ -137,27 +129,11 @@ def test_workers_that_can_not_start_stop_the_command(tmp_path: Path) -> None:
     assert "Echo() failed: OSError: no model" in run.stderr
 
 
-STOPPED = """
-import os, signal, threading
-from instore import ETLServer
-
-def stop():
-    while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-
-class Stopped(ETLServer):
-    def __init__(self):
-        super().__init__()
-        threading.Thread(target=stop, daemon=True).start()
-
-    def transform(self, data, path, etl_args):
-        return data
-"""
+STOPPED = TRANSFORMS / "stopped.py"
 
 
 def test_a_signal_that_comes_before_the_server_is_up_stops_it(tmp_path: Path) -> None:
-    (tmp_path / "etl.py").write_text(STOPPED)
+    (tmp_path / "etl.py").write_text(STOPPED.read_text())
     assert serve(tmp_path, "etl.py", "--host", "127.0.0.1", "--port", "0").returncode == 0
 
 

@@ -5,79 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import Server, running
+from tests.support.servers import TRANSFORMS, Server, running
 from tests.support.target import Target, running_target
 
-BUFFERED = """
-    import json, time
-    from instore import ETLServer
-
-    class Buffered(ETLServer):
-        def transform(self, data, path, etl_args):
-            match etl_args:
-                case "empty": return b""
-                case "raise": raise ValueError("the picture is upside down")
-                case "leak": raise ValueError("could not reach " + self.host_target)
-                case "text": return "not bytes"
-                case "tell": return json.dumps({"path": path, "data": data.decode("latin-1")}).encode()
-                case "args": return etl_args.encode()
-            if etl_args.startswith("{"): return etl_args.encode()
-            if etl_args.startswith("sleep"): time.sleep(float(etl_args.split()[1]))
-            return b"<" + data.upper() + b">"
-
-        def get_mime_type(self):
-            return "text/x-loud"
-"""
-
-STREAMED = """
-    from instore import ETLServer
-
-    class Streamed(ETLServer):
-        def transform_stream(self, reader, path, etl_args):
-            if etl_args == "empty": return
-            if etl_args == "raise": raise ValueError("the picture is upside down")
-            yield b"<"
-            while chunk := reader.read(1 << 16):
-                yield chunk.upper()
-            if etl_args == "raise late": raise ValueError("the picture ends upside down")
-            yield b">"
-
-        def get_mime_type(self):
-            return "text/x-loud"
-"""
-
-ASYNC_BUFFERED = """
-    import asyncio
-    from instore import ETLServer
-
-    class AsyncBuffered(ETLServer):
-        async def transform(self, data, path, etl_args):
-            await asyncio.sleep(0)
-            if etl_args == "empty": return b""
-            if etl_args == "raise": raise ValueError("the picture is upside down")
-            return b"<" + data.upper() + b">"
-
-        def get_mime_type(self):
-            return "text/x-loud"
-"""
-
-ASYNC_STREAMED = """
-    import asyncio
-    from instore import ETLServer
-
-    class AsyncStreamed(ETLServer):
-        async def transform_stream(self, reader, path, etl_args):
-            if etl_args == "empty": return
-            if etl_args == "raise": raise ValueError("the picture is upside down")
-            yield b"<"
-            while chunk := await reader.read(1 << 16):
-                yield chunk.upper()
-            if etl_args == "raise late": raise ValueError("the picture ends upside down")
-            yield b">"
-
-        def get_mime_type(self):
-            return "text/x-loud"
-"""
+BUFFERED = TRANSFORMS / "buffered.py"
+STREAMED = TRANSFORMS / "streamed.py"
+ASYNC_BUFFERED = TRANSFORMS / "async_buffered.py"
+ASYNC_STREAMED = TRANSFORMS / "async_streamed.py"
 
 SHAPES = {
     "buffered": BUFFERED,

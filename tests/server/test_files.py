@@ -10,7 +10,7 @@ import requests
 from instore.errors import SourceError
 from instore.protocol.names import escape_fqn
 from instore.server.files import FileRules
-from tests.support.servers import running
+from tests.support.servers import TRANSFORMS, running
 
 DATA = b"cat" * 200_000
 
@@ -129,17 +129,7 @@ def test_a_path_is_given_for_a_file_that_stays(file: Path, rules: FileRules) -> 
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-SWAPS = """
-    import os
-    from instore import ETLServer
-
-    class Swaps(ETLServer):
-        def transform(self, data, path, etl_args):
-            if etl_args == "swap":
-                os.unlink(data)
-                os.symlink("/etc/passwd", data)
-            return open(data, "rb").read()
-"""
+SWAPS = TRANSFORMS / "swaps.py"
 
 
 def test_what_a_transform_read_by_a_path_that_was_swapped_is_not_delivered(tmp_path: Path, store: Path) -> None:

@@ -14,19 +14,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.support.node import wait_until
-from tests.support.servers import Server, running
+from tests.support.servers import TRANSFORMS, Server, running
 
-SLOW = """
-    import time
-    from instore import ETLServer
-
-    class Slow(ETLServer):
-        concurrency = 16
-
-        def transform(self, data, path, etl_args):
-            time.sleep(float(etl_args or 0.01))
-            return b"<" + data + b">"
-"""
+SLOW = TRANSFORMS / "slow.py"
 
 
 class Load:

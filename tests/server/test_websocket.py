@@ -19,21 +19,10 @@ from instore.protocol.names import escape_segment
 from tests.server.conftest import BUFFERED
 from tests.server.test_direct_put import DESTINATION, refused_port
 from tests.support.node import wait_until
-from tests.support.servers import SECRET, TARGET_PATH, Server, running
+from tests.support.servers import SECRET, TARGET_PATH, TRANSFORMS, Server, running
 from tests.support.target import Target
 
-ECHO = """
-    import time
-    from instore import ETLServer
-
-    class Echo(ETLServer):
-        concurrency = 4
-
-        def transform(self, data, path, etl_args):
-            if etl_args.startswith("sleep"): time.sleep(float(etl_args.split()[1]))
-            if etl_args == "raise": raise ValueError("no " + "x" * 300 + self.host_target)
-            return data
-"""
+ECHO = TRANSFORMS / "echo.py"
 
 
 def ws(server: Server, **options: Any) -> ClientConnection:

@@ -1,4 +1,4 @@
-"""A real `instore serve` process around a transform that the test gives as source text."""
+"""A real `instore serve` process around a transform of `tests/transforms`, or one that a test writes."""
 
 import os
 import re
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECRET = "s3cr3t-0f-the-etl"
+TRANSFORMS = Path(__file__).parents[1] / "transforms"
 TARGET_PATH = f"/v1/etl/_object/test-etl/{SECRET}"
 
 _START_UP = 30.0  # seconds until a start is given up as hung; no measurement
@@ -45,25 +46,25 @@ class Server:
 @contextmanager
 def running(
     folder: Path,
-    source: str,
+    source: Path | str,
     *,
     target_url: str = f"http://127.0.0.1:9{TARGET_PATH}",
     environment: Mapping[str, str] | None = None,
     options: tuple[str, ...] = (),
     name: str = "etl",
 ) -> Iterator[Server]:
-    """Serve the transform written in `source` until the context ends.
+    """Serve the transform in `source` until the context ends.
 
     Args:
         folder: where the module and the log are written.
-        source: the module's text; dedented.
+        source: the module's file, which is copied, or its text, dedented.
         target_url: `AIS_TARGET_URL`; nothing listens on the default.
         environment: further variables.
         options: further options of `instore serve`.
         name: of the module.
     """
     module = folder / f"{name}.py"
-    module.write_text(textwrap.dedent(source))
+    module.write_text(source.read_text() if isinstance(source, Path) else textwrap.dedent(source))
     command = [sys.executable, "-m", "instore", "serve", str(module), "--host", "127.0.0.1", "--port", "0", *options]
     variables = {"PYTHONPATH": str(Path(__file__).parents[2]), **(environment or {})}
     with running_command(folder, command, variables, target_url=target_url, name=name) as server:
