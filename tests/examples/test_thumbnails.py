@@ -83,6 +83,60 @@ def test_grey_picture_stays_grey() -> None:
     assert thumbnail(photograph("camera.png").read_bytes()).mode == "L"
 
 
+def deep(mode: str, low: float, high: float) -> Image.Image:
+    """The photograph in grey of another depth, its 0 to 255 spread from `low` to `high`."""
+    with Image.open(photograph("camera.png")) as camera:
+        scale = (high - low) / 255
+        spread = camera.convert("L").convert("F").point(lambda value: value * scale + low)
+        return spread if mode == "F" else spread.convert("I").convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("picture", "kind"),
+    [
+        (deep("I;16", 0, 65535), "PNG"),
+        (deep("I;16", 0, 65535), "TIFF"),
+        (deep("I", 0, 65535), "PPM"),
+        (deep("I", -70000, 900000), "TIFF"),
+        (deep("F", 0, 1), "TIFF"),
+        (deep("F", -1e6, 3e6), "TIFF"),
+    ],
+    ids=["16 bits", "16 bits TIFF", "16 bits PGM", "32 bits", "fractions", "large fractions"],
+)
+def test_grey_of_more_bits_looks_the_same(picture: Image.Image, kind: str) -> None:
+    file = io.BytesIO()
+    picture.save(file, kind)
+    small = thumbnail(file.getvalue())
+    assert small.mode == "L"
+    assert difference(small, thumbnail(photograph("camera.png").read_bytes())) < 3
+
+
+def test_a_dark_picture_of_16_bits_stays_dark() -> None:
+    file = io.BytesIO()
+    deep("I;16", 0, 6553).save(file, "PNG")
+    brightest = thumbnail(file.getvalue()).getextrema()[1]
+    assert isinstance(brightest, int | float)
+    assert brightest < 32
+
+
+def test_a_picture_without_a_range_is_refused() -> None:
+    file = io.BytesIO()
+    picture = Image.new("F", (8, 8), 0.5)
+    picture.putpixel((3, 3), float("inf"))
+    picture.save(file, "TIFF")
+    with pytest.raises(ValueError, match="not finite numbers"):
+        thumbnail(file.getvalue())
+
+
+def test_grey_with_transparency_stays_grey_and_a_profile_of_other_colours_is_left_out() -> None:
+    with Image.open(photograph("rocket.jpg")) as rocket:
+        file = io.BytesIO()
+        rocket.convert("LA").save(file, "PNG", icc_profile=rocket.info["icc_profile"])
+    small = thumbnail(file.getvalue())
+    assert small.mode == "L"
+    assert "icc_profile" not in small.info
+
+
 def test_colour_profile_is_kept() -> None:
     with Image.open(photograph("rocket.jpg")) as rocket:
         assert thumbnail(photograph("rocket.jpg").read_bytes()).info["icc_profile"] == rocket.info["icc_profile"]
