@@ -8,6 +8,7 @@ left out, and behind it the table's encoding, UTF-8 if it is left out: `;latin-1
 except in a column of text.
 """
 
+import codecs
 import io
 from collections import Counter
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ def read_args(etl_args: str) -> tuple[str, str]:
     delimiter, encoding = etl_args[:1] or ",", etl_args[1:].strip() or "utf-8"
     try:
         if delimiter.isascii():
-            return delimiter, str("".encode(encoding), encoding) + encoding
+            return delimiter, codecs.lookup(encoding).name
     except LookupError:
         pass
     raise ValueError(
