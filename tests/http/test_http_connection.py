@@ -378,6 +378,37 @@ def test_a_client_that_takes_nothing_is_cut_off_and_one_that_takes_slowly_is_not
     with_edge(test, App(endless), progress_time=10.0)
 
 
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_whole_answer_is_sent_when_the_client_has_taken_it(reads: bool) -> None:
+    ends: list[str] = []
+
+    async def large(request: Request) -> None:
+        edge_of[0].connection.pause_writing()
+        try:
+            await request.respond(200, [], b"x" * 1_000_000)
+            ends.append(f"sent {request.sent}")
+        except ClientGoneError as error:
+            ends.append(f"{error}, sent {request.sent}")
+
+    edge_of: list[Edge] = []
+
+    async def test(edge: Edge) -> None:
+        edge_of.append(edge)
+        await edge.send(REQUEST)
+        assert not ends
+        if reads:
+            edge.connection.resume_writing()
+            await settled()
+            assert ends == ["sent 1000000"]
+        else:
+            await edge.pass_time(11)
+            assert edge.transport.closed
+            await edge.lose()
+            assert ends == ["the client left before its answer was complete, sent 0"]
+
+    with_edge(test, App(large), progress_time=10.0)
+
+
 def test_a_client_that_leaves_is_told_to_who_serves_it() -> None:
     gone: list[object] = []
 

@@ -98,13 +98,14 @@ def test_a_message_of_many_fragments_is_joined_and_pings_between_are_answered(co
     with_websocket(test)
 
 
-def test_what_comes_with_the_handshake_is_not_lost() -> None:
+@pytest.mark.parametrize("size", [1, 65_000, 1_000_000])
+def test_what_comes_with_the_handshake_is_not_lost(size: int) -> None:
     app, receiver = App(), Receiver()
     app.receiver, receiver.app = receiver, app
 
     async def test(edge: Edge) -> None:
-        await edge.send(HANDSHAKE + frame(b"at once"))
-        assert receiver.messages == [(b"at once", False)]
+        await edge.send(HANDSHAKE + frame(b"at once" * size) + frame(b"and more"))
+        assert receiver.messages == [(b"at once" * size, False), (b"and more", False)]
 
     with_edge(test, app)
 
@@ -215,6 +216,36 @@ def test_memory_of_a_message_that_never_ends_is_given_back() -> None:
         assert not receiver.messages
 
     with_websocket(test)
+
+
+@pytest.mark.parametrize(
+    "begun", [b"\x82", frame(b"x" * 100_000)[:50_000], frame(b"x", fin=False)], ids=["head", "frame", "fragment"]
+)
+def test_a_message_that_does_not_go_on_is_closed_and_its_memory_given_back(begun: bytes) -> None:
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        await edge.pass_time(1000)  # between messages there is all the time
+        await edge.send(frame(b"whole"), begun)
+        await edge.pass_time(9)
+        assert not edge.take()
+        await edge.pass_time(2)
+        assert b"no byte of a message came for 10 s" in edge.take()
+        assert receiver.messages == [(b"whole", False)]
+        assert edge.state.memory.used == len(b"whole")
+
+    with_websocket(test, progress_time=10.0)
+
+
+def test_a_message_that_goes_on_slowly_is_waited_for() -> None:
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        data = frame(b"slow")
+        for place in range(len(data)):
+            await edge.send(data[place : place + 1])
+            await edge.pass_time(9)
+        assert receiver.messages == [(b"slow", False)]
+        await edge.pass_time(1000)
+        assert not edge.take()
+
+    with_websocket(test, progress_time=10.0)
 
 
 @pytest.mark.parametrize(

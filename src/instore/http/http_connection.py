@@ -145,6 +145,9 @@ class HTTPRequest:
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         self._connection.respond(self, status, headers, body)
+        sent, self.sent = self.sent, 0
+        await self._connection.room()
+        self.sent = sent
 
     async def begin(self, status: int, headers: Headers) -> None:
         self._connection.begin(self, status, headers)
@@ -222,6 +225,7 @@ class HTTPConnection(asyncio.Protocol):
         self._advancing = False
         self._closing = False
         self._lost = False
+        self._websocket: WebSocketConnection | None = None  # whose the connection is now
 
     # What the transport calls.
 
@@ -274,7 +278,10 @@ class HTTPConnection(asyncio.Protocol):
         """Parse what may hold many requests, but not beyond one that is served by then."""
         view = memoryview(data)
         while view and not self._last:
-            if self._incoming is None and self._requests:
+            if self._websocket is not None:
+                self._websocket.data_received(bytes(view))
+                return
+            if self._behind or (self._incoming is None and self._requests):
                 self._behind.append(bytes(view))
                 self._pause()
                 return
@@ -581,12 +588,16 @@ class HTTPConnection(asyncio.Protocol):
             self._transport.writelines([b"%x\r\n" % len(piece), piece, b"\r\n"])
         else:
             self._transport.write(piece)
+        await self.room()
+        request.sent += len(piece)
+
+    async def room(self) -> None:
+        """Wait until the client has taken most of what was sent."""
         if self._room is not None:
             self._set_deadline()
             await self._room
             self._set_deadline()
             self._raise_if_lost()
-        request.sent += len(piece)
 
     def end(self, request: HTTPRequest) -> None:
         """The answer is complete."""
@@ -702,7 +713,8 @@ class HTTPConnection(asyncio.Protocol):
             self._close()
             return
         self._requests.clear()
-        self._lost = True  # the connection is not ours any more
+        self._lost = True
+        self._websocket = connection
         self.state.connections.discard(self)
         self._transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"

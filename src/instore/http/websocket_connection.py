@@ -13,6 +13,7 @@ from instore.http.server_state import ServerState
 from instore.http.websocket import WebSocketReceiver
 from instore.protocol.websocket import (
     CLOSE_OVERLOADED,
+    CLOSE_POLICY,
     CLOSE_PROTOCOL,
     CLOSE_TOO_LARGE,
     close_reason,
@@ -113,7 +114,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._blocked = False
         if self._closing:
             return
-        self.deadline = 0.0
+        self._set_deadline()
         self._receiver.writable()
 
     # The way in.
@@ -128,6 +129,7 @@ class WebSocketConnection(asyncio.Protocol):
             self.close(error.code, str(error))
             return
         self._set_reading()
+        self._set_deadline()
 
     def _parse_some(self) -> bool:
         """Parse a frame, or a piece of one; False if there isn't enough of it."""
@@ -322,6 +324,13 @@ class WebSocketConnection(asyncio.Protocol):
             else:
                 self._transport.pause_reading()
 
+    def _set_deadline(self) -> None:
+        """Whoever has begun a message goes on with it; between messages there is all the time."""
+        if self._blocked or self._closing:
+            return
+        begun = self._left or self._opcode or self._position < len(self._data)
+        self.deadline = self.state.now + self.state.limits.progress_time if begun and self._reading else 0.0
+
     # What the server calls.
 
     def check(self) -> None:
@@ -329,8 +338,10 @@ class WebSocketConnection(asyncio.Protocol):
         if not self.deadline or self.deadline > self.state.now:
             return
         left = self._transport.get_write_buffer_size()
-        if self._closing or left >= self._unsent:
+        if self._closing or (self._blocked and left >= self._unsent):
             self._transport.abort()
+        elif not self._blocked:
+            self.close(CLOSE_POLICY, f"no byte of a message came for {self.state.limits.progress_time:g} s")
         else:
             self._unsent = left
             self.deadline = self.state.now + self.state.limits.progress_time

@@ -74,6 +74,7 @@ class _WebSocketObjects:
         self._sender = sender
         self._items: deque[_PendingObject] = deque()
         self._bytes = 0
+        self._untaken: _PendingObject | None = None  # whose answer was sent, and is not taken yet
         self._most = service.server.concurrency + _AHEAD
         self._due: ObjectRequest | None = None  # whose bytes are the next message
         self._paused = False
@@ -116,11 +117,15 @@ class _WebSocketObjects:
         if self._due is not None:
             self._lost(self._service.access_log.begin("WS", "message"), self._due, "its bytes were there")
             self._due = None
+        if self._untaken is not None:
+            self._lost(self._untaken.entry, self._untaken.entry.request, "its answer was taken")
+            self._sender.release(self._untaken.size)
+            self._untaken = None
         self._drop("its answer was sent")
 
     @property
     def busy(self) -> bool:
-        return bool(self._items) or self._due is not None
+        return bool(self._items) or self._due is not None or self._untaken is not None
 
     def drain(self) -> None:
         self._stopping = True
@@ -192,11 +197,11 @@ class _WebSocketObjects:
 
     def _flush(self) -> None:
         """Send the answers whose turn it is."""
+        if self._untaken is not None and self._sender.is_writable:
+            item, self._untaken = self._untaken, None
+            self._taken(item)
         while self._items and self._items[0].ready and self._sender.is_writable and not self._over:
-            item = self._items.popleft()
-            self._bytes -= item.size
-            self._sender.release(item.size)
-            self._answer(item)
+            self._answer(self._items.popleft())
         if self._over:
             return
         if self._stopping:
@@ -209,18 +214,28 @@ class _WebSocketObjects:
 
     def _answer(self, item: _PendingObject) -> None:
         answer = item.answer
-        log = self._service.access_log
-        if item.failure is not None:
-            log.failed(item.entry, item.status, 0, item.failure)
-            if item.code:
-                self._close(item.code, answer)
-                return
-        else:
-            log.served(item.entry, item.status, len(answer) if isinstance(answer, bytes) else 0)
+        if item.code:
+            self._taken(item)
+            self._close(item.code, answer)
+            return
         if isinstance(answer, str):
             self._sender.send_text(answer)
         else:
             self._sender.send(answer)
+        if self._sender.is_writable:
+            self._taken(item)
+        else:
+            self._untaken = item
+
+    def _taken(self, item: _PendingObject) -> None:
+        """The client has its answer, as far as can be known."""
+        self._bytes -= item.size
+        self._sender.release(item.size)
+        log = self._service.access_log
+        if item.failure is not None:
+            log.failed(item.entry, item.status, 0, item.failure)
+        else:
+            log.served(item.entry, item.status, len(item.answer) if isinstance(item.answer, bytes) else 0)
 
     def _close(self, code: int, sentence: bytes | str) -> None:
         self._over = True
