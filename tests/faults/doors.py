@@ -24,6 +24,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.faults.transforms import made_of
 from tests.support.servers import Server
+from tests.support.websocket import ReadingConnection
 
 _HANG = 30.0  # seconds until an exchange is given up as hung; no measurement
 _CHUNK = 100_000
@@ -354,7 +355,7 @@ def _taken(message: str | bytes, pipeline: str) -> Conclusion:
     return Conclusion(Kind.ERROR if ends_at_target else Kind.CONTENT, None, message)
 
 
-class _TargetConnection(ClientConnection):
+class _TargetConnection(ReadingConnection):
     """A connection as AIStore's target reads it: only a message that has begun and breaks off is a failure to it.
 
     Attributes:

@@ -21,11 +21,13 @@ from tests.server.test_direct_put import DESTINATION, refused_port
 from tests.support.node import wait_until
 from tests.support.servers import SECRET, TARGET_PATH, TRANSFORMS, Server, running
 from tests.support.target import Target
+from tests.support.websocket import ReadingConnection
 
 ECHO = TRANSFORMS / "echo.py"
 
 
 def ws(server: Server, **options: Any) -> ClientConnection:
+    options = {"create_connection": ReadingConnection, **options}
     connection: ClientConnection = connect(
         f"ws://{server.host}:{server.port}/ws", max_size=None, compression=None, **options
     )
@@ -133,7 +135,7 @@ def test_a_failure_without_a_target_closes_with_1011_and_takes_those_behind_alon
     assert "photos/sad" in closed.value.rcvd.reason
 
 
-class _Frames(ClientConnection):
+class _Frames(ReadingConnection):
     """A connection that keeps what comes."""
 
     def process_event(self, event: Event) -> None:
