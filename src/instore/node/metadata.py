@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from instore.errors import BucketExistsError, BucketNotFoundError, ConfigurationError
 from instore.protocol.paths import is_object_file
 from instore.store.names import Bucket
-from instore.system.files import open_locked
+from instore.system.files import disk_error, open_locked
 
 Kind = TypeVar("Kind")
 
@@ -65,7 +65,11 @@ class NodeFolder:
         self.created = state.created
         self.targets = state.targets
         self._buckets = state.buckets
-        self._save()
+        if not os.path.exists(os.path.join(self.path, _STATE)):  # else a full disk would keep the node from starting
+            try:
+                self._save()
+            except OSError as error:
+                raise disk_error(f"can't write {_STATE}", error, self.path) from error
 
     def close(self) -> None:
         """Let another node have the folder."""
@@ -94,7 +98,7 @@ class NodeFolder:
                 self._save()
             except OSError as error:
                 self._buckets = before
-                raise ConfigurationError(f"can't write {self.path}/{_STATE}: {error.strerror}") from error
+                raise disk_error(f"can't write {_STATE}", error, self.path) from error
 
     def absent(self, bucket: Bucket) -> None:
         """Make sure that there is no such bucket."""
@@ -183,9 +187,14 @@ def why_damaged(error: Exception) -> str:
 def write_whole(path: str, data: bytes, flush: bool = True) -> None:
     """Replace the file at `path` by one that holds `data`: readers see the old one or the new."""
     partial = path + _PARTIAL
-    with open(partial, "wb") as file:
-        file.write(data)
-        if flush:
-            file.flush()
-            os.fdatasync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            if flush:
+                file.flush()
+                os.fdatasync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        with contextlib.suppress(OSError):  # what failed says more than what fails behind it
+            os.unlink(partial)
+        raise

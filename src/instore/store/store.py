@@ -30,20 +30,17 @@ from instore.errors import (
     InvalidRequestError,
     NameConflictError,
     ObjectNotFoundError,
-    StorageError,
-    StorageFullError,
 )
 from instore.store import attributes
 from instore.store.attributes import Attributes
 from instore.store.names import Bucket, check_object_name
 from instore.store.walk import walk
-from instore.system.files import write_all
+from instore.system.files import disk_error, write_all
 
 _CONTENT = "%ob"
 _WORK = "%wk"
 _TRASH = "trash"
 _PUT = "put."
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOCKS = 256
 _OLD = 7 * 24 * 3600  # seconds after which an upload in parts that nobody goes on with is dropped
 _PIECE = 1 << 20  # bytes that are copied at once
@@ -422,8 +419,7 @@ class Store:
             raise self._error(doing, error) from error
 
     def _error(self, doing: str, error: OSError) -> InstoreError:
-        kind = StorageFullError if error.errno in _FULL else StorageError
-        return kind(f"{doing} failed: {error.strerror} (in {self.folder})")
+        return disk_error(f"{doing} failed", error, self.folder)
 
     def _path(self, bucket: Bucket, name: str) -> str:
         return f"{self.folder}/{bucket.folder}/{_CONTENT}/{name}"

@@ -5,6 +5,9 @@ import errno
 import fcntl
 import os
 
+from instore.errors import InstoreError, StorageError, StorageFullError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _SYNCFS = getattr(_LIBC, "syncfs", None)  # Linux has both
 _RENAMEAT2 = getattr(_LIBC, "renameat2", None)
@@ -26,6 +29,12 @@ def lock(file: int, path: str) -> bool:
         return os.path.samestat(os.fstat(file), os.stat(path))
     except FileNotFoundError:
         return False
+
+
+def disk_error(doing: str, error: OSError, folder: str) -> InstoreError:
+    """What the disk says, as one of our errors."""
+    kind = StorageFullError if error.errno in _FULL else StorageError
+    return kind(f"{doing}: {error.strerror} (in {folder})")
 
 
 def open_locked(path: str, mode: int = 0o666) -> int:
