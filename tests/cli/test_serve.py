@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from instore.runtime.load import load_class
 from tests.support.servers import TRANSFORMS, running
 
 ECHO = """
@@ -152,3 +153,14 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_an_import_that_takes_long_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("instore.runtime.load._LONG", 0.2)
+    (tmp_path / "slow_model.py").write_text("import time\n\ntime.sleep(0.6)\n" + ECHO)
+    assert load_class(str(tmp_path / "slow_model.py")).__name__ == "Echo"
+    said = capsys.readouterr().err
+    assert "has taken 0.2 s so far; it is at " in said
+    assert said.endswith("slow_model.py, line 3\n")

@@ -17,6 +17,7 @@ from instore.system.printable import printable
 
 _BLINK = 0.1  # seconds between two changes of the bar
 _INTERVAL = 5.0  # seconds between two lines where there is no terminal
+_STARTING = "starting workers"
 
 
 class Progress:
@@ -62,7 +63,7 @@ class Progress:
         self._began = time.perf_counter()
         self._todo = todo
         if self._console.is_terminal:
-            self._task = self._bar.add_task("", total=todo, more="starting workers")
+            self._task = self._bar.add_task("", total=todo, more=_STARTING)
             self._bar.start()
             self._console.show_cursor()  # so that it is there, whatever ends us
         else:
@@ -120,6 +121,8 @@ class Progress:
             self._bar.update(self._task, completed=self._finished, more=self._more())
 
     def _more(self) -> str:
+        if not self._finished and not self._received:
+            return _STARTING
         rate = self._finished / (time.perf_counter() - self._began)
         return f"{decimal(self._received)} out, {rate:.0f}/s, {self.failed} failed"
 

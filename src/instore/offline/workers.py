@@ -20,6 +20,7 @@ from instore.etl.health import why_not_ready
 from instore.etl.http_communicator import HTTPCommunicator
 from instore.etl.process import Process, ServerProcess
 from instore.protocol.headers import CONCURRENCY
+from instore.system.files import temporary
 from instore.system.threads import to_its_end
 
 _POLL = 0.05  # seconds between two looks at a worker that is starting
@@ -126,7 +127,8 @@ class WorkerProcesses:
 
 def _private_folder() -> str:
     """A new folder that only this user can enter, with a path that is short enough for sockets."""
-    folder = tempfile.mkdtemp(prefix="instore-")
+    with temporary("what the workers print"):
+        folder = tempfile.mkdtemp(prefix="instore-")
     if len(os.fsencode(folder)) <= _LONGEST_SOCKET_PATH:
         return folder
     os.rmdir(folder)

@@ -1,15 +1,20 @@
 """Finding the class that TRANSFORM names: `file.py`, `file.py:Class` or `package.module:Class`."""
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import sys
+import threading
+import traceback
+from collections.abc import Iterator
 from types import ModuleType
 
 from instore.compat.aistore import install
 from instore.errors import ConfigurationError, UnfitClassError
 from instore.webserver.base_etl_server import ETLServer, check_class
 
+_LONG = 10.0  # seconds of an import after which it is said where it is
 _FORMS = "file.py, file.py:Class or package.module:Class"
 
 
@@ -17,13 +22,38 @@ def load_class(transform: str) -> type[ETLServer]:
     """Import the module that `transform` names and find its class. Code written for AIStore's SDK finds its names."""
     install()
     place, _, name = transform.rpartition(":") if _names_class(transform) else (transform, "", "")
-    module = _import_file(place) if place.endswith(".py") else _import_module(place, transform)
+    with _said_if_long(place):
+        module = _import_file(place) if place.endswith(".py") else _import_module(place, transform)
     cls = _pick(module, name, place)
     try:
         check_class(cls)
     except UnfitClassError as error:
         raise ConfigurationError(f"{transform}: {error}") from error
     return cls
+
+
+@contextlib.contextmanager
+def _said_if_long(place: str) -> Iterator[None]:
+    """Say where an import is that takes long, or hangs."""
+    importer = threading.get_ident()
+
+    def say() -> None:
+        stack = traceback.extract_stack(sys._current_frames()[importer])
+        own = [frame for frame in stack if os.path.basename(frame.filename) == os.path.basename(place)]
+        frame = (own or stack)[-1]
+        print(
+            f"instore: importing {place} has taken {_LONG:g} s so far; it is at {frame.filename}, line {frame.lineno}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    timer = threading.Timer(_LONG, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _names_class(transform: str) -> bool:

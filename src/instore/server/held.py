@@ -10,10 +10,12 @@ import tempfile
 from typing import IO
 
 from instore.http.bodies import Body, Stream
+from instore.system.files import temporary
 from instore.system.steps import in_task
 
 _IN_MEMORY = 8 << 20
 _PIECE = 1 << 20
+_WHAT = "a result that is held until it is whole (INSTORE_SPOOL=0: sent as it is made)"
 
 
 async def hold(body: Body, limit: int) -> Body:
@@ -30,22 +32,29 @@ async def hold(body: Body, limit: int) -> Body:
 
 
 async def _hold_in_file(pieces: list[bytes], size: int, rest: Stream, limit: int) -> Body:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the stream
+    with temporary(_WHAT):
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the stream
     try:
-        await asyncio.to_thread(file.write, b"".join(pieces))
+        await _write(file, b"".join(pieces))
         pieces.clear()
         whole = False
         while size <= limit and not whole:
             piece = await rest.take()
-            await asyncio.to_thread(file.write, piece)
+            await _write(file, piece)
             size += len(piece)
             whole = not piece
-        file.seek(0)
+        with temporary(_WHAT):
+            await asyncio.to_thread(file.seek, 0)  # it writes what is buffered
         stream = _HeldStream(file, None if whole else rest)
         return Body(await stream.take(), stream, size if whole else None)
     except BaseException:
         file.close()
         raise
+
+
+async def _write(file: IO[bytes], data: bytes) -> None:
+    with temporary(_WHAT):
+        await asyncio.to_thread(file.write, data)
 
 
 class _HeldStream:

@@ -1,9 +1,11 @@
 """Files: locked, written whole, given names that are free, brought on the disk."""
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 
 from instore.errors import InstoreError, StorageError, StorageFullError
 
@@ -35,6 +37,19 @@ def disk_error(doing: str, error: OSError, folder: str) -> InstoreError:
     """What the disk says, as one of our errors."""
     kind = StorageFullError if error.errno in _FULL else StorageError
     return kind(f"{doing}: {error.strerror} (in {folder})")
+
+
+@contextlib.contextmanager
+def temporary(what: str) -> Iterator[None]:
+    """Turn what keeps `what` from being kept in a temporary file into our errors."""
+    try:
+        yield
+    except OSError as error:
+        kind = StorageFullError if error.errno in _FULL else StorageError
+        raise kind(
+            f"{what} can't be kept in a temporary file: {error.strerror or error}; "
+            "set TMPDIR to a folder that can be written and has room"
+        ) from error
 
 
 def open_locked(path: str, mode: int = 0o666) -> int:
