@@ -20,6 +20,8 @@ HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+pytestmark = pytest.mark.whole  # time-outs that are waited for; tests/http has them every day, on byte strings
+
 PATIENCE = 30.0  # until it counts as hung
 LARGE = 48 << 20  # bytes: more than the buffers between two processes take
 
