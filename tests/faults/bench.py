@@ -2,7 +2,9 @@
 
 import os
 import random
+import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
@@ -23,6 +25,7 @@ _ENVIRONMENTS: dict[Variant, dict[str, str]] = {
     Variant.RETRIES: {"AIS_DIRECT_PUT_RETRIES": "1"},
     Variant.HASTY: {"INSTORE_TIMEOUT": "0.5"},
     Variant.ORPHAN: {},
+    Variant.DRAINS: {},
 }
 _CHANGES = (Mode.SHRINKS, Mode.GROWS, Mode.OVERWRITES)
 _MODES_WITH_A_FILE = (Mode.WAITS, *_CHANGES)
@@ -98,9 +101,9 @@ class Bench:
             stack.close()
         self.peer.__exit__()
 
-    def drop(self, row: Row) -> None:
-        """End the servers that the row was given: they hang, and the next row shall have others."""
-        for key in [key for key in self._stacks if key[0] is row.shape]:
+    def drop(self, row: Row, variant: Variant | None = None) -> None:
+        """End the servers that the row was given, or the one of `variant`: the next row shall have others."""
+        for key in [key for key in self._stacks if key[0] is row.shape and variant in (None, key[1])]:
             del self._servers[key]
             self._stacks.pop(key).close()
 
@@ -117,12 +120,28 @@ class Bench:
         if row.port is Port.OWN:
             PUT.ask(server, replace(order, name=f"warm-{order.name}", source=Source.BODY))
         begun = server.log.stat().st_size
-        conclusion = row.door.ask(server, order)
+        if row.variant is Variant.DRAINS:
+            conclusion = self._ask_and_stop(row, server, order)
+        else:
+            conclusion = row.door.ask(server, order)
         self._gate(row.id).touch()
         if conclusion.kind is Kind.LEFT:
             self._make.wait_for_end(server, begun, order.name)
         self.peer.settled(order.name)
         return Happened(conclusion, server, order.name, self.peer)
+
+    def _ask_and_stop(self, row: Row, server: Server, order: Order) -> Conclusion:
+        """Have the server stopped while the object is under way, and wait until it has ended."""
+        with ThreadPoolExecutor(1) as thread:
+            asking = thread.submit(row.door.ask, server, order)
+            wait_until(lambda: os.path.exists(order.client.until), "the transform has begun")
+            server.process.terminate()
+            wait_until(lambda: not _accepts(server), "the server has begun to stop")
+            self._gate(row.id).touch()
+            conclusion = asking.result()
+        server.process.wait(30)
+        self.drop(row, Variant.DRAINS)
+        return conclusion
 
     def server(self, shape: Shape, variant: Variant, behind: bool = False) -> Server:
         """The server of that class and environment, started if need be; `behind` is another one, for a chain."""
@@ -189,6 +208,14 @@ class Bench:
         for method, behaviour in (("PUT", row.next_behaviour), ("GET", row.pull_behaviour)):
             if behaviour is not None:
                 self.peer.plan(method, name, behaviour, row.times)
+
+
+def _accepts(server: Server) -> bool:
+    try:
+        socket.create_connection((server.host, server.port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _has_ended(server: Server, begun: int, name: str) -> bool:

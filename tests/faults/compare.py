@@ -123,7 +123,7 @@ def rows_for(name: str, sizes: str, words: str, limit: int) -> list[Row]:
 
 
 def _serves(name: str, row: Row) -> bool:
-    if row.shape not in MAIN_SHAPES or row.variant is Variant.HASTY:
+    if row.shape not in MAIN_SHAPES or row.variant in (Variant.HASTY, Variant.DRAINS):
         return False
     if row.door is WS and (row.shape.streamed or name not in ("fastapi", "instore")):
         return False

@@ -37,6 +37,7 @@ class Variant(StrEnum):
     RETRIES = "retries"  # one retry
     HASTY = "hasty"  # a short time-out
     ORPHAN = "orphan"  # its target refuses connections
+    DRAINS = "drains"  # it is told to stop while it transforms the object
 
 
 class Port(StrEnum):
@@ -578,6 +579,15 @@ def _websocket_clients(row: Row) -> Iterator[Row]:
             yield replace(row, fault=name, size=size, client=client, expected=Expected(Must.BE_SAFE))
 
 
+# A server that is told to stop: what is under way is not its client's loss.
+
+
+def _drains() -> Iterator[Row]:
+    for row in _rows(tuple(Shape), (Hop.NONE, Hop.TARGET, Hop.STAGE_TARGET)):
+        for size in _BOTH:
+            yield replace(row, fault="server_drains", mode=Mode.WAITS, variant=Variant.DRAINS, size=size)
+
+
 # A file that is not what it should be.
 
 _FILE_FAULTS = {
@@ -613,5 +623,6 @@ ROWS: tuple[Row, ...] = (
     *_chains(),
     *_pulls(),
     *_clients(),
+    *_drains(),
     *_files(),
 )
