@@ -3,6 +3,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -141,6 +142,93 @@ def test_with_continue_every_failure_is_listed_and_reported() -> None:
         "ended": "complete", "done": 2, "already_there": 0, "skipped": 1, "failed": 3,
         "source_bytes": 8 + 14, "result_bytes": 8 + 14,
     }  # fmt: skip
+
+
+LOUD = """
+    import json, logging
+    from instore import ETLServer
+
+    class Loud(ETLServer):
+        def transform(self, data, path, etl_args):
+            print("it has", len(data), end=" ")
+            print("bytes\\nand no more", end="")
+            logging.getLogger("mine").info("a detail")
+            logging.getLogger("mine").warning("careful")
+            if "bad" in path:
+                self.read(b"{")
+            return data
+
+        def read(self, text):
+            return json.loads(text)
+"""
+
+
+def test_a_failure_tells_where_in_the_users_code_it_is_from() -> None:
+    Path("upper.py").write_text(textwrap.dedent(LOUD))
+    fill(Path("src"), ["bad", "good"])
+    code, _, err = transform("src", "dst", "--continue-on-error", "--report", "report.json", "--verbose")
+    assert code == 1
+    places = ['upper.py:12 in transform: self.read(b"{")', "upper.py:16 in read: return json.loads(text)"]
+    lines = err.splitlines()
+    failed = next(number for number, line in enumerate(lines) if line.startswith("failed bad: "))
+    assert lines[failed].endswith(
+        "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+    )
+    assert lines[failed + 1 : failed + 3] == [f"  at {place}" for place in places]
+    by_name = {line["name"]: line for line in json.loads(Path("report.json").read_text())["objects"]}
+    assert by_name["bad"]["frames"] == places
+    assert "frames" not in by_name["good"]
+    _, _, err = transform("src", "dst", "--continue-on-error")
+    assert "upper.py:12" not in err
+
+
+def test_where_a_stream_broke_off_is_told_too() -> None:
+    code = """
+        from instore import ETLServer
+
+        class Breaks(ETLServer):
+            def transform_stream(self, reader, path, etl_args):
+                yield b"x" * 5_000_000
+                raise ValueError("the ink ran dry")
+    """
+    Path("upper.py").write_text(textwrap.dedent(code))
+    fill(Path("src"), ["a"])
+    _, _, err = transform("src", "dst", "-v")
+    assert 'the ink ran dry"\n  at upper.py:7 in transform_stream: raise ValueError("the ink ran dry")\n' in err
+
+
+def test_what_a_transform_prints_and_logs_is_shown_with_its_worker_and_object() -> None:
+    Path("upper.py").write_text(textwrap.dedent(LOUD))
+    fill(Path("src"), ["a", "b"])
+    code, _, err = transform("src", "dst", "--workers", "1")
+    assert code == 0
+    for name in "ab":
+        assert f"worker 1: [src/{name}] it has 8 bytes\nworker 1: [src/{name}] and no more\n" in re.sub(
+            r"worker 1: \[src/.\] \S+ \S+ WARNING mine careful\n", "", err
+        )
+    assert err.count(" WARNING mine careful\n") == 2
+    assert "a detail" not in err
+    assert "instore" not in err
+    _, _, err = transform("src", "dst", "--overwrite", "--log-level", "info")
+    assert err.count(" INFO mine a detail\n") == 2
+
+
+def test_output_that_comes_too_fast_is_left_out_and_said() -> None:
+    code = """
+        from instore import ETLServer
+
+        class Flood(ETLServer):
+            def transform(self, data, path, etl_args):
+                print(("x" * 99 + "\\n") * 100_000 + "the last line")
+                return data
+    """
+    Path("upper.py").write_text(textwrap.dedent(code))
+    fill(Path("src"), ["a"])
+    code_, _, err = transform("src", "dst")
+    assert code_ == 0
+    assert "bytes of what it printed are left out here)" in err
+    assert "the last line\n" in err
+    assert len(err) < 5_000_000
 
 
 def test_a_stream_that_breaks_off_says_why_and_leaves_no_result() -> None:

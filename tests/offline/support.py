@@ -20,6 +20,7 @@ class Seen:
 
     results: dict[str, ItemResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    lines: list[tuple[int, str]] = field(default_factory=list)
     bytes: int = 0
     todo: int = 0
 
@@ -35,6 +36,9 @@ class Seen:
 
     def noted(self, text: str) -> None:
         self.notes.append(text)
+
+    def printed(self, worker: int, line: str) -> None:
+        self.lines.append((worker, line))
 
     def errors(self) -> dict[str, str]:
         return {name: result.error for name, result in self.results.items() if result.error}

@@ -16,6 +16,7 @@ TOKEN = "eyJhbGciOiJI.eyJzdWIi+/=.sig"
 
 FLAGS = {
     "INSTORE_DOWNLOAD_LOCAL": "download_local",
+    "INSTORE_FRAMES": "frames",
     "DIRECT_PUT": "direct_put",
     "ETL_DIRECT_FQN": "direct_fqn",
     "AIS_SKIP_VERIFY_CRT": "skip_verify",

@@ -10,6 +10,8 @@ from instore.protocol.responses import (
     error_text,
     judge,
     read_response,
+    split_frames,
+    with_frames,
 )
 
 
@@ -79,3 +81,9 @@ def test_the_target_reads_an_etl_servers_answer(status: int, reason: str, readin
 )
 def test_the_text_of_an_error_is_stripped_and_bounded(body: bytes, text: str) -> None:
     assert error_text(body) == text
+
+
+@pytest.mark.parametrize("frames", [[], ["a.py:1 in f"], ["a.py:1 in f: x = 1", "b.py:2 in g"]])
+@pytest.mark.parametrize("sentence", ["", "ValueError: no", "two\nlines"])
+def test_the_places_behind_an_errors_sentence_are_found_again(sentence: str, frames: list[str]) -> None:
+    assert split_frames(with_frames(sentence, frames)) == (sentence, frames)

@@ -23,8 +23,9 @@ _STARTING = "starting workers"
 class Progress:
     """Watches one job, and tells of it on standard error, as long as it is entered; a `JobObserver`."""
 
-    def __init__(self, report: Report | None) -> None:
-        self._report = report
+    def __init__(self, report: Report | None, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self.report = report
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._bar = rich.progress.Progress(
             rich.progress.BarColumn(bar_width=10),
@@ -76,16 +77,22 @@ class Progress:
         if result.status == "done":
             self._bytes_in += result.item.size
             self._bytes_out += result.result_bytes or 0
-        if self._report is not None:
-            self._report.add(result)
+        if self.report is not None:
+            self.report.add(result)
         if result.error or result.item.reason:
             self.noted(f"{result.status} {result.item.name}: {result.error or result.item.reason}")
+            for frame in result.frames if self._verbose else ():
+                self.noted(f"  at {frame}")
         self._refresh_now_and_then()
 
     def received(self, size: int) -> None:
         """Count bytes of results under way."""
         self._received += size
         self._refresh_now_and_then()
+
+    def printed(self, worker: int, line: str) -> None:
+        """Show what a worker printed."""
+        self.noted(f"worker {worker}: {line}")
 
     def noted(self, text: str) -> None:
         """Say something, in one line."""

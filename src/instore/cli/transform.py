@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from types import FrameType
 
 import click
@@ -45,6 +45,14 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 @click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
 @click.option("--overwrite", is_flag=True, help="Do again what is already there.")
 @click.option("--report", metavar="FILE", help="Write a line of JSON for each object to FILE.")
+@click.option("-v", "--verbose", is_flag=True, help="Show where in your code each failure comes from.")
+@click.option(
+    "--log-level",
+    default="warning",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning"]),
+    help="Least level of what your code logs that is shown; what it prints always is.",
+)
 def transform(
     transform: str,
     source: str,
@@ -58,6 +66,8 @@ def transform(
     dry_run: bool,
     overwrite: bool,
     report: str | None,
+    verbose: bool,
+    log_level: str,
 ) -> None:
     """Put every file under the folder SRC through TRANSFORM, and the results under DST with the same names.
 
@@ -85,7 +95,8 @@ def transform(
                     f"--report {printable(report)} lies inside SRC, where it would become an object"
                 )
             options = JobOptions(workers or os.cpu_count() or 1, etl_args, continue_on_error)
-            work = _run(transform, plan, options, None if report is None else Report(report))
+            progress = Progress(None if report is None else Report(report), verbose)
+            work = _run(worker_command(transform, log_level), plan, options, progress)
         code = uvloop.run(_until_signal(work))
     except (OSError, RemoteStoreError) as error:  # the disk of the results or of the report; the bucket that is listed
         click.echo(f"instore: {printable(str(error))}", err=True)
@@ -137,15 +148,16 @@ def _describe(item: Item) -> str:
     return f"{item.name}: {item.reason}" if item.reason else f"{item.name} -> {item.result}"
 
 
-async def _run(transform: str, plan: Plan, options: JobOptions, report: Report | None) -> int:
+async def _run(command: Sequence[str], plan: Plan, options: JobOptions, progress: Progress) -> int:
     """Do the job and say how it ended."""
+    report = progress.report
     with contextlib.ExitStack() as undo:
-        progress = undo.enter_context(Progress(report))
+        undo.enter_context(progress)
         if report is not None:
             undo.callback(report.discard)  # unless it is closed by then
         complete, ended = False, "interrupted"
         try:
-            complete = await run(plan, worker_command(transform), options, progress)
+            complete = await run(plan, command, options, progress)
             ended = "complete" if complete else "stopped at the first failure"
             if not complete:
                 progress.noted(f"{ended}; with --continue-on-error the others would be done")

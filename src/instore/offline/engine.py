@@ -15,6 +15,7 @@ none done between them, the job ends, whatever the options say of errors.
 However often a job is cancelled, it ends once and whole: its workers, then the committer, then the flush.
 """
 
+import ast
 import asyncio
 import contextlib
 import errno
@@ -47,6 +48,7 @@ from instore.offline.interfaces import (
     Observer,
     Workers,
 )
+from instore.protocol.responses import split_frames, with_frames
 from instore.system.backoff import backoff
 from instore.system.printable import printable
 from instore.system.threads import in_thread, to_its_end
@@ -317,7 +319,9 @@ class Engine(Generic[AnyWorker, AnyStored]):
         return batch, len(batch) == len(waiting)
 
     def _fail(self, item: Item, error: str, started: float | None = None) -> None:
-        self._settle(ItemResult(item, error, None, None if started is None else time.perf_counter() - started))
+        seconds = None if started is None else time.perf_counter() - started
+        sentence, frames = split_frames(error)
+        self._settle(ItemResult(item, sentence, None, seconds, frames))
 
     def _settle(self, result: ItemResult) -> None:
         self._observer.settled(result)
@@ -336,7 +340,13 @@ class Engine(Generic[AnyWorker, AnyStored]):
     def _log_of(self, worker: AnyWorker, item: Item) -> str:
         """What the worker's log says of an object whose answer broke off."""
         lines = worker.last_lines(containing=f"object={self._source.path(item)!r}")
-        return f"; the worker's log says: {printable(lines[-1].rpartition('error=')[2])}" if lines else ""
+        if not lines:
+            return ""
+        said = lines[-1].rpartition("error=")[2]
+        with contextlib.suppress(ValueError, SyntaxError):
+            sentence, frames = split_frames(ast.literal_eval(said))
+            return with_frames(f"; the worker's log says: {sentence!r}", frames)
+        return f"; the worker's log says: {printable(said)}"
 
 
 def _raise_first(error: BaseException | None) -> None:

@@ -50,12 +50,14 @@ class ItemResult(NamedTuple):
         error: why it failed; empty if it didn't.
         result_bytes: size of the result; None without one.
         seconds: from the request to the result's last byte; None if there was no request.
+        frames: where in the user's code the error comes from, the innermost place last.
     """
 
     item: Item
     error: str = ""
     result_bytes: int | None = None
     seconds: float | None = None
+    frames: Sequence[str] = ()
 
     @property
     def status(self) -> str:
@@ -244,6 +246,9 @@ class Observer(Protocol):
 
 class JobObserver(Observer, Protocol):
     """Who hears of a whole job, too."""
+
+    def printed(self, worker: int, line: str) -> None:
+        """A worker's process, counted from 1, has printed a line."""
 
     def started(self, todo: int) -> None:
         """The source has been gone through, and so many objects are to do."""

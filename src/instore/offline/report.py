@@ -30,7 +30,7 @@ class Report:
     def add(self, result: ItemResult) -> None:
         """Write a line. Bytes of a name that are not UTF-8 become lone surrogates, as in `os.fsdecode`."""
         item = result.item
-        line = {
+        line: dict[str, object] = {
             "name": item.name,
             "outcome": result.status,
             "error": result.error or item.reason or None,
@@ -39,6 +39,8 @@ class Report:
             "result_bytes": result.result_bytes,
             "seconds": result.seconds if result.seconds is None else round(result.seconds, 6),
         }
+        if result.frames:
+            line["frames"] = list(result.frames)
         self._file.write(self._separator + json.dumps(line))
         self._separator = ",\n"
 

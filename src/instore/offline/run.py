@@ -10,7 +10,7 @@ from instore.offline.engine import Engine, in_batches
 from instore.offline.interfaces import ItemState, JobObserver, JobOptions
 from instore.offline.plan import Plan
 from instore.offline.workers import WorkerProcesses
-from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS, INSTORE_SPOOL
+from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS, INSTORE_FRAMES, INSTORE_SPOOL
 
 _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
@@ -25,7 +25,8 @@ async def run(plan: Plan, command: Sequence[str], options: JobOptions, observer:
         if not todo:  # and so no worker: what has come since the count is the next command's
             items = (item for item in items if item.state is not ItemState.TODO)
         observer.started(todo)
-        async with WorkerProcesses(command, _environment(plan.source.file_root)) as workers:
+        environment = _environment(plan.source.file_root)
+        async with WorkerProcesses(command, environment, observer.printed) as workers:
             return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
 
 
@@ -37,15 +38,15 @@ async def _count(plan: Plan) -> int:
     return todo
 
 
-def worker_command(transform: str) -> list[str]:
+def worker_command(transform: str, log_level: str) -> list[str]:
     """The command line of a worker, up to the path of its socket."""
-    return [sys.executable, "-P", "-m", "instore", "serve", transform, "--uds"]
+    return [sys.executable, "-P", "-m", "instore", "serve", transform, "--log-level", log_level, "--uds"]
 
 
 def _environment(file_root: str) -> Mapping[str, str]:
     """Ours, with leave to read the files below a folder, if there is one."""
     # A worker's streams are not held: a result that breaks off is seen here, and nothing of it kept.
-    ours = {AIS_TARGET_URL: _NO_TARGET, INSTORE_SPOOL: "0", **os.environ}
+    ours = {AIS_TARGET_URL: _NO_TARGET, INSTORE_SPOOL: "0", INSTORE_FRAMES: "true", **os.environ}
     if not file_root:
         return ours
     # Colons separate the variable's entries: a folder with one in its path is reached through the nearest without.

@@ -19,6 +19,7 @@ from instore.etl.communicator import Communicator
 from instore.etl.health import why_not_ready
 from instore.etl.http_communicator import HTTPCommunicator
 from instore.etl.process import Process, ServerProcess
+from instore.offline.output import Output, Printed
 from instore.protocol.headers import CONCURRENCY
 from instore.system.files import temporary
 from instore.system.threads import to_its_end
@@ -35,8 +36,9 @@ class WorkerProcess(ServerProcess):
         concurrency: how many transforms it runs at once.
     """
 
-    def __init__(self, process: Process, socket: str) -> None:
+    def __init__(self, process: Process, socket: str, output: Output | None = None) -> None:
         super().__init__(process)
+        self._output = output
         self._http = HTTPCommunicator("http://worker", socket=socket)  # the host is only a name
         self.communicator: Communicator = self._http
         self.concurrency = 1
@@ -62,6 +64,9 @@ class WorkerProcess(ServerProcess):
         await self.communicator.close()
         self.process.terminate()
         await self.process.end()
+        if self._output is not None:
+            await self._output.end()
+            self._output = None
 
     def remove_files(self) -> None:
         """Remove its log and its socket."""
@@ -86,9 +91,10 @@ class WorkerProcess(ServerProcess):
 class WorkerProcesses:
     """The workers of one job; an asynchronous context that leaves no process and no file behind."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], printed: Printed | None = None) -> None:
         self._command = command
         self._environment = environment
+        self._printed = printed
         self._numbers = itertools.count()
         self._living: set[WorkerProcess] = set()
 
@@ -113,7 +119,8 @@ class WorkerProcesses:
         number = next(self._numbers)
         socket, log = (os.path.join(self._folder, f"{number}.{kind}") for kind in ("sock", "log"))
         process = await Process.start([*self._command, socket], self._environment, log, self._parent)
-        worker = WorkerProcess(process, socket)
+        output = None if self._printed is None else Output(log, number + 1, self._printed)
+        worker = WorkerProcess(process, socket, output)
         self._living.add(worker)
         await worker.wait_until_ready()
         return worker

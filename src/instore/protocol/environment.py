@@ -42,6 +42,7 @@ INSTORE_MAX_MESSAGE = "INSTORE_MAX_MESSAGE"
 INSTORE_SPOOL = "INSTORE_SPOOL"
 INSTORE_FILE_ROOTS = "INSTORE_FILE_ROOTS"
 INSTORE_NEXT_HOPS = "INSTORE_NEXT_HOPS"
+INSTORE_FRAMES = "INSTORE_FRAMES"
 LIMIT_PREFIX = "INSTORE_"
 """Before the name of each of the server's bounds (docs/limits.md)."""
 INSTORE_PORT = "INSTORE_PORT"
@@ -77,6 +78,7 @@ class Environment:
         file_roots: folders below which any file may be named by a request, besides the store's own layout.
         next_hops: addresses, networks, names and domains (`.example`) of the only hosts besides the target's that
             results may be put to; none: those of private networks.
+        frames: an object's error says where in the user's code it comes from, and what is printed names its object.
     """
 
     target_url: str = field(repr=False)
@@ -98,6 +100,7 @@ class Environment:
     spool: int = 256 << 20
     file_roots: tuple[str, ...] = ()
     next_hops: tuple[str, ...] = ()
+    frames: bool = False
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Environment":
@@ -220,4 +223,5 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     INSTORE_SPOOL: ("spool", _number(int, 0)),
     INSTORE_FILE_ROOTS: ("file_roots", _folders),
     INSTORE_NEXT_HOPS: ("next_hops", _hosts),
+    INSTORE_FRAMES: ("frames", _flag),
 }

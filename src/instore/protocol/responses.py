@@ -4,6 +4,7 @@
 hop decides what an empty 200 is: from a target "stored", from an ETL server an object that happens to be empty.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 
 from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT
@@ -11,11 +12,23 @@ from instore.protocol.pipeline import Hop
 
 LONGEST_ERROR = 64 << 10
 """Bytes of an error's text at most; what comes behind them is dropped."""
+_FRAME = "\n  at "  # before each place in the user's code
 
 
 def error_text(body: bytes) -> str:
     """The text of an answer that is an error."""
     return body[:LONGEST_ERROR].decode(errors="replace").strip()
+
+
+def with_frames(sentence: str, frames: Sequence[str]) -> str:
+    """An error's text: its sentence, and the places in the user's code that it comes from, the innermost last."""
+    return "".join([sentence, *(_FRAME + frame for frame in frames)])
+
+
+def split_frames(text: str) -> tuple[str, list[str]]:
+    """The sentence of an error's text, and the places behind it."""
+    sentence, *frames = text.split(_FRAME)
+    return sentence, frames
 
 
 class NextHopOutcome(Enum):

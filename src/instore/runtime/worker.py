@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import io
 import logging
 import os
 import signal
@@ -12,7 +13,8 @@ from typing import Any
 
 from instore.errors import ConfigurationError
 from instore.http.server import BACKLOG, bind
-from instore.protocol.environment import INSTORE_PARENT_FD
+from instore.protocol.environment import INSTORE_PARENT_FD, Environment
+from instore.server.prints import name_objects
 from instore.server.process import set_up_process
 from instore.server.run import run
 from instore.system.addresses import host_and_port
@@ -59,6 +61,10 @@ def bind_unix(path: str) -> socket.socket:
 
 def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replaced: bool = False) -> None:
     """Make the user's object and serve it until a signal says stop."""
+    if Environment.read(os.environ).frames:
+        name_objects()
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen at once, also in a container's log
     log_to_stderr(log_level)
     set_up_process()
     exit_with_parent()

@@ -70,7 +70,7 @@ class AccessLog:
         """An object failed: what, with which answer, why."""
         line = f"{record.line(status, sent)} outcome=failed error={self._environment.redact(str(error))!r}"
         logger.warning("%s", line)
-        if isinstance(error, TransformError) and error.__cause__ is not None:
+        if isinstance(error, TransformError) and error.__cause__ is not None and not self._environment.frames:
             self._show_stack(error.__cause__)
 
     def unexpected(self, error: BaseException) -> None:

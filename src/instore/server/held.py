@@ -10,12 +10,13 @@ import tempfile
 from typing import IO
 
 from instore.http.bodies import Body, Stream
+from instore.protocol.environment import INSTORE_SPOOL
 from instore.system.files import temporary
 from instore.system.steps import in_task
 
 _IN_MEMORY = 8 << 20
 _PIECE = 1 << 20
-_WHAT = "a result that is held until it is whole (INSTORE_SPOOL=0: sent as it is made)"
+_WHAT = f"a result that is held until it is whole ({INSTORE_SPOOL}=0: sent as it is made)"
 
 
 async def hold(body: Body, limit: int) -> Body:

@@ -20,8 +20,10 @@ from instore.errors import ETLDirectPutTransientError, InstoreError, InvalidPipe
 from instore.protocol.environment import Environment
 from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
+from instore.protocol.responses import with_frames
 from instore.server.contract import Transform, check_concurrency
 from instore.server.pipes import OutputPipe
+from instore.server.prints import frames_of, printing, printing_object
 from instore.server.readers import ForwardOnlyError, Load, ObjectReader, ThreadedReader
 from instore.server.thread_pool import ThreadPool
 from instore.server.watchdog import Watchdog
@@ -32,6 +34,7 @@ logger = logging.getLogger("instore")
 
 _BATCH_BYTES = 1 << 18
 _BATCH_SECONDS = 0.05
+_UNNAMED = contextlib.nullcontext()
 
 
 class TransformRunner:
@@ -53,6 +56,7 @@ class TransformRunner:
         self._server = server
         self._pool = ThreadPool(server.concurrency, "transform")
         self.watchdog = Watchdog(self._pool, settings.transform_timeout)
+        self._frames = settings.frames
         self._path = _raw_path if server.wants_raw_path else _decoded_path
         self._asynchronous = inspect.isasyncgenfunction(server.transform_stream)
         self._user_loop: _UserLoop | None = None
@@ -75,7 +79,7 @@ class TransformRunner:
             self._user_loop.stop()
 
     def _run(self, request: ObjectRequest, load: Load) -> bytes:
-        with _entered(load, request) as data:
+        with self._named(request), _entered(load, request) as data:
             try:
                 result = self._server.transform(data, self._path(request), request.etl_args)
                 if type(result) is bytes:
@@ -84,14 +88,18 @@ class TransformRunner:
                     result = self._loop.run(result)
                 return self._as_bytes(result, "returned")
             except BaseException as error:
-                raise _translate(error, request) from error
+                raise self._failure(error, request) from error
 
     def _stream(self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe) -> None:
         try:
             reader = open_reader()
         except BaseException as error:
-            spool.fail(_translate(error, request))
+            spool.fail(self._failure(error, request))
             return
+        with self._named(request):
+            self._stream_from(reader, request, spool)
+
+    def _stream_from(self, reader: ObjectReader, request: ObjectRequest, spool: OutputPipe) -> None:
         try:
             for piece in self._pieces(reader, request):
                 spool.put(self._as_bytes(piece, "yielded"))
@@ -99,9 +107,15 @@ class TransformRunner:
                 raise reader.failure  # noqa: TRY301
             spool.finish()
         except BaseException as error:
-            spool.fail(reader.failure or _translate(error, request))
+            spool.fail(reader.failure or self._failure(error, request))
         finally:
             reader.close()
+
+    def _failure(self, error: BaseException, request: ObjectRequest) -> InstoreError:
+        failure = _translate(error, request)
+        if self._frames and isinstance(failure, TransformError):
+            return TransformError(with_frames(str(failure), frames_of(error)))
+        return failure
 
     def _pieces(self, reader: ObjectReader, request: ObjectRequest) -> Iterator[Any]:
         source: Any = ThreadedReader(reader, self._loop.executor) if self._asynchronous else reader
@@ -113,6 +127,10 @@ class TransformRunner:
         finally:
             if (close := getattr(pieces, "close", None)) is not None:
                 close()
+
+    def _named(self, request: ObjectRequest) -> contextlib.AbstractContextManager[None]:
+        """What is printed meanwhile is of this object."""
+        return printing(request.path) if self._frames else _UNNAMED
 
     def _as_bytes(self, value: Any, verb: str) -> bytes:
         if type(value) is bytes:
@@ -142,7 +160,7 @@ class _UserLoop:
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """Run `awaitable` to its end; from another thread."""
-        result, error = asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop).result()
+        result, error = asyncio.run_coroutine_threadsafe(_await(awaitable, printing_object()), self._loop).result()
         if error is not None:
             raise error
         return result
@@ -171,10 +189,11 @@ class _UserLoop:
         self.executor.shutdown(wait=False, cancel_futures=True)
 
 
-async def _await(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+async def _await(awaitable: Awaitable[Any], name: str) -> tuple[Any, BaseException | None]:
     """The result, or what was raised in its place: `sys.exit()` would end the loop, too."""
     try:
-        return await awaitable, None
+        with printing(name) if name else _UNNAMED:
+            return await awaitable, None
     except asyncio.CancelledError:
         raise
     except BaseException as error:
