@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import requests
 
-from instore.runtime.load import load_class
 from tests.support.servers import TRANSFORMS, running
 
 ECHO = """
@@ -155,12 +154,13 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def test_an_import_that_takes_long_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("instore.runtime.load._LONG", 0.2)
+def test_an_import_that_takes_long_is_said(tmp_path: Path) -> None:
     (tmp_path / "slow_model.py").write_text("import time\n\ntime.sleep(0.6)\n" + ECHO)
-    assert load_class(str(tmp_path / "slow_model.py")).__name__ == "Echo"
-    said = capsys.readouterr().err
-    assert "has taken 0.2 s so far; it is at " in said
-    assert said.endswith("slow_model.py, line 3\n")
+    code = (
+        "import sys; from instore.runtime import load; load._LONG = 0.2; print(load.load_class(sys.argv[1]).__name__)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "slow_model.py")]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout == "Echo\n"
+    assert "has taken 0.2 s so far; it is at " in run.stderr
+    assert run.stderr.endswith("slow_model.py, line 3\n")

@@ -194,7 +194,7 @@ def test_where_a_stream_broke_off_is_told_too() -> None:
     Path("upper.py").write_text(textwrap.dedent(code))
     fill(Path("src"), ["a"])
     _, _, err = transform("src", "dst", "-v")
-    assert 'the ink ran dry"\n  at upper.py:7 in transform_stream: raise ValueError("the ink ran dry")\n' in err
+    assert '\n  at upper.py:7 in transform_stream: raise ValueError("the ink ran dry")\n' in err
 
 
 def test_what_a_transform_prints_and_logs_is_shown_with_its_worker_and_object() -> None:

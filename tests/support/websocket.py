@@ -1,6 +1,7 @@
 """A WebSocket client that loses nothing of what came."""
 
 import contextlib
+import threading
 
 from websockets.sync.client import ClientConnection
 
@@ -12,6 +13,7 @@ class ReadingConnection(ClientConnection):
     """
 
     def send_data(self) -> None:
-        """Send; that the server has left shows where it is read."""
-        with contextlib.suppress(OSError):
+        """Send; to whoever reads, that the server has left shows where it is read."""
+        reads = threading.current_thread() is self.recv_events_thread
+        with contextlib.suppress(OSError) if reads else contextlib.nullcontext():
             super().send_data()
