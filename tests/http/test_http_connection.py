@@ -378,6 +378,26 @@ def test_a_client_that_takes_nothing_is_cut_off_and_one_that_takes_slowly_is_not
     with_edge(test, App(endless), progress_time=10.0)
 
 
+@pytest.mark.parametrize("place", range(1, len(REQUEST)))
+def test_what_is_behind_a_request_that_is_served_is_read_to_its_end_afterwards(place: int) -> None:
+    async def slow(request: Request) -> None:
+        body = await request.whole()
+        await served.wait()
+        await request.respond(200, [], b"<" + body + b">")
+
+    served = asyncio.Event()
+
+    async def test(edge: Edge) -> None:
+        await edge.send(REQUEST, REQUEST[:place])  # the client of a kept connection may be as quick as that
+        served.set()
+        await settled()
+        assert edge.take() == ANSWER
+        assert edge.transport.reading
+        assert await edge.send(REQUEST[place:]) == ANSWER
+
+    with_edge(test, App(slow))
+
+
 @pytest.mark.parametrize("reads", [True, False])
 def test_a_whole_answer_is_sent_when_the_client_has_taken_it(reads: bool) -> None:
     ends: list[str] = []

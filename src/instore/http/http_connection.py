@@ -413,6 +413,7 @@ class HTTPConnection(asyncio.Protocol):
                     self._answer_refused(request)
                     break
                 if not request.complete and not request.refused and _waits_for_body(request):
+                    self._resume()  # its head may have come behind another request
                     break
                 self._open(request)
             if not request.over:
