@@ -1,5 +1,6 @@
 """WebSocket as the server's connections speak it, on byte strings (RFC 6455)."""
 
+import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 from websockets.frames import CloseCode, Frame, Opcode
 
+from instore.http.request import Request
 from instore.http.websocket import WebSocketSender
-from tests.http.edge import App, Edge, with_edge
+from tests.http.edge import App, Edge, settled, with_edge
 
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n"
@@ -106,6 +108,25 @@ def test_what_comes_with_the_handshake_is_not_lost(size: int) -> None:
     async def test(edge: Edge) -> None:
         await edge.send(HANDSHAKE + frame(b"at once" * size) + frame(b"and more"))
         assert receiver.messages == [(b"at once" * size, False), (b"and more", False)]
+
+    with_edge(test, app)
+
+
+def test_a_handshake_may_come_behind_a_request_that_is_served() -> None:
+    async def slow(request: Request) -> None:
+        await served.wait()
+        await request.respond(200, [], b"first")
+
+    app, receiver, served = App(slow), Receiver(), asyncio.Event()
+    app.receiver, receiver.app = receiver, app
+
+    async def test(edge: Edge) -> None:
+        await edge.send(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n", HANDSHAKE[:50], HANDSHAKE[50:], frame(b"one"))
+        served.set()
+        await settled()
+        assert edge.transport.reading
+        await edge.send(frame(b"two"))
+        assert receiver.messages == [(b"one", False), (b"two", False)]
 
     with_edge(test, app)
 

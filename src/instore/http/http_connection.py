@@ -440,7 +440,7 @@ class HTTPConnection(asyncio.Protocol):
         pieces, self._behind = self._behind, []
         if not self._lost:
             for piece in pieces:
-                self.data_received(piece)
+                (self._websocket or self).data_received(piece)
 
     def _open(self, request: HTTPRequest) -> None:
         request.opened = True
@@ -714,6 +714,7 @@ class HTTPConnection(asyncio.Protocol):
             self._close()
             return
         self._requests.clear()
+        self._resume()
         self._lost = True
         self._websocket = connection
         self.state.connections.discard(self)
