@@ -72,7 +72,7 @@ def frame(data: bytes, opcode: Opcode = Opcode.BINARY, fin: bool = True) -> byte
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 300_000])
 @pytest.mark.parametrize("step", [1, 7, 4096, 1 << 20])
 def test_a_message_may_come_in_any_pieces(size: int, step: int) -> None:
-    if size > 1000 and step == 1:
+    if size > 1000 and step < 1000:
         step = 999
     data = os.urandom(size)
     sent = frame(data) + frame(b"behind", Opcode.TEXT)
