@@ -4,12 +4,14 @@ Every behaviour is tested every day; what is left out repeats one under other ci
 need not have. Left to the whole run are
 
 - the rows of the fault table beyond those in which every two values of its five axes meet (`pairs`);
+- the rows of a test beyond its first two where each starts processes of its own: commands, nodes, foreign servers;
 - examples of hypothesis beyond the first few of each property;
 - what is marked `whole`: a node of several targets where the same test runs with one; package installations and second
   environments; floods, kills, and time-outs that are waited for.
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
@@ -19,6 +21,8 @@ from hypothesis import HealthCheck, settings
 Row = TypeVar("Row", bound=Hashable)
 
 _FEW_EXAMPLES = 15
+_FEW_ROWS = 2
+_PROCESSES = ("tests/cli/", "tests/compat/", "tests/node/", "tests/server/test_odd_transforms.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +41,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption("--everyday"):
         return
     left_out = {item for item in items if item.get_closest_marker("whole")}
+    rows = Counter[str]()
+    for item in items:
+        if item not in left_out and item.nodeid.startswith(_PROCESSES):
+            test = item.nodeid.partition("[")[0]
+            rows[test] += 1
+            if rows[test] > _FEW_ROWS:
+                left_out.add(item)
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
     items[:] = [item for item in items if item not in left_out]
 

@@ -8,7 +8,7 @@ from instore.protocol.environment import Environment
 from instore.server.next_hops import NextHops
 from tests.server.conftest import BUFFERED
 from tests.server.test_direct_put import DESTINATION
-from tests.support.servers import SECRET, running
+from tests.support.servers import SECRET, Server, running
 from tests.support.target import Target, running_target
 
 TOKEN = "the-token-of-the-cluster"
