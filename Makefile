@@ -34,16 +34,16 @@ $(LINTERS): $(READY)
 # The tests wait more than they compute: three at once keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -n 3
 
-test: $(READY)  ## run the tests of every day, or those named by TESTS=...: two minutes on two cores
+test: $(READY)  ## run the tests of every day, or those named by TESTS=...: two to three minutes on two cores
 ifdef TESTS
 	$(PYTEST) $(TESTS)
 else
-	@echo "The tests of every day: about two minutes on two cores. make test-all runs everything, in ten."
+	@echo "The tests of every day: two to three minutes on two cores. make test-all runs everything, in twelve."
 	$(PYTEST) --everyday
 endif
 
-test-all: $(READY)  ## run all tests: ten minutes on two cores, more the first time
-	@echo "All tests: about ten minutes on two cores; the first time also three environments with AIStore's SDK."
+test-all: $(READY)  ## run all tests: twelve minutes on two cores, more the first time
+	@echo "All tests: about twelve minutes on two cores; the first time also three environments with AIStore's SDK."
 	$(PYTEST) --durations=20 $(TESTS)
 
 test-pythons: $(READY)  ## run the tests of every day on each other Python that is here, in environments of their own
