@@ -238,3 +238,11 @@ def test_a_pipeline_is_joined_as_it_is_split() -> None:
     assert join_pipeline(["http://a:1", "http://b:2"], "http://c:3/x") == "http://a:1,http://b:2,http://c:3/x"
     assert join_pipeline(["http://a:1"]) == "http://a:1"
     assert join_pipeline([]) == ""
+
+
+@pytest.mark.parametrize("header", ["http://me:pass-word@a:80", "http://a:80,http://me@b/x", "http://a,http://:x@b/x"])
+def test_a_pipeline_with_a_users_name_or_password_is_refused(header: str) -> None:
+    with pytest.raises(
+        InvalidPipelineError, match=r"^the pipeline holds a user's name or password, .*; leave them out$"
+    ):
+        parse_pipeline(header)
