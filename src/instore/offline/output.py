@@ -51,7 +51,7 @@ class Output:
                     self._printed(self._number, f"({left_out} bytes of what it printed are left out here)")
                 file.seek(self._read)
                 data = file.read(_AT_ONCE)
-        except FileNotFoundError:  # it has not begun
+        except OSError:  # there is no file yet, or no descriptor now: the next look has it
             return
         self._read += len(data)
         *lines, self._begun = (self._begun + data).split(b"\n")
