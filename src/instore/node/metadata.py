@@ -53,6 +53,12 @@ class NodeFolder:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
             self._lock = open_locked(os.path.join(self.path, _LOCK), 0o600)
             state = self._load(targets)
+            self.uuid = state.uuid
+            self.created = state.created
+            self.targets = state.targets
+            self._buckets = state.buckets
+            if not os.path.exists(os.path.join(self.path, _STATE)):  # else a full disk would keep it from starting
+                self._save()
         except BlockingIOError as error:
             raise ConfigurationError(
                 f"another node is running in {self.path}; stop it, or name another folder with --dir"
@@ -61,15 +67,6 @@ class NodeFolder:
             raise ConfigurationError(
                 f"can't use {self.path}: {error.strerror}; name another folder with --dir"
             ) from error
-        self.uuid = state.uuid
-        self.created = state.created
-        self.targets = state.targets
-        self._buckets = state.buckets
-        if not os.path.exists(os.path.join(self.path, _STATE)):  # else a full disk would keep the node from starting
-            try:
-                self._save()
-            except OSError as error:
-                raise disk_error(f"can't write {_STATE}", error, self.path) from error
 
     def close(self) -> None:
         """Let another node have the folder."""

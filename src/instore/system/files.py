@@ -25,7 +25,7 @@ def write_all(file: int, data: bytes | bytearray | memoryview) -> int:
 
 
 def lock(file: int, path: str) -> bool:
-    """Lock what is open, without waiting."""
+    """Lock what is open, without waiting; whether it is still the file at `path`, which its last holder may remove."""
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         return os.path.samestat(os.fstat(file), os.stat(path))
@@ -35,8 +35,11 @@ def lock(file: int, path: str) -> bool:
 
 def disk_error(doing: str, error: OSError, folder: str) -> InstoreError:
     """What the disk says, as one of our errors."""
-    kind = StorageFullError if error.errno in _FULL else StorageError
-    return kind(f"{doing}: {error.strerror} (in {folder})")
+    return _kind(error)(f"{doing}: {error.strerror} (in {folder})")
+
+
+def _kind(error: OSError) -> type[InstoreError]:
+    return StorageFullError if error.errno in _FULL else StorageError
 
 
 @contextlib.contextmanager
@@ -45,8 +48,7 @@ def temporary(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = StorageFullError if error.errno in _FULL else StorageError
-        raise kind(
+        raise _kind(error)(
             f"{what} can't be kept in a temporary file: {error.strerror or error}; "
             "set TMPDIR to a folder that can be written and has room"
         ) from error
