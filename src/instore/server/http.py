@@ -15,7 +15,8 @@ from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HE
 from instore.protocol.requests import METHODS, ObjectRequest, SourceKind, parse_download, parse_request
 from instore.server.direct_put import Response
 from instore.server.exchange import TEXT, Service
-from instore.server.held import hold
+from instore.server.held import HeldStream, hold
+from instore.server.pipes import OutputPipe
 from instore.server.sources import BodySource, Source
 from instore.system.printable import say
 
@@ -81,19 +82,22 @@ class HTTPHandler:
         request.on_gone(exchange.result.abandon)
         try:
             response = await exchange.begin()
-            if response.output.rest is not None:
-                await self._hold(wanted, response, request)
+            if isinstance(response.output.rest, OutputPipe):
+                await self._hold(wanted, response, response.output.rest, request)
             await respond(request, response)
         finally:
             request.on_gone(None)
             await exchange.end()
 
-    async def _hold(self, wanted: ObjectRequest, response: Response, request: Request) -> None:
+    async def _hold(self, wanted: ObjectRequest, response: Response, rest: OutputPipe, request: Request) -> None:
         """Wait for the whole of a stream, where its breaking off could not be told from its end."""
+        limit = self._service.environment.spool
         if request.streams and (wanted.next_url or wanted.origin is SourceKind.TARGET):
             return
-        response.output = held = await hold(response.output, self._service.environment.spool)
-        if held.length is None and not request.streams:
+        if limit:
+            response.output = held = await hold(response.output.first, rest, limit)
+            response.held = held.rest if isinstance(held.rest, HeldStream) else None
+        if response.output.length is None and not request.streams:
             raise HTTPVersionError(
                 "the result is too long to be held until it is whole, and HTTP/1.0 can't frame it; ask with HTTP/1.1"
             )
@@ -122,6 +126,20 @@ async def respond(request: Request, response: Response) -> None:
     if body.length is not None:
         headers.append((b"content-length", b"%d" % body.length))
     await request.begin(response.status, headers)
-    async for batch in body.batches():
-        await request.write(batch)
+    if not isinstance(body.rest, OutputPipe | HeldStream) or not await _pour(request, body.first, body.rest):
+        async for batch in body.batches():
+            await request.write(batch)
     await request.end()
+
+
+async def _pour(request: Request, first: bytes, rest: OutputPipe | HeldStream) -> bool:
+    """Have threads send the body of an answer that has begun, if they can."""
+    socket = await request.lend_answer()
+    if socket is None:
+        return False
+    try:
+        await rest.pour(socket, first)
+    finally:
+        socket.cancel()
+        request.sent += socket.sent
+    return True
