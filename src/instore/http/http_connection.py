@@ -638,9 +638,9 @@ class HTTPConnection(asyncio.Protocol):
     async def lend_body(self, request: HTTPRequest) -> BodySocket | None:
         """The rest of a body, for a thread to read it; None where it comes by the loop.
 
-        A small one, one without a length.
+        A small one, one without a length, one that is encrypted.
         """
-        if request.length is None or request.length - request.counted < _WORTH_LENDING:
+        if request.length is None or request.length - request.counted < _WORTH_LENDING or self._is_encrypted:
             return None
         self._ask_for(request)
         self._pause()
@@ -686,7 +686,7 @@ class HTTPConnection(asyncio.Protocol):
 
     async def lend_answer(self, request: HTTPRequest) -> AnswerSocket | None:
         """The way out, for a thread to send the rest of an answer; None where it has to go by the loop."""
-        if request.framing == "none":
+        if request.framing == "none" or self._is_encrypted:
             return None
         for _ in range(_TURNS):  # within which what was to be sent is sent
             if not self._transport.get_write_buffer_size():
@@ -696,6 +696,10 @@ class HTTPConnection(asyncio.Protocol):
         else:
             return None
         return AnswerSocket(self._lend(), request.framing == "chunks")
+
+    @property
+    def _is_encrypted(self) -> bool:
+        return self._transport.get_extra_info("sslcontext") is not None
 
     def _lend(self) -> LentSocket:
         return LentSocket(self._transport.get_extra_info("socket").fileno(), self._limits.progress_time)

@@ -75,5 +75,8 @@ class Application(Protocol):
     def websocket(self, request: Request, sender: WebSocketSender) -> WebSocketReceiver | str:
         """Take a WebSocket connection, or say why not."""
 
+    def drain(self) -> None:
+        """Called when the server is told to stop; requests under way are still served."""
+
     async def stop(self) -> None:
         """Called after the last request."""

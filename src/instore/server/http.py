@@ -6,12 +6,13 @@ nobody can take a part of an object for the whole.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
-from instore.errors import ClientGoneError, HTTPVersionError, InstoreError
+from instore.errors import ClientGoneError, HTTPVersionError, InstoreError, OverloadedError
 from instore.http.bodies import Body
 from instore.http.client import FAILURES
 from instore.http.request import Request
-from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH
+from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH, READY_PATH
 from instore.protocol.requests import METHODS, ObjectRequest, SourceKind, parse_download, parse_request
 from instore.server.direct_put import Response
 from instore.server.exchange import TEXT, Service
@@ -19,6 +20,9 @@ from instore.server.held import HeldStream, hold
 from instore.server.pipes import OutputPipe
 from instore.server.sources import BodySource, Source
 from instore.system.printable import say
+
+_GONE = ClientGoneError("the client left before the result was there")
+_LIVENESS = (HEALTH_PATH, READY_PATH)
 
 Parse = Callable[[str], ObjectRequest]
 
@@ -28,9 +32,14 @@ class BrokenResponseError(InstoreError):
 
 
 class HTTPHandler:
-    """Serves HTTP requests."""
+    """Serves HTTP requests.
+
+    Attributes:
+        stopping: the server was told to stop.
+    """
 
     def __init__(self, service: Service) -> None:
+        self.stopping = False
         self._service = service
 
     async def serve(self, request: Request) -> None:
@@ -38,9 +47,11 @@ class HTTPHandler:
         method = request.method
         path, _, query = request.target.partition(b"?")
         raw_path = path.decode(errors="surrogateescape")
-        if raw_path == HEALTH_PATH and method in ("GET", "HEAD"):
-            headers = {CONCURRENCY: str(self._service.server.offered_concurrency)}
-            await respond(request, Response(200, Body(HEALTH_BODY), TEXT, headers))
+        if raw_path in _LIVENESS and method in ("GET", "HEAD"):
+            await respond(request, self._alive(raw_path))
+        elif self._service.is_overloaded:
+            error = OverloadedError("too many objects wait for their turn to be transformed; try again")
+            await respond(request, self._service.refusal(error))
         elif raw_path == DOWNLOAD_PATH and method == "POST":
             await self._object(request, raw_path, query, lambda text: parse_download(text, request.headers))
         elif method not in METHODS:
@@ -51,6 +62,13 @@ class HTTPHandler:
             await self._object(
                 request, raw_path, query, lambda text: parse_request(method, raw_path, text, request.headers)
             )
+
+    def _alive(self, path: str) -> Response:
+        """Whether the process lives, and whether it takes more."""
+        if path == READY_PATH and self.stopping:
+            return Response(503, Body(b"Stopping"), TEXT)
+        headers = {CONCURRENCY: str(self._service.server.offered_concurrency)}
+        return Response(200, Body(HEALTH_BODY), TEXT, headers)
 
     async def _object(self, request: Request, raw_path: str, query: bytes, parse: Parse) -> None:
         service = self._service
@@ -79,7 +97,7 @@ class HTTPHandler:
 
     async def _exchange(self, wanted: ObjectRequest, source: Source, request: Request) -> None:
         exchange = self._service.exchange(wanted, source)
-        request.on_gone(exchange.result.abandon)
+        request.on_gone(partial(exchange.result.abandon, _GONE))
         try:
             response = await exchange.begin()
             if isinstance(response.output.rest, OutputPipe):
