@@ -74,7 +74,7 @@ def test_the_protocol_imports_nothing_but_the_standard_library() -> None:
         f"{module} imports {name}"
         for module, path in FILES.items()
         if room(module) == "protocol"
-        for name in ("uvloop", "httptools", "starlette", "msgpack", "websockets", "xxhash")
+        for name in ("uvloop", "httptools", "starlette", "msgspec", "websockets", "xxhash")
         if f"import {name}" in path.read_text() or f"from {name}" in path.read_text()
     ]
     assert third_party == []

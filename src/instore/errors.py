@@ -34,6 +34,10 @@ class InvalidRequestError(InstoreError, ValueError):
     """A request that can't be understood, or a body that ended before its announced length."""
 
 
+class ArgumentsError(InstoreError, ValueError):
+    """Arguments of a transform that its class does not take: the text says which, and what it takes."""
+
+
 class SlowClientError(InstoreError):
     """A client has sent nothing for too long, while its request was waited for."""
 
@@ -273,6 +277,7 @@ class ClientGoneError(InstoreError):
 
 STATUS: dict[type[InstoreError], int] = {
     InvalidRequestError: 400,
+    ArgumentsError: 400,
     SlowClientError: 408,
     BodyTooLargeError: 413,
     HTTPVersionError: 505,

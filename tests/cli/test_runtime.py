@@ -69,7 +69,10 @@ IDLE = SCRIPT.replace("def transform", "def transfrom")
         ),
         ({"ETL_CLASS_PAYLOAD": payload_of(BROKEN)}, "Mine() failed: OSError: no model"),
         ({"ETL_CLASS_PAYLOAD": payload_of(BROKEN), "NUM_WORKERS": "1"}, "Mine() failed: OSError: no model"),
-        ({"ETL_CLASS_PAYLOAD": payload_of(IDLE)}, "Mine overrides neither transform() nor transform_stream()"),
+        (
+            {"ETL_CLASS_PAYLOAD": payload_of(IDLE)},
+            "Mine overrides none of transform, transform_batch, transform_stream",
+        ),
     ],
 )
 def test_what_can_not_be_served_is_one_sentence_and_code_2(variables: dict[str, str], sentence: str) -> None:

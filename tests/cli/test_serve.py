@@ -44,7 +44,7 @@ def serve(folder: Path, *arguments: str, target_url: str = TARGET_URL) -> subpro
         (ECHO + ECHO.replace("Echo", "Other"), "etl.py", "say which: etl.py:Echo"),
         ("import nothing_like_this", "etl.py", "No module named 'nothing_like_this' (etl.py, line 1)"),
         ("def broken(:", "etl.py", "SyntaxError"),
-        (ECHO.replace("def transform", "def transfrom"), "etl.py", "overrides neither transform()"),
+        (ECHO.replace("def transform", "def transfrom"), "etl.py", "overrides none of transform"),
         (ECHO.replace("    def transform", "    concurrency = 0\n    def transform"), "etl.py", "concurrency is 0"),
         (ECHO + "    def __init__(self): raise OSError('no model')", "etl.py", "Echo() failed: OSError: no model"),
     ],

@@ -297,7 +297,7 @@ def test_a_class_that_cannot_serve_says_so_itself() -> None:
     code, _, err = transform("src", "dst", "--workers", "2")
     assert code == 2
     assert err.startswith("instore: ")
-    assert "overrides neither" in err
+    assert "overrides none of" in err
     assert err.count("\n") == 1
 
 

@@ -1,6 +1,6 @@
 """The transforms of the table, and what they make of an object.
 
-One transform in four shapes. It inverts every byte and puts a mark before the object, so that neither a raw copy nor
+One transform in five shapes. It inverts every byte and puts a mark before the object, so that neither a raw copy nor
 an empty object can pass for the result. `etl_args` makes it go wrong.
 """
 
@@ -19,6 +19,7 @@ class Shape(StrEnum):
     STREAMED = "streamed"
     ASYNC_BUFFERED = "async_buffered"
     ASYNC_STREAMED = "async_streamed"
+    BATCHED = "batched"
 
     @property
     def streamed(self) -> bool:
@@ -138,6 +139,12 @@ class AsyncBuffered(ETLServer):
     async def transform(self, data, path, etl_args):
         mode, _, argument = etl_args.partition(":")
         return made_of(data, mode, argument)
+""",
+    Shape.BATCHED: """
+class Batched(ETLServer):
+    def transform_batch(self, objects, paths, etl_args):
+        mode, _, argument = etl_args.partition(":")
+        return [made_of(data, mode, argument) for data in objects]
 """,
     Shape.STREAMED: """
 class Streamed(ETLServer):

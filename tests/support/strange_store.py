@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import unquote, urlsplit
 
-import msgpack
+import msgspec
 
 _BUCKET = "/v1/buckets/"
 _OBJECT = "/v1/objects/in/"
@@ -51,7 +51,7 @@ def strange_store() -> Iterator[StrangeStore]:
                 page = {"UUID": "1", "ContinuationToken": "", "Flags": 0, "Entries": entries}
                 if store.is_web_site:
                     return self._answer(200, b"a page for people")
-                return self._answer(200, msgpack.packb(page), kind="application/msgpack")
+                return self._answer(200, msgspec.msgpack.encode(page), kind="application/msgpack")
             store.gets.append(path.removeprefix(_OBJECT))
             if store.refusal:
                 return self._answer(store.refusal, b"not today")

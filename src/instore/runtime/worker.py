@@ -19,7 +19,7 @@ from instore.server.process import set_up_process
 from instore.server.run import run
 from instore.system.addresses import host_and_port
 from instore.system.logs import log_to_stderr
-from instore.webserver.base_etl_server import ETLServer
+from instore.webserver.base_etl_server import ETLServer, application_of
 
 
 def bind_for(workers: int, host: str, port: int) -> list[socket.socket]:
@@ -68,12 +68,12 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replace
     log_to_stderr(log_level)
     set_up_process()
     exit_with_parent()
-    server = _create(cls)
+    application = application_of(_create(cls))
     if not replaced:
-        server.asgi_app.watchdog.end = functools.partial(_start_anew, listener)
+        application.watchdog.end = functools.partial(_start_anew, listener)
     gc.collect()
     gc.freeze()  # modules and models stay for good: no collection looks at them again
-    run(server.asgi_app, listener)
+    run(application, listener)
     logging.shutdown()
     # A transform that never ends would keep the interpreter from ending; its request has been given up by now.
     sys.stdout.flush()
@@ -112,7 +112,7 @@ def _made_already(cls: type[ETLServer]) -> ETLServer | None:
 def _create(cls: type[ETLServer]) -> ETLServer:
     try:
         server = _made_already(cls) or cls()
-        _ = server.asgi_app
+        application_of(server)
     except ConfigurationError:
         raise
     except Exception as error:

@@ -3,6 +3,7 @@
 import logging
 from types import SimpleNamespace
 
+from instore.errors import ConfigurationError
 from instore.http.request import Request
 from instore.http.websocket import WebSocketReceiver, WebSocketSender
 from instore.server.asgi import ASGIRequest, DisconnectWatcher, Receive, Scope, Send, serve_websocket
@@ -11,6 +12,7 @@ from instore.server.exchange import Service
 from instore.server.http import HTTPHandler
 from instore.server.process import set_up_process
 from instore.server.websocket import WebSocketHandler
+from instore.system.printable import say
 
 logger = logging.getLogger("instore")
 
@@ -19,7 +21,7 @@ class ETLApplication:
     """What serves one transform: an `Application` for our own server, and an ASGI application for others.
 
     Args:
-        server: the user's object.
+        transform: the user's object, as the server sees it.
 
     Attributes:
         state: whatever users keep with the application; `state.etl_server` is their object.
@@ -30,9 +32,10 @@ class ETLApplication:
         ConfigurationError: the environment is unfit (docs/protocol.md#environment).
     """
 
-    def __init__(self, server: Transform) -> None:
-        self.state = SimpleNamespace(etl_server=server)
-        self._service = Service(server)
+    def __init__(self, transform: Transform) -> None:
+        self.state = SimpleNamespace(etl_server=transform.server)
+        self._transform = transform
+        self._service = Service(transform)
         self.watchdog = self._service.watchdog
         self.settings = self._service.environment
         self._http = HTTPHandler(self._service)
@@ -43,7 +46,12 @@ class ETLApplication:
     async def start(self) -> None:
         """Called before the first request."""
         set_up_process()
-        logger.info("%s is ready", type(self._service.server).__name__)
+        try:
+            self._transform.warm_up()
+        except Exception as error:
+            logger.exception("%s.warm_up() failed", self._transform.name)
+            raise ConfigurationError(f"{self._transform.name}.warm_up() failed: {say(error)}") from error
+        logger.info("%s is ready", self._transform.name)
 
     def websocket(self, request: Request, sender: WebSocketSender) -> WebSocketReceiver | str:
         """Take a WebSocket connection, or say why not."""

@@ -25,7 +25,7 @@ from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
 from instore.protocol.names import escape_segment
 from instore.protocol.requests import ObjectRequest
 from instore.server.access_log import AccessLog
-from instore.server.contract import Transform
+from instore.server.contract import Shape, Transform
 from instore.server.direct_put import DirectPut, Response
 from instore.server.downloads import Downloads, shown
 from instore.server.files import FileRules
@@ -41,14 +41,14 @@ TEXT = "text/plain; charset=utf-8"
 class Service:
     """What all requests of one process share."""
 
-    def __init__(self, server: Transform) -> None:
-        self.server = server
+    def __init__(self, transform: Transform) -> None:
+        self.transform = transform
         self.environment = Environment.read(os.environ)
         self.access_log = AccessLog(self.environment)
         self._outbound = Outbound(self.environment, check=NextHops(self.environment).check)
         self._downloads = Downloads(self.environment)
         self._rules = FileRules(self.environment.file_roots)
-        self._transforms = TransformRunner(server, self.environment)
+        self._transforms = TransformRunner(transform, self.environment)
         self.watchdog = self._transforms.watchdog
         self._direct_put = DirectPut(self.environment, self._outbound)
 
@@ -104,12 +104,12 @@ class Service:
     def mime_type(self) -> str:
         """The content type of the results."""
         try:
-            return self.server.get_mime_type()
+            return self.transform.get_mime_type()
         except Exception as error:
             raise TransformError(f"get_mime_type() failed: {type(error).__name__}: {error}") from error
 
     def _make_result(self, request: ObjectRequest, source: Source) -> Result:
-        if self.server.use_streaming:
+        if self.transform.shape is Shape.STREAM:
             return StreamedResult(request, source, self._transforms, self.environment.direct_put_chunk_size)
         return BufferedResult(request, source, self._transforms)
 

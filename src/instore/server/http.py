@@ -67,7 +67,7 @@ class HTTPHandler:
         """Whether the process lives, and whether it takes more."""
         if path == READY_PATH and self.stopping:
             return Response(503, Body(b"Stopping"), TEXT)
-        headers = {CONCURRENCY: str(self._service.server.offered_concurrency)}
+        headers = {CONCURRENCY: str(self._service.transform.offered_concurrency)}
         return Response(200, Body(HEALTH_BODY), TEXT, headers)
 
     async def _object(self, request: Request, raw_path: str, query: bytes, parse: Parse) -> None:

@@ -24,9 +24,14 @@ Call = tuple[Waiter[Any], float]
 
 
 class ThreadPool:
-    """Threads, up to a fixed number, that call functions in the order in which they were submitted."""
+    """Threads, up to a fixed number, that call functions in the order in which they were submitted.
+
+    Attributes:
+        on_free: called on the loop whenever threads have ended what they were at.
+    """
 
     def __init__(self, size: int, name: str) -> None:
+        self.on_free: Callable[[], object] = lambda: None
         self._size = size
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -55,6 +60,11 @@ class ThreadPool:
     def waiting(self) -> int:
         """Calls that no thread has time for."""
         return max(0, self._busy - self._size)
+
+    @property
+    def has_free_thread(self) -> bool:
+        """Whether a call would begin at once."""
+        return self._busy < self._size
 
     def given_up(self) -> tuple[Call, ...]:
         """What the threads are at, if there are as many as may be and nobody waits for any of it; else nothing."""
@@ -107,3 +117,4 @@ class ThreadPool:
                 future.set_result(result)
             else:
                 future.set_exception(error)
+        self.on_free()

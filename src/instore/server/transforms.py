@@ -16,12 +16,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from instore.errors import ETLDirectPutTransientError, InstoreError, InvalidPipelineError, SourceError, TransformError
+from instore.errors import (
+    ArgumentsError,
+    ETLDirectPutTransientError,
+    InstoreError,
+    InvalidPipelineError,
+    SourceError,
+    TransformError,
+)
 from instore.protocol.environment import Environment
 from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
 from instore.protocol.responses import with_frames
-from instore.server.contract import Transform, check_concurrency
+from instore.server.batches import Batches, Member, Outcome, Promise
+from instore.server.contract import Shape, Transform
 from instore.server.pipes import OutputPipe
 from instore.server.prints import frames_of, printing, printing_object
 from instore.server.readers import ForwardOnlyError, Load, ObjectReader, ThreadedReader
@@ -41,34 +49,37 @@ class TransformRunner:
     """The user's transform and the threads it runs in.
 
     Args:
-        server: the user's object.
+        transform: the user's.
         settings: the process's.
 
     Attributes:
         watchdog: checks the pool after each transform that was given up.
-
-    Raises:
-        ConfigurationError: the object's `concurrency` is not a whole number of at least 1.
     """
 
-    def __init__(self, server: Transform, settings: Environment) -> None:
-        check_concurrency(type(server).__name__, server.concurrency)
-        self._server = server
-        self._pool = ThreadPool(server.concurrency, "transform")
+    def __init__(self, transform: Transform, settings: Environment) -> None:
+        self._transform = transform
+        self._pool = ThreadPool(transform.concurrency, "transform")
         self.watchdog = Watchdog(self._pool, min(settings.transform_timeout, 2 * settings.object_time))
         self._frames = settings.frames
-        self._path = _raw_path if server.wants_raw_path else _decoded_path
-        self._asynchronous = inspect.isasyncgenfunction(server.transform_stream)
+        self._path = _raw_path if transform.wants_raw_path else _decoded_path
+        self._asynchronous = inspect.isasyncgenfunction(transform.method)
+        self._batches = (
+            Batches(self._pool, transform.max_batch_size, transform.batch_timeout, self._run_batch)
+            if transform.shape is Shape.BATCH
+            else None
+        )
         self._user_loop: _UserLoop | None = None
         self._lock = threading.Lock()
 
     @property
     def waiting(self) -> int:
         """Objects that wait for a thread."""
-        return self._pool.waiting
+        return self._pool.waiting if self._batches is None else self._batches.waiting
 
     def start(self, request: ObjectRequest, load: Load) -> Waiter[bytes]:
         """Begin to transform one object that `load`, called in the same thread, gives whole."""
+        if self._batches is not None:
+            return self._batches.submit(request, load)
         return self._pool.submit(self._run, request, load)
 
     def start_stream(
@@ -86,7 +97,8 @@ class TransformRunner:
     def _run(self, request: ObjectRequest, load: Load) -> bytes:
         with self._named(request), _entered(load, request) as data:
             try:
-                result = self._server.transform(data, self._path(request), request.etl_args)
+                args = self._transform.decode_args(request.etl_args)
+                result = self._transform.method(data, self._path(request), args)
                 if type(result) is bytes:
                     return result
                 if inspect.isawaitable(result):
@@ -94,6 +106,56 @@ class TransformRunner:
                 return self._as_bytes(result, "returned")
             except BaseException as error:
                 raise self._failure(error, request) from error
+
+    def _run_batch(self, members: list[Member]) -> list[Outcome]:
+        """One outcome for each object of a batch."""
+        outcomes: dict[Promise, Outcome] = {}
+        loaded: list[tuple[Member, bytes | str]] = []
+        with contextlib.ExitStack() as stack:
+            for member in members:
+                try:
+                    loaded.append((member, stack.enter_context(_entered(member.load, member.request))))
+                except InstoreError as error:
+                    outcomes[member.result] = error
+            for (member, _), outcome in zip(loaded, self._transform_batch(loaded), strict=True):
+                outcomes[member.result] = outcome
+        return [outcomes[member.result] for member in members]
+
+    def _transform_batch(self, loaded: list[tuple[Member, bytes | str]]) -> list[Outcome]:
+        """One outcome for each object; where the call raises, each is tried alone."""
+        requests = [member.request for member, _ in loaded]
+        if not requests:
+            return []
+        others = f" and {len(loaded) - 1} more" if len(loaded) > 1 else ""
+        with printing(requests[0].path + others) if self._frames else _UNNAMED:
+            try:
+                args = self._transform.decode_args(requests[0].etl_args)
+                paths = [self._path(request) for request in requests]
+                results = self._transform.method([data for _, data in loaded], paths, args)
+                if inspect.isawaitable(results):
+                    results = self._loop.run(results)
+            except BaseException as error:
+                if len(loaded) == 1 or isinstance(error, ArgumentsError):
+                    return [self._failure(error, request) for request in requests]
+            else:
+                return self._outcomes(results, requests)
+        return [outcome for one in loaded for outcome in self._transform_batch([one])]
+
+    def _outcomes(self, results: Any, requests: list[ObjectRequest]) -> list[Outcome]:
+        """What `transform_batch` returned, one by one."""
+        if not isinstance(results, list | tuple) or len(results) != len(requests):
+            what = f"{len(results)} results" if isinstance(results, list | tuple) else type(results).__name__
+            sentence = f"transform_batch returned {what} for {len(requests)} objects; it takes a list with one for each"
+            return [TransformError(sentence) for _ in requests]
+        return [self._outcome(result, request) for result, request in zip(results, requests, strict=True)]
+
+    def _outcome(self, result: Any, request: ObjectRequest) -> Outcome:
+        if isinstance(result, BaseException):
+            return self._failure(result, request)
+        try:
+            return self._as_bytes(result, "returned")
+        except TypeError as error:
+            return self._failure(error, request)
 
     def _stream(self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe) -> None:
         try:
@@ -124,7 +186,8 @@ class TransformRunner:
 
     def _pieces(self, reader: ObjectReader, request: ObjectRequest) -> Iterator[Any]:
         source: Any = ThreadedReader(reader, self._loop.executor) if self._asynchronous else reader
-        pieces = self._server.transform_stream(source, self._path(request), request.etl_args)
+        args = self._transform.decode_args(request.etl_args)
+        pieces = self._transform.method(source, self._path(request), args)
         if isinstance(pieces, AsyncIterator):
             pieces = self._loop.iterate(pieces)
         try:
@@ -142,7 +205,7 @@ class TransformRunner:
             return value
         if isinstance(value, bytes | bytearray | memoryview):
             return bytes(value)
-        if isinstance(value, str) and self._server.encodes_text:
+        if isinstance(value, str) and self._transform.encodes_text:
             return value.encode()
         raise TypeError(f"the transform {verb} {type(value).__name__}, not bytes")
 
@@ -150,7 +213,7 @@ class TransformRunner:
     def _loop(self) -> "_UserLoop":
         with self._lock:
             if self._user_loop is None:
-                self._user_loop = _UserLoop(self._server.concurrency)
+                self._user_loop = _UserLoop(self._transform.concurrency)
             return self._user_loop
 
 

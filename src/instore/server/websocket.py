@@ -75,7 +75,7 @@ class _WebSocketObjects:
         self._items: deque[_PendingObject] = deque()
         self._bytes = 0
         self._untaken: _PendingObject | None = None  # whose answer was sent, and is not taken yet
-        self._most = service.server.concurrency + _AHEAD
+        self._most = max(service.transform.concurrency, service.transform.offered_concurrency) + _AHEAD
         self._due: ObjectRequest | None = None  # whose bytes are the next message
         self._paused = False
         self._stopping = False

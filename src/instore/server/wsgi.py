@@ -36,14 +36,16 @@ class WSGIApplication:
 
     Args:
         server: the user's object.
+        bind: makes what the server sees of it.
 
     Attributes:
         wsgi_app: what serves a request; may be wrapped.
     """
 
-    def __init__(self, server: Transform) -> None:
+    def __init__(self, server: Any, bind: Callable[[Any], Transform]) -> None:
         self.wsgi_app: Callable[[Environ, StartResponse], Iterable[bytes]] = self._serve
         self._server = server
+        self._bind = bind
         self._lock = threading.Lock()
         self._host: _Host | None = None
         os.register_at_fork(after_in_child=self._forget)
@@ -61,8 +63,8 @@ class WSGIApplication:
             if self._host is None:
                 if environ.get("wsgi.multithread") and not _states_concurrency(type(self._server)):
                     # The user asked the WSGI server for threads: they are the limit, as they are without us.
-                    self._server.concurrency = THREAD_PER_REQUEST  # type: ignore[misc]
-                self._host = _Host(self._server)
+                    self._server.concurrency = THREAD_PER_REQUEST
+                self._host = _Host(self._bind(self._server))
             return self._host
 
     def _forget(self) -> None:
@@ -74,10 +76,10 @@ class WSGIApplication:
 class _Host:
     """An event loop in a thread, and the application that lives there."""
 
-    def __init__(self, server: Transform) -> None:
+    def __init__(self, transform: Transform) -> None:
         set_up_process()
         self.loop = uvloop.new_event_loop()
-        self.application = ETLApplication(server)
+        self.application = ETLApplication(transform)
         threading.Thread(target=self.loop.run_forever, name="asgi", daemon=True).start()
 
 

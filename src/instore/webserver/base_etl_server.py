@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 from urllib.parse import unquote
 
@@ -12,7 +12,8 @@ from instore.errors import UnfitClassError
 from instore.protocol.environment import Environment
 from instore.protocol.headers import DEFAULT_MIME_TYPE
 from instore.server.app import ETLApplication
-from instore.server.contract import check_concurrency
+from instore.server.arguments import decoder_of
+from instore.server.contract import Shape, Transform, check_settings
 from instore.server.run import listen_and_run
 from instore.server.session import make_session
 
@@ -35,14 +36,15 @@ class AsyncReader(Protocol):
 
 
 class ETLServer:
-    """Base of every transform: override `transform` or `transform_stream`; both may be `async`.
+    """Base of every transform: override `transform`, `transform_batch` or `transform_stream`; each may be `async`.
 
     `__init__` runs once per worker process and is where models are loaded. A subclass may leave it out, and need not
     call `super().__init__()` unless it wants a broken environment reported before its own work.
 
     Raises:
-        UnfitClassError: a `TypeError`; when an instance is made, if the class overrides neither method, or if
-            `concurrency` is not a whole number of at least 1; and when an object that has set another is served.
+        UnfitClassError: a `TypeError`; when an instance is made, if the class overrides none of them, or if
+            `concurrency`, `max_batch_size`, `batch_timeout` or `Args` is not what it takes; and when an object that has
+            set another number is served.
         ConfigurationError: when an instance is made, if the environment is unfit (docs/protocol.md#environment).
     """
 
@@ -50,6 +52,17 @@ class ETLServer:
     """How many transforms one process runs at once, each in a thread of its own. The default, 1, means that no two
     calls ever overlap in a process, so that state on `self` needs no lock; processes are added with `--workers`.
     Raise it for transforms that wait (on a network, a child process) and keep no state between calls."""
+
+    max_batch_size: ClassVar[int] = 32
+    """How many objects `transform_batch` gets at most."""
+
+    batch_timeout: ClassVar[float] = 0.01
+    """Seconds that an object waits at most for others to be in its batch. Default 0.01."""
+
+    Args: ClassVar[Any] = None
+    """A dataclass, a msgspec `Struct` or a pydantic model: what the transform gets as its arguments, made from JSON
+    (`{"side": 256}`) or a query (`side=256&quality=80`); defaults where there are none. Arguments that don't fit are
+    the request's error (400), which names the field. Default: the arguments are the text as it came."""
 
     wants_raw_path: ClassVar[bool] = False
     """Whether the transform's `path` is as it came, still escaped and with its leading slash. Default: decoded."""
@@ -66,21 +79,40 @@ class ETLServer:
         """Read the environment, so that a server that can't run says so at once."""
         Environment.read(os.environ)
 
-    def transform(self, data: bytes | str, path: str, etl_args: str) -> bytes | Awaitable[bytes]:
-        """Transform one object, whole in memory. If both methods are overridden, this one is used.
+    def transform(self, data: bytes | str, path: str, etl_args: Any) -> bytes | Awaitable[bytes]:
+        """Transform one object, whole in memory. If `transform_stream` is overridden too, this one is used.
 
         Args:
             data: the object's bytes; the path of its file (`str`) under `ETL_DIRECT_FQN=true`, wherever the
                 request names a file.
             path: the object's path or uname, decoded, without a leading slash.
-            etl_args: the request's arguments, decoded; empty when there are none.
+            etl_args: the request's arguments: decoded text, empty when there are none; an `Args` if the class has one.
 
         Returns:
             The transformed object; empty is a valid object. An exception becomes the object's error.
         """
         raise NotImplementedError
 
-    def transform_stream(self, reader: BinaryIO, path: str, etl_args: str) -> Iterator[bytes] | AsyncIterator[bytes]:
+    def transform_batch(
+        self, objects: list[Any], paths: list[str], etl_args: Any
+    ) -> list[bytes | Exception] | Awaitable[list[bytes | Exception]]:
+        """Transform several objects at once, as models on a GPU want them. It goes before `transform`.
+
+        Objects with the same arguments that wait meet in a batch: up to `max_batch_size`, and none waits longer than
+        `batch_timeout` for others. A batch is one turn of the class's `concurrency`.
+
+        Args:
+            objects: for each object what `transform` would get.
+            paths: for each object its path.
+            etl_args: as for `transform`; that of all.
+
+        Returns:
+            For each object, in order, its result, or an `Exception`, which is that object's error. If the call raises,
+            each object is tried alone, so that one that can't be transformed costs nobody else.
+        """
+        raise NotImplementedError
+
+    def transform_stream(self, reader: BinaryIO, path: str, etl_args: Any) -> Iterator[bytes] | AsyncIterator[bytes]:
         """Transform one object piece by piece, in constant memory.
 
         Args:
@@ -101,8 +133,11 @@ class ETLServer:
 
     @property
     def offered_concurrency(self) -> int:
-        """How many objects are worth sending to one process at once: what `/health` tells. Default: `concurrency`."""
-        return self.concurrency
+        """How many objects are worth sending to one process at once: what `/health` tells.
+
+        Default: `concurrency`, times `max_batch_size` where batches are made.
+        """
+        return self.concurrency * (self.max_batch_size if _shape(self) is Shape.BATCH else 1)
 
     @functools.cached_property
     def environment(self) -> Environment:
@@ -146,7 +181,13 @@ class ETLServer:
     @functools.cached_property
     def use_streaming(self) -> bool:
         """Whether `transform_stream` is the method in use."""
-        return type(self).transform is ETLServer.transform
+        return _shape_of(type(self)) is Shape.STREAM
+
+    def warm_up(self) -> None:
+        """Called once in each worker process, before it is asked for anything. Default: nothing.
+
+        An exception ends the worker, and with it the command: a model that can't be run is no server.
+        """
 
     @functools.cached_property
     def session(self) -> "requests.Session":
@@ -191,7 +232,7 @@ class ETLServer:
     @functools.cached_property
     def asgi_app(self) -> ETLApplication:
         """The ASGI application; the same as `app` but where a subclass makes `app` something else."""
-        return ETLApplication(self)
+        return application_of(self)
 
     def start(self) -> None:
         """Serve on `self.host` and `self.port` until SIGTERM or SIGINT; `0.0.0.0` and 8000 where they are not set.
@@ -200,18 +241,91 @@ class ETLServer:
             ConfigurationError: the port is in use, or the environment is unfit.
         """
         host, port = getattr(self, "host", DEFAULT_HOST), getattr(self, "port", DEFAULT_PORT)
-        listen_and_run(type(self).__name__, self.asgi_app, host, port)
+        listen_and_run(type(self).__name__, application_of(self), host, port)
+
+
+def application_of(server: ETLServer) -> ETLApplication:
+    """The one application of an object, whatever its class calls its own things."""
+    found = server.__dict__.get(_APPLICATION)
+    if found is None:
+        found = server.__dict__[_APPLICATION] = ETLApplication(bind(server))
+    return found
+
+
+def bind(server: ETLServer) -> Transform:
+    """A user's object as the server sees it."""
+    check_settings(type(server).__name__, server)
+    shape = _shape(server)
+    return Transform(
+        server=server,
+        shape=shape,
+        method=getattr(server, _METHOD_OF[shape]),
+        decode_args=_decoder(type(server)),
+        get_mime_type=server.get_mime_type,
+        warm_up=server.warm_up,
+        concurrency=server.concurrency,
+        offered_concurrency=server.offered_concurrency,
+        max_batch_size=server.max_batch_size,
+        batch_timeout=server.batch_timeout,
+        wants_raw_path=server.wants_raw_path,
+        encodes_text=server.encodes_text,
+    )
+
+
+def _shape(server: ETLServer) -> Shape:
+    """Which method is used; of two, a class may say so by `use_streaming`, as those of AIStore's SDK do."""
+    cls = type(server)
+    if getattr(server, "use_streaming", None) is True and _overrides(cls, "transform_stream"):
+        return Shape.STREAM
+    return _shape_of(cls)
+
+
+def _shape_of(cls: type[ETLServer]) -> Shape:
+    return next((shape for shape, name in _METHOD_OF.items() if _overrides(cls, name)), Shape.WHOLE)
+
+
+def _overrides(cls: type[ETLServer], method: str) -> bool:
+    return getattr(cls, method) is not getattr(ETLServer, method)
+
+
+def _decoder(cls: type[ETLServer]) -> Callable[[str], Any]:
+    return str if cls.Args is None else decoder_of(cls.__name__, cls.Args)
 
 
 def check_class(cls: type[ETLServer]) -> None:
     """Check that `cls` can serve.
 
     Raises:
-        UnfitClassError: a `TypeError`; it overrides neither transform method, or its `concurrency` is not a whole
-            number of at least 1.
+        UnfitClassError: a `TypeError`; it overrides none of the transform methods, one of them can't be called as it
+            will be, or a setting is not what it takes.
     """
-    if cls.transform is ETLServer.transform and cls.transform_stream is ETLServer.transform_stream:
-        raise UnfitClassError(f"{cls.__name__} overrides neither transform() nor transform_stream(); write one of them")
-    check_concurrency(cls.__name__, cls.concurrency)
+    methods = {name: getattr(cls, name) for name in _METHODS if _overrides(cls, name)}
+    if not methods:
+        raise UnfitClassError(f"{cls.__name__} overrides none of {', '.join(_METHODS)}; write one of them")
+    check_settings(cls.__name__, cls)
     if inspect.iscoroutinefunction(cls.transform_stream):
         raise UnfitClassError(f"{cls.__name__}.transform_stream is a coroutine; make it a generator: yield its pieces")
+    for name, method in methods.items():
+        is_bound = isinstance(inspect.getattr_static(cls, name), staticmethod | classmethod)
+        _check_signature(f"{cls.__name__}.{name}", method, _METHODS[name][is_bound:])
+    _decoder(cls)
+
+
+_APPLICATION = "_instore_application"
+_METHOD_OF = {Shape.BATCH: "transform_batch", Shape.WHOLE: "transform", Shape.STREAM: "transform_stream"}
+_METHODS = {
+    "transform": ("self", "data", "path", "etl_args"),
+    "transform_batch": ("self", "objects", "paths", "etl_args"),
+    "transform_stream": ("self", "reader", "path", "etl_args"),
+}
+
+
+def _check_signature(name: str, method: Any, arguments: tuple[str, ...]) -> None:
+    """Refuse a method that can't take what it gets."""
+    try:
+        signature = inspect.signature(method)
+        signature.bind(*arguments)
+    except ValueError:  # of what is not written in Python
+        return
+    except TypeError as error:
+        raise UnfitClassError(f"{name}{signature} can't be called with ({', '.join(arguments)}): {error}") from error

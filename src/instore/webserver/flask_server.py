@@ -4,6 +4,7 @@ import functools
 from typing import ClassVar
 
 from instore.server.wsgi import WSGIApplication
+from instore.webserver.base_etl_server import bind
 from instore.webserver.named_server import NamedServer
 
 
@@ -21,4 +22,4 @@ class FlaskServer(NamedServer):
     @functools.cached_property
     def app(self) -> WSGIApplication:
         """This transform as a WSGI application, for any WSGI server that runs in processes or threads."""
-        return WSGIApplication(self)
+        return WSGIApplication(self, bind)

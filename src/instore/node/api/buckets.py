@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-import msgpack
+import msgspec
 from starlette.responses import Response
 
 from instore.errors import InvalidRequestError, NotSupportedError
@@ -110,7 +110,7 @@ async def _list_objects(request: NodeRequest, bucket: Bucket, value: dict[str, A
         _page, request, query, after, limit, uuid, properties, bool(flags & _NO_DIRS)
     )
     if _MSGPACK in request.request.headers.get("accept", ""):
-        return Response(await request.node.cluster.disk(msgpack.packb, body), media_type=_MSGPACK)
+        return Response(await request.node.cluster.disk(msgspec.msgpack.encode, body), media_type=_MSGPACK)
     return as_json(body)
 
 
