@@ -21,6 +21,7 @@ from tests.http.edge import App, Edge, with_edge
 from tests.http.test_connections import Peer, with_peer
 from tests.http.test_websocket_connection import Receiver, with_websocket
 
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) [ -~]*\r\n((?:[!-9;-~]+: [^\r\n]*\r\n)*)\r\n")
 
 
@@ -44,7 +45,7 @@ def on_the_edge(came: list[bytes]) -> tuple[bytes, list[bytes], bool]:
     seen: list[Any] = []
 
     async def test(edge: Edge) -> None:
-        answers = await edge.send(*came)
+        answers = (await edge.send(*came)).replace(_CONTINUE, b"")  # which depends on what has come by then
         check_answers(answers)
         seen.extend((answers, app.bodies, edge.transport.closed or edge.transport.ended))
         await edge.lose()

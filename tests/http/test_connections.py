@@ -88,6 +88,17 @@ def test_an_answer_may_come_byte_by_byte() -> None:
     with_peer(test)
 
 
+@pytest.mark.parametrize("place", [0, 10])
+def test_what_comes_behind_an_answer_is_no_part_of_it_and_ends_the_connection(place: int) -> None:
+    async def test(peer: Peer) -> None:
+        both = ANSWER + CHUNKED.replace(b"200 OK", b"500 No")
+        assert await peer.answer(both[: len(both) - place], both[len(both) - place :]) == b"<cat>"
+        assert peer.connection.status == 200
+        assert not peer.returned()
+
+    with_peer(test)
+
+
 @pytest.mark.parametrize("answer", [ANSWER, CHUNKED], ids=["length", "chunks"])
 def test_an_answer_cut_anywhere_is_never_whole(answer: bytes) -> None:
     for place in range(len(answer)):

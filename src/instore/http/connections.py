@@ -228,6 +228,10 @@ class Connection(asyncio.Protocol):
 
     # What the parser calls.
 
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise ValueError("behind it comes what nobody asked for")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.status:  # behind the body there are trailers, which are never headers
             self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
