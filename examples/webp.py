@@ -2,20 +2,31 @@
 
     instore transform examples/webp.py photos webp --args '{"quality": 75}' --ext jpg:webp
 
-`etl_args` is JSON: `quality`, 0 to 100 (default 80), and `lossless`, true or false (default false).
+Arguments, as JSON or as `quality=75&lossless=true`: `quality`, 0 to 100 (default 80), and `lossless` (default false).
 """
 
 import io
-import json
+from dataclasses import dataclass
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from instore import ETLServer
 
 
+@dataclass
+class Options:
+    quality: int = 80
+    lossless: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.quality <= 100:
+            raise ValueError(f"quality is {self.quality}; it takes a whole number from 0 to 100")
+
+
 class WebP(ETLServer):
-    def transform(self, data: bytes | str, path: str, etl_args: str) -> bytes:
-        quality, lossless = read_options(etl_args)
+    Args = Options
+
+    def transform(self, data: bytes | str, path: str, args: Options) -> bytes:
         try:
             picture = Image.open(data if isinstance(data, str) else io.BytesIO(data), formats=["JPEG"])
         except UnidentifiedImageError:
@@ -25,25 +36,8 @@ class WebP(ETLServer):
             exif = upright.info.get("exif", b"")
             profile = upright.info.get("icc_profile") if upright.mode == "RGB" else None  # WebP knows RGB only
             result = io.BytesIO()
-            upright.save(result, "WEBP", quality=quality, lossless=lossless, exif=exif, icc_profile=profile)
+            upright.save(result, "WEBP", quality=args.quality, lossless=args.lossless, exif=exif, icc_profile=profile)
         return result.getvalue()
 
     def get_mime_type(self) -> str:
         return "image/webp"
-
-
-def read_options(etl_args: str) -> tuple[int, bool]:
-    options = {"quality": 80, "lossless": False}
-    example = json.dumps(options)
-    try:
-        given = json.loads(etl_args or "{}")
-    except ValueError as error:
-        raise ValueError(f"etl_args is not JSON ({error}); write, for example, {example}") from None
-    if not isinstance(given, dict) or given.keys() - options.keys():
-        raise ValueError(f"etl_args is {etl_args}; it takes an object with no more than these: {example}")
-    options |= given
-    if type(options["quality"]) is not int or not 0 <= options["quality"] <= 100:
-        raise ValueError(f"quality is {json.dumps(options['quality'])}; it takes a whole number from 0 to 100")
-    if type(options["lossless"]) is not bool:
-        raise ValueError(f"lossless is {json.dumps(options['lossless'])}; it takes true or false")
-    return options["quality"], options["lossless"]

@@ -4,13 +4,16 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
+from instore.errors import ArgumentsError
+from instore.server.arguments import decoder_of
 from tests.examples.support import gather, load, names_in, photograph, run_command, try_command
 
 PHOTOGRAPHS = ["hubble_deep_field.jpg", "retina.jpg", "rocket.jpg"]
 
 
 def webp(data: bytes | str, options: str = "") -> Image.Image:
-    result = load("webp.py").transform(data, "photos/picture.jpg", options)
+    example = load("webp.py")
+    result = example.transform(data, "photos/picture.jpg", decoder_of("WebP", example.Args)(options))
     assert isinstance(result, bytes)
     return Image.open(io.BytesIO(result))
 
@@ -40,7 +43,7 @@ def test_lossless_keeps_every_pixel(tmp_path: Path) -> None:
 
 def test_lower_quality_takes_fewer_bytes() -> None:
     rocket, example = photograph("rocket.jpg").read_bytes(), load("webp.py")
-    sizes = [len(example.transform(rocket, "", f'{{"quality": {quality}}}')) for quality in (20, 50, 80)]  # type: ignore[arg-type]
+    sizes = [len(example.transform(rocket, "", example.Args(quality))) for quality in (20, 50, 80)]  # type: ignore[arg-type]
     assert sizes == sorted(set(sizes))
 
 
@@ -70,21 +73,21 @@ def test_colour_profile_is_kept() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ("{", "etl_args is not JSON"),
-        ("75", 'etl_args is 75; it takes an object with no more than these: {"quality": 80, "lossless": false}'),
-        ("null", "etl_args is null; it takes an object"),
-        ('{"qualty": 75}', 'etl_args is {"qualty": 75}; it takes an object with no more than these'),
+        ("{", "are not JSON"),
+        ("75", "are neither a JSON object nor written like"),
+        ("null", "are neither a JSON object"),
+        ('{"qualty": 75}', "there is no argument 'qualty'; there are quality, lossless"),
         ('{"quality": 101}', "quality is 101; it takes a whole number from 0 to 100"),
-        ('{"quality": -1}', "quality is -1; it takes a whole number from 0 to 100"),
-        ('{"quality": true}', "quality is true; it takes a whole number from 0 to 100"),
-        ('{"quality": "high"}', 'quality is "high"; it takes a whole number from 0 to 100'),
-        ('{"lossless": 1}', "lossless is 1; it takes true or false"),
+        ("quality=-1", "quality is -1; it takes a whole number from 0 to 100"),
+        ('{"quality": true}', "quality: Expected `int`, got `bool`"),
+        ('{"quality": "high"}', "quality: Expected `int`, got `str`"),
+        ('{"lossless": 1}', "lossless: Expected `bool`, got `int`"),
     ],
 )
 def test_bad_options_are_refused_with_what_they_take(options: str, complaint: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ArgumentsError) as caught:
         webp(photograph("rocket.jpg").read_bytes(), options)
-    assert str(caught.value).startswith(complaint)
+    assert complaint in str(caught.value)
 
 
 def test_bad_options_stop_the_command_and_it_says_what_they_take(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_no_two_objects_get_each_others_results(
         for path, result in results.items():
             outcome = await outcome_in(result)
             assert result.cancelled() if outcome is None else same(outcome, outcome_of(path))
-        while batches.waiting:  # for those that were given up
+        while batches.waiting:  # noqa: ASYNC110 - for the time of those that were given up
             await asyncio.sleep(0.001)
         pool.close()
 

@@ -28,12 +28,12 @@ def decoder_of(owner: str, args: Any) -> Decode:
         UnfitClassError: `args` is no type that arguments can be made of.
     """
     if hasattr(args, "model_validate"):  # of pydantic
-        return _Pydantic(args).decode
+        return _PydanticArguments(args).decode
     is_struct = isinstance(args, type) and issubclass(args, msgspec.Struct)
     if not is_struct and not (isinstance(args, type) and dataclasses.is_dataclass(args)):
         raise UnfitClassError(f"{owner}.Args is {args!r}; it takes a dataclass, a msgspec Struct or a pydantic model")
     try:
-        return _Fields(args).decode
+        return _TypedArguments(args).decode
     except (TypeError, NameError) as error:
         raise UnfitClassError(f"{owner}.Args has a field that no text can be made into: {error}") from error
 
@@ -53,7 +53,7 @@ def describe(args: Any) -> list[tuple[str, str, str]]:
     return [(field.name, _type(hints[field.name]), _default(field)) for field in _fields(args)]
 
 
-class _Fields:
+class _TypedArguments:
     """Arguments of a dataclass or a Struct."""
 
     def __init__(self, args: Any) -> None:
@@ -84,7 +84,7 @@ class _Fields:
             raise ArgumentsError(f"the arguments {text[:200]!r} are wrong: {_readable(error)}") from error
 
 
-class _Pydantic:
+class _PydanticArguments:
     """Arguments of a pydantic model."""
 
     def __init__(self, args: Any) -> None:
