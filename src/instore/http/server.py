@@ -43,12 +43,12 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve(application: Application, listeners: Sequence[socket.socket], limits: Limits) -> None:
     """Serve until a signal says stop; then return, when the requests under way are over."""
-    server = _Server(application, listeners, limits)
+    server = _RunningServer(application, listeners, limits)
     with server.stopped_by_signals():
         uvloop.run(server.run())
 
 
-class _Server:
+class _RunningServer:
     def __init__(self, application: Application, listeners: Sequence[socket.socket], limits: Limits) -> None:
         self._application = application
         self._listeners = listeners
