@@ -13,6 +13,7 @@ from instore.version import __version__
 
 _COMMANDS = {
     # name: (module, one line for the help)
+    "try": ("instore.cli.try_", "Try a transform on one object."),
     "node": ("instore.cli.node", "Run an AIStore-compatible store on this machine."),
     "serve": ("instore.cli.serve", "Serve a transform to a cluster's targets."),
     "runtime": ("instore.cli.runtime", "Serve a class that was sent, as a container's entry point."),
@@ -20,7 +21,7 @@ _COMMANDS = {
     "transform": ("instore.cli.transform", "Put every file of a folder or bucket through a transform."),
     "exec": ("instore.cli.exec", "Run a command written for AIStore's SDK."),
 }
-_FUNCTIONS = {"exec": "exec_"}  # where a command's name can't be its function's
+_FUNCTIONS = {"exec": "exec_", "try": "try_"}  # where a command's name can't be its function's
 
 
 class _Commands(click.Group):

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.machinery
 import itertools
+import math
 import os
 import shutil
 import socket
@@ -66,8 +67,8 @@ class Server:
             is imported in the server's process by its name where it can be, and sent there otherwise.
         environment: variables for the server, such as `{"ETL_DIRECT_FQN": "true"}`. Of this process's own, those that
             an ETL server reads are left out.
-        timeout: seconds that a request may go without progress. Default 60.
-        start_timeout: seconds that the start may take. Default 120.
+        timeout: seconds that a request may go without progress; None: any number. Default 60.
+        start_timeout: seconds that the start may take; None: any number. Default 120.
 
     Raises:
         ConfigurationError: when it is entered: the transform can't be served; the text says why.
@@ -77,8 +78,8 @@ class Server:
         self,
         transform: Served,
         environment: Mapping[str, str] | None = None,
-        timeout: float = 60.0,
-        start_timeout: float = 120.0,
+        timeout: float | None = 60.0,
+        start_timeout: float | None = 120.0,
     ) -> None:
         self._transform = transform
         self._environment = dict(environment or {})
@@ -201,7 +202,7 @@ class Server:
             arguments, variables = self._command()
             command = worker_command(arguments, listener.fileno(), "warning")
             environment = {
-                **{name: value for name, value in os.environ.items() if not _is_read_by_servers(name)},
+                **{name: value for name, value in os.environ.items() if not is_read_by_servers(name)},
                 AIS_TARGET_URL: self._target.url,
                 INSTORE_FRAMES: "true",
                 INSTORE_PARENT_FD: str(alive),
@@ -225,7 +226,7 @@ class Server:
         return ["runtime"], {ETL_CLASS_PAYLOAD: payload, NUM_WORKERS: "1", "PYTHONPATH": path}
 
     def _wait_until_ready(self) -> None:
-        until = time.monotonic() + self._start_timeout
+        until = math.inf if self._start_timeout is None else time.monotonic() + self._start_timeout
         while not self._is_healthy():
             if self._process.poll() is not None:
                 raise ConfigurationError(self._why_not_ready())
@@ -268,7 +269,8 @@ def _uname(name: str) -> str:
     return f"ais/@#/{name if '/' in name else f'{_BUCKET}/{name}'}"
 
 
-def _is_read_by_servers(variable: str) -> bool:
+def is_read_by_servers(variable: str) -> bool:
+    """Whether an ETL server, or its container, reads a variable."""
     return variable.startswith(("AIS_", "INSTORE_", "ETL_")) or variable in (PACKAGES, OS_PACKAGES)
 
 

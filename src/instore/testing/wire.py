@@ -64,8 +64,8 @@ class Reply:
     text: bool = False
 
 
-def ask(base: str, sent: Sent, timeout: float) -> Reply:
-    """Send a request and read what comes back, also where it breaks off. `timeout` is in seconds without progress."""
+def ask(base: str, sent: Sent, timeout: float | None) -> Reply:
+    """Send a request and read what comes back, also where it breaks off; `timeout` is for each wait, in seconds."""
     parts = urlsplit(base)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=timeout)
@@ -120,7 +120,7 @@ def _why(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def ask_websocket(base: str, control: bytes, body: bytes, timeout: float, cut: bool = False) -> Reply:
+def ask_websocket(base: str, control: bytes, body: bytes, timeout: float | None, cut: bool = False) -> Reply:
     """Send an object over a WebSocket connection of its own; arguments as for `ask`."""
     parts = urlsplit(base)
     try:
@@ -139,7 +139,7 @@ def ask_websocket(base: str, control: bytes, body: bytes, timeout: float, cut: b
         return Reply(None, {}, b"", f"no answer: {_why(error)}")
 
 
-def _connect(parts: SplitResult, timeout: float) -> socket.socket:
+def _connect(parts: SplitResult, timeout: float | None) -> socket.socket:
     default = 443 if parts.scheme == "https" else 80
     connection = socket.create_connection((parts.hostname or "", parts.port or default), timeout)
     if parts.scheme == "https":
