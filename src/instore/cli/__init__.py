@@ -13,6 +13,7 @@ from instore.version import __version__
 
 _COMMANDS = {
     # name: (module, one line for the help)
+    "init": ("instore.cli.init", "Make a project: a transform with its tests, image and CI."),
     "try": ("instore.cli.try_", "Try a transform on one object."),
     "node": ("instore.cli.node", "Run an AIStore-compatible store on this machine."),
     "serve": ("instore.cli.serve", "Serve a transform to a cluster's targets."),
