@@ -91,7 +91,7 @@ def test_an_object_that_is_cut_off_has_no_result(server: Server, size: int) -> N
 def test_a_server_that_dies_says_so() -> None:
     with Server(Tells) as server:
         answer = server.put("b/o", b"x", "die")
-        assert answer.error.startswith("the server was killed by signal 9")
+        assert answer.error.startswith("the server was killed by SIGKILL")
 
 
 def test_what_a_transform_prints_is_in_the_log(server: Server) -> None:
@@ -139,7 +139,7 @@ def test_the_server_s_variables_are_the_test_s(tmp_path: Path) -> None:
     [
         ("def broken(:", "SyntaxError"),
         ("from instore import ETLServer\nclass A(ETLServer):\n pass", "A overrides neither"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "was killed by signal 9 before it was ready"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "was killed by SIGKILL before it was ready"),
     ],
 )
 def test_a_transform_that_can_not_be_served_is_one_error(tmp_path: Path, text: str, sentence: str) -> None:

@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from instore.errors import ConfigurationError
 from instore.system import exit_codes
@@ -21,6 +22,7 @@ _COMMANDS = {
     "spec": ("instore.cli.spec", "Write what a cluster needs, or check it."),
     "transform": ("instore.cli.transform", "Put every file of a folder or bucket through a transform."),
     "exec": ("instore.cli.exec", "Run a command written for AIStore's SDK."),
+    "completion": ("instore.cli.completion", "Print what completes these commands in a shell."),
 }
 _FUNCTIONS = {"exec": "exec_", "try": "try_"}  # where a command's name can't be its function's
 
@@ -46,6 +48,11 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What completes a word; no command is imported for it."""
+        names = [CompletionItem(name, help=line) for name, (_, line) in _COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> object:
         try:

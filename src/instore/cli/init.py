@@ -117,6 +117,7 @@ def _make(folder: Path, beginning: Beginning, name: str) -> None:
         "wheel": next(path.name for path in files if path.suffix == ".whl"),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
-    for path, template in _PROJECT.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(string.Template((_TEMPLATES / "project" / template).read_text()).substitute(words))
+    for name_in_project, template in _PROJECT.items():
+        file = folder / name_in_project
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(string.Template((_TEMPLATES / "project" / template).read_text()).substitute(words))

@@ -12,6 +12,7 @@ import click
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from instore.cli.completion import PLACE
 from instore.errors import ConfigurationError
 from instore.protocol.etl_spec_fields import COMMUNICATIONS, faults
 from instore.runtime.load import load_class
@@ -29,7 +30,7 @@ _SERVED = ("instore.", "aistore.sdk.etl.webserver.", "aistore.sdk.errors.", "ais
 
 
 @click.command(short_help="Write what a cluster needs, or check it.")
-@click.argument("transform", required=False)
+@click.argument("transform", required=False, type=PLACE)
 @click.option("--check", metavar="FILE", help="Say what is wrong with an etl_spec.yaml; exit code 1 if anything is.")
 @click.option("--output", default=".", metavar="DIR", help="Write here.  [default: .]")
 @click.option("--force", is_flag=True, help="Overwrite files.")

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from instore.cli.completion import PLACE
 from instore.cli.pictures import show
 from instore.errors import ConfigurationError
 from instore.offline.output import is_users
@@ -58,7 +59,7 @@ class _Trial:
 
 
 @click.command("try", short_help="Try a transform on one object.")
-@click.argument("transform")
+@click.argument("transform", type=PLACE)
 @click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True))
 @click.option("-o", "--output", default="", metavar="FILE", help="Write the result there; - is standard output.")
 @click.option("--args", "etl_args", default="", metavar="TEXT", help="Arguments of the transform, its etl_args.")

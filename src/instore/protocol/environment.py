@@ -49,6 +49,8 @@ INSTORE_PORT = "INSTORE_PORT"
 """Where a server listens that shares this machine's ports with others."""
 INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
+INSTORE_READY_FD = "INSTORE_READY_FD"
+"""Descriptor of a pipe that a worker writes to when it is about to serve."""
 
 _SHORTEST_SECRET = 6
 _HOST = re.compile(r"\.?(?:[a-z0-9_-]+\.)*[a-z0-9_-]*[a-z_-][a-z0-9_-]*")  # no address, as of a typing error: 10.0.0

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 from instore.errors import ConfigurationError
@@ -40,11 +41,15 @@ class Saves:
         """Wait for a save."""
         import watchfiles
 
-        folders = {str(Path(file).parent) for file in self._files}
-        for _ in watchfiles.watch(*folders, recursive=False, yield_on_timeout=True, rust_timeout=_LONGEST):
-            if self._seen != _states(self._files):
-                self._seen = self._look()
-                return
+        while self._seen == _states(self._files):
+            folders = {folder for file in self._files if os.path.isdir(folder := os.path.dirname(file))}
+            if not folders:
+                time.sleep(_LONGEST / 1000)
+                continue
+            for _ in watchfiles.watch(*folders, recursive=False, yield_on_timeout=True, rust_timeout=_LONGEST):
+                if self._seen != _states(self._files):
+                    break
+        self._seen = self._look()
 
     def _look(self) -> dict[str, tuple[int, int, int]]:
         self._files = self._others | _files_of_transform(self._transform, self._files)

@@ -34,7 +34,7 @@ from instore.protocol.headers import HEALTH_PATH, NODE_URL
 from instore.protocol.pipeline import join_pipeline
 from instore.protocol.requests import object_target, pull_target
 from instore.protocol.websocket import write_control
-from instore.runtime.supervisor import worker_command
+from instore.runtime.supervisor import how_it_ended, worker_command
 from instore.shipping.payload import dump
 from instore.system import exit_codes
 from instore.system.addresses import http_url
@@ -246,8 +246,7 @@ class Server:
         return f"the server {self._how_it_ended()} before it was ready; {self._end_of_log()}"
 
     def _how_it_ended(self) -> str:
-        code = self._process.returncode
-        return f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        return how_it_ended(self._process.returncode)
 
     def _end_of_log(self) -> str:
         lines = self._last_lines()
