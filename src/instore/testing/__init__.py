@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from instore.errors import NoResultError
     from instore.testing.answers import Answer
     from instore.testing.checks import check
+    from instore.testing.node import LocalNode
     from instore.testing.server import Server
 
-__all__ = ["Answer", "NoResultError", "Server", "check"]
+__all__ = ["Answer", "LocalNode", "NoResultError", "Server", "check"]
 
 _PLACES = {
     "Answer": "instore.testing.answers",
+    "LocalNode": "instore.testing.node",
     "NoResultError": "instore.errors",
     "Server": "instore.testing.server",
     "check": "instore.testing.checks",
