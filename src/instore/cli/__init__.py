@@ -20,6 +20,7 @@ _COMMANDS = {
     "serve": ("instore.cli.serve", "Serve a transform to a cluster's targets."),
     "runtime": ("instore.cli.runtime", "Serve a class that was sent, as a container's entry point."),
     "spec": ("instore.cli.spec", "Write what a cluster needs, or check it."),
+    "check": ("instore.cli.check", "Check that an ETL server, of any make, keeps to the protocol."),
     "transform": ("instore.cli.transform", "Put every file of a folder or bucket through a transform."),
     "exec": ("instore.cli.exec", "Run a command written for AIStore's SDK."),
     "completion": ("instore.cli.completion", "Print what completes these commands in a shell."),

@@ -10,26 +10,27 @@ from instore.protocol.names import escape_segment, unescape
 from instore.protocol.pipeline import destination_entry
 from instore.system.addresses import http_url
 
-_PREFIX = "/v1/etl/_object/test/test-secret/"
+PREFIX = "/v1/etl/_object/test/test-secret/"
+"""The path of its base URL: AIStore's, with a secret that is none."""
 
 
 class StandInTarget:
-    """A target on a free port of this machine, as long as it is entered.
+    """A target on this machine, as long as it is entered.
 
     Args:
-        port: where it listens; 0: any free port.
+        host, port: where it listens; port 0 is any free one.
 
     Attributes:
         url: its base URL with the secret, for `AIS_TARGET_URL`.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self._objects: dict[str, tuple[bytes, bool]] = {}
         self._delivered: dict[str, list[bytes]] = {}
         self._lock = threading.Lock()
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._http = http.server.ThreadingHTTPServer((host, port), _handler(self))
         self._http.daemon_threads = True
-        self.url = http_url("127.0.0.1", self._http.server_port) + _PREFIX.rstrip("/")
+        self.url = http_url(host, self._http.server_port) + PREFIX.rstrip("/")
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="target", daemon=True)
 
     def __enter__(self) -> Self:
@@ -60,8 +61,8 @@ class StandInTarget:
 
     def find(self, path: str) -> tuple[bytes, bool] | None:
         """The object that a raw path names, and whether it is cut off."""
-        name = path.removeprefix(_PREFIX)
-        return self._objects.get(escape_segment(unescape(name))) if path.startswith(_PREFIX) else None
+        name = path.removeprefix(PREFIX)
+        return self._objects.get(escape_segment(unescape(name))) if path.startswith(PREFIX) else None
 
     def keep(self, token: str, data: bytes) -> bool:
         """Keep a result; False: it is not expected."""
