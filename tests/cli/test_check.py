@@ -61,7 +61,7 @@ def test_our_own_server_passes_all_of_it(tmp_path: Path) -> None:
         assert without.exit_code == 0
         assert "GET of an object that the target has" in verdicts(without)["not checked"]
         assert without.stdout.splitlines()[-1].startswith(
-            "for --target-port PORT, start the server with AIS_TARGET_URL="
+            "for --target-port N, start the server with AIS_TARGET_URL="
         )
 
 

@@ -26,7 +26,7 @@ _WIDTH = max(len(name) for name, _, _ in CHECKS)
 @click.option("--bad", type=_FILE, metavar="FILE", help="An object that the transform refuses.")
 @click.option("--args", "etl_args", default="", metavar="TEXT", help="Arguments of the transform, its etl_args.")
 @click.option(
-    "--target-port", default=0, metavar="PORT", type=click.IntRange(0, 65535), help="The target's; see above."
+    "--target-port", default=0, metavar="N", type=click.IntRange(0, 65535), help="The target's; see above."
 )
 @click.option(
     "--timeout", default=30.0, show_default=True, type=click.FloatRange(0.1), help="Seconds without progress."
@@ -37,11 +37,11 @@ def check(url: str, sample: Path | None, bad: Path | None, etl_args: str, target
     \b
     instore check http://127.0.0.1:8000 --object photo.jpg --bad notes.txt
 
-    This command plays the target. For what a server fetches from its target, give --target-port PORT, and start the
+    This command plays the target. For what a server fetches from its target, give --target-port N, and start the
     server with
 
     \b
-    AIS_TARGET_URL=http://HOST:PORT/v1/etl/_object/test/test-secret
+    AIS_TARGET_URL=http://HOST:N/v1/etl/_object/test/test-secret
 
     Exit codes: 0 nothing that must be so has failed; 1 something has; 2 the command can't run.
     """
@@ -66,7 +66,7 @@ def check(url: str, sample: Path | None, bad: Path | None, etl_args: str, target
         for row in run_checks(subject):
             rows.append(row)
             click.echo(_line(row))
-    click.echo(_sum_up(rows, http_url(ours, target_port or "PORT")))
+    click.echo(_sum_up(rows, http_url(ours, target_port or "N")))
     failed = any(row.must and row.verdict is Verdict.FAILED for row in rows)
     sys.exit(exit_codes.FAILED if failed else 0)
 
@@ -97,5 +97,5 @@ def _sum_up(rows: list[Row], target: str) -> str:
     counts = {verdict: sum(row.verdict is verdict for row in rows) for verdict in Verdict}
     line = ", ".join(f"{count} {verdict.value}" for verdict, count in counts.items())
     if any("--target-port" in row.detail for row in rows):
-        line += f"\nfor --target-port PORT, start the server with {AIS_TARGET_URL}={target}{PREFIX.rstrip('/')}"
+        line += f"\nfor --target-port N, start the server with {AIS_TARGET_URL}={target}{PREFIX.rstrip('/')}"
     return line
