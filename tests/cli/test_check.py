@@ -60,9 +60,7 @@ def test_our_own_server_passes_all_of_it(tmp_path: Path) -> None:
         without = check(server.url)
         assert without.exit_code == 0
         assert "GET of an object that the target has" in verdicts(without)["not checked"]
-        assert without.stdout.splitlines()[-1].startswith(
-            "for --target-port N, start the server with AIS_TARGET_URL="
-        )
+        assert without.stdout.splitlines()[-1].startswith("for --target-port N, start the server with AIS_TARGET_URL=")
 
 
 @contextlib.contextmanager

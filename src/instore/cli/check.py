@@ -25,9 +25,7 @@ _WIDTH = max(len(name) for name, _, _ in CHECKS)
 @click.option("--object", "sample", type=_FILE, metavar="FILE", help="An object that the transform takes.  [a text]")
 @click.option("--bad", type=_FILE, metavar="FILE", help="An object that the transform refuses.")
 @click.option("--args", "etl_args", default="", metavar="TEXT", help="Arguments of the transform, its etl_args.")
-@click.option(
-    "--target-port", default=0, metavar="N", type=click.IntRange(0, 65535), help="The target's; see above."
-)
+@click.option("--target-port", default=0, metavar="N", type=click.IntRange(0, 65535), help="The target's; see above.")
 @click.option(
     "--timeout", default=30.0, show_default=True, type=click.FloatRange(0.1), help="Seconds without progress."
 )
