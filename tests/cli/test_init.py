@@ -14,6 +14,7 @@ import instore
 from instore.cli import main
 
 BEGINNINGS = ["thumbnails", "redact"]
+EACH = [BEGINNINGS[0], *(pytest.param(beginning, marks=pytest.mark.whole) for beginning in BEGINNINGS[1:])]
 WHEEL = f"instore-{instore.__version__}-py3-none-any.whl"
 
 
@@ -26,7 +27,7 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("beginning", BEGINNINGS)
+@pytest.mark.parametrize("beginning", EACH)
 def test_a_project_has_all_that_it_needs(beginning: str) -> None:
     made = run("init", "My Photos!", "--from", beginning)
     assert made.exit_code == 0, made.stderr
@@ -52,6 +53,7 @@ def test_a_project_has_all_that_it_needs(beginning: str) -> None:
     assert not any("$" in path.read_text() for path in folder.glob("*.toml"))
 
 
+@pytest.mark.whole
 def test_the_package_that_a_transform_needs_is_named_everywhere() -> None:
     assert run("init", "photos").exit_code == 0
     assert "pillow>=11" in Path("photos/pyproject.toml").read_text()

@@ -4,40 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from instore import ETLServer
 from instore.testing import Answer, Server, check
 from tests.support.servers import TRANSFORMS
+from tests.testing.transforms import ByPath, Counts, Picky
 
 
-class ByPath(ETLServer):
-    """Its result depends on how it was asked."""
-
-    def transform(self, data: bytes | str, path: str, etl_args: str) -> bytes:
-        return path.encode()
-
-
-class Counts(ETLServer):
-    """Its result depends on what was before."""
-
-    number = 0
-
-    def transform(self, data: bytes | str, path: str, etl_args: str) -> bytes:
-        self.number += 1
-        return b"%d" % self.number
-
-
-class Picky(ETLServer):
-    def transform(self, data: bytes | str, path: str, etl_args: str) -> bytes:
-        if len(data) > 2:
-            raise ValueError("too long")
-        return b""
-
-
-@pytest.mark.parametrize("name", ["buffered", "streamed"])
+@pytest.mark.parametrize("name", [pytest.param("buffered", marks=pytest.mark.whole), "streamed"])
 def test_a_transform_that_is_right_passes(name: str) -> None:
     check(TRANSFORMS / f"{name}.py", {"b/empty": b"", "b/x": b"x", "b/long": b"ab" * 100_000})
 
 
+@pytest.mark.whole
 def test_files_are_samples_too(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"a")
     check(TRANSFORMS / "buffered.py", [tmp_path / "a.txt"], args="args")
@@ -47,8 +24,8 @@ def test_files_are_samples_too(tmp_path: Path) -> None:
     ("cls", "sentence"),
     [
         (ByPath, r"b/o, pull: another result than by put: 10 bytes against 3, the first difference at byte 0"),
-        (Counts, r"b/o, put again: another result than by put: .* b'2' against b'1'"),
-        (Picky, r"b/o, put: no result: .*ValueError: too long\n  at .*test_checks.py"),
+        pytest.param(Counts, r"b/o, put again: .* b'2' against b'1'", marks=pytest.mark.whole),
+        pytest.param(Picky, r"b/o, put: no result: .*: too long\n  at .*transforms.py", marks=pytest.mark.whole),
     ],
 )
 def test_what_is_wrong_is_said_with_its_sample_and_its_way(cls: type, sentence: str) -> None:

@@ -1,14 +1,19 @@
 """The plugin for pytest: its fixtures, and that it costs nothing where none is used."""
 
+import importlib.metadata
+import socket
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from instore.errors import ConfigurationError
-from instore.testing import LocalNode
+from instore.testing import LocalNode, Server
+from tests.support.servers import TRANSFORMS
 
 TESTS = """
     from instore import ETLServer
@@ -39,6 +44,11 @@ def run(folder: Path, *options: str) -> str:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout
 
 
+def test_a_server_is_a_fixture(etl_server: Callable[..., Server]) -> None:
+    assert etl_server(TRANSFORMS / "buffered.py").put("b/o", b"x").body == b"<X>"
+
+
+@pytest.mark.whole
 def test_the_fixtures_work(tmp_path: Path) -> None:
     output = run(tmp_path)
     assert "3 passed" in output, output
@@ -62,12 +72,37 @@ def test_the_plugin_imports_next_to_nothing() -> None:
 
 
 def test_an_installed_instore_registers_it() -> None:
-    script = "import importlib.metadata as m; print(*(e.value for e in m.entry_points(group='pytest11')))"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert "instore.testing.plugin" in run.stdout.split()
+    plugins = importlib.metadata.entry_points(group="pytest11")
+    assert "instore.testing.plugin" in [plugin.value for plugin in plugins]
 
 
+@pytest.mark.whole
 def test_a_node_that_can_not_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     with pytest.raises(ConfigurationError, match=r"the node did not start: .*data"), LocalNode(tmp_path):
         pass
+
+
+@pytest.mark.whole
+def test_a_node_and_a_server_end_with_whoever_started_them(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys; from instore.testing import LocalNode, Server\n"
+        "with LocalNode(sys.argv[1]) as node, Server(sys.argv[2]) as server:\n"
+        "    print(node.endpoint, server.url, flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path), str(TRANSFORMS / "buffered.py")]
+    urls = subprocess.run(command, capture_output=True, text=True).stdout.split()
+    assert len(urls) == 2
+    until = time.monotonic() + 60
+    while not all(is_gone(url) for url in urls):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def is_gone(url: str) -> bool:
+    """Whether nobody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))).close()
+    except OSError:
+        return True
+    return False

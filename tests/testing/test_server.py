@@ -1,7 +1,5 @@
 """The test kit's server: every way in, every kind of transform, and what failures say."""
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,21 +11,9 @@ from instore import ETLServer
 from instore.errors import ConfigurationError, NoResultError
 from instore.testing import Server
 from tests.support.servers import TRANSFORMS
+from tests.testing.transforms import Tells
 
 BUFFERED = TRANSFORMS / "buffered.py"
-
-
-class Tells(ETLServer):
-    """Tells what it was given; defined in a test's own module, as users' classes may be."""
-
-    def transform(self, data: bytes | str, path: str, etl_args: str) -> bytes:
-        if etl_args == "die":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if etl_args == "print":
-            print("three faces")
-        if etl_args == "raise":
-            raise ValueError("upside down")
-        return f"{path}|{etl_args}|{data!r}".encode()
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +38,25 @@ def test_a_pipeline_goes_through_all_of_its_stages(server: Server) -> None:
     assert answer.body == b"b/o||b\"<B/O||B'X'>\""
 
 
-def test_an_answer_has_status_headers_and_body() -> None:
+def test_an_answer_has_status_headers_and_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
     with Server(BUFFERED) as server:
         answer = server.put("b/o", b"x")
         assert (answer.status, answer.body, answer.error) == (200, b"<X>", "")
         assert answer.headers["content-type"] == "text/x-loud"
         assert server.put("b/o", b"x", "empty").body == b""
         assert server.websocket("b/o", b"x", "empty").body == b""
+    assert list(tmp_path.iterdir()) == []  # nothing is left behind
+    assert server._process.returncode == 0
 
 
 def test_a_failure_says_why_and_where_and_its_body_can_not_be_taken_for_a_result(server: Server) -> None:
     answer = server.put("b/o", b"x", "raise")
     assert (answer.status, answer.result) == (422, None)
     assert answer.error == "the transform of 'b/o' failed: ValueError: upside down"
-    assert "test_server.py" in answer.frames[-1]
-    with pytest.raises(NoResultError, match=r"upside down\n  at .*test_server.py"):
+    assert "transforms.py" in answer.frames[-1]
+    with pytest.raises(NoResultError, match=r"upside down\n  at .*transforms.py"):
         _ = answer.body
     assert "upside down" in server.websocket("b/o", b"x", "raise").error
     assert "upside down" in server.pipeline([], "b/o", b"x", "raise").error
@@ -88,6 +78,7 @@ def test_an_object_that_is_cut_off_has_no_result(server: Server, size: int) -> N
     assert server.put("b/o", b"x").body
 
 
+@pytest.mark.whole
 def test_a_server_that_dies_says_so() -> None:
     with Server(Tells) as server:
         answer = server.put("b/o", b"x", "die")
@@ -110,6 +101,7 @@ def test_a_class_that_is_defined_in_a_function_is_served() -> None:
         assert server.put("b/o", b"").body == b"local"
 
 
+@pytest.mark.whole
 def test_a_class_of_a_module_that_is_not_on_the_path_is_served(tmp_path: Path) -> None:
     (tmp_path / "elsewhere.py").write_text(BUFFERED.read_text())
     script = (
@@ -127,6 +119,7 @@ def test_a_class_of_a_module_that_is_not_on_the_path_is_served(tmp_path: Path) -
     assert run.stdout == "b'<X>'\n", run.stderr
 
 
+@pytest.mark.whole
 def test_the_server_s_variables_are_the_test_s(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(b"x")
     with Server(Tells, environment={"ETL_DIRECT_FQN": "true"}) as server:
@@ -138,21 +131,17 @@ def test_the_server_s_variables_are_the_test_s(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("def broken(:", "SyntaxError"),
-        ("from instore import ETLServer\nclass A(ETLServer):\n pass", "A overrides neither"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "was killed by SIGKILL before it was ready"),
+        pytest.param(
+            "from instore import ETLServer\nclass A(ETLServer):\n pass", "A overrides neither", marks=pytest.mark.whole
+        ),
+        pytest.param(
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            "was killed by SIGKILL before it was ready",
+            marks=pytest.mark.whole,
+        ),
     ],
 )
 def test_a_transform_that_can_not_be_served_is_one_error(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "etl.py").write_text(text)
     with pytest.raises(ConfigurationError, match=sentence), Server(tmp_path / "etl.py"):
         pass
-
-
-def test_nothing_is_left_behind(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    with Server(BUFFERED) as other:
-        process = other._process
-        other.put("b/o", b"x")
-    assert process.returncode == 0
-    assert list(tmp_path.iterdir()) == []
