@@ -9,7 +9,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,27 @@ def test_standard_input_goes_to_standard_output() -> None:
     done = run("upper.py", "-", "-o", "-", data=b"from a pipe")
     assert done.stdout == "FROM A PIPE"
     assert "stdin: text/x-loud" in done.stderr
+
+
+@pytest.mark.whole
+def test_a_pipe_is_read_once() -> None:
+    os.mkfifo("pipe")
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(Path("pipe").write_bytes, b"piped")
+        assert run("upper.py", "pipe").stdout == "PIPED\n"
+
+
+@pytest.mark.whole
+def test_sigterm_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    Path("slow.py").write_text(textwrap.dedent(TRANSFORM).replace("data.upper()", "__import__('time').sleep(600)"))
+    command = [sys.executable, "-m", "instore", "try", "slow.py", "o.txt"]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}) as process:
+        while not list((tmp_path / "tmp").glob("*/log")):
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait() == 128 + signal.SIGTERM
+    assert os.listdir(tmp_path / "tmp") == []
 
 
 @pytest.mark.whole

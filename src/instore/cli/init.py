@@ -23,6 +23,7 @@ _PROJECT = {
     ".gitignore": "gitignore.in",
     ".github/workflows/test.yml": "test.yml.in",
 }
+_APT = "      - run: sudo apt-get update && sudo apt-get install --yes {}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Beginning:
     """What a project begins from.
 
     Attributes:
-        module: the name of its module, and of the folder of its templates.
+        module: the name of its module.
         cls: the name of the transform's class.
         sample: an object to try, for the README.
         arguments: how it is given arguments, for the README.
@@ -47,8 +48,11 @@ class Beginning:
 
 
 _BEGINNINGS = {
+    # by the name of the folder of its templates
     "thumbnails": Beginning("thumbnails", "Thumbnails", "photo.jpg", "--args 256", packages=("pillow>=11",)),
     "redact": Beginning("redact", "Redact", "notes.txt", r"--args '\d{3}-\d{4}'"),
+    "ffmpeg": Beginning("speech", "Speech", "voice.mp3", "--args 16000", os_packages=("ffmpeg",)),
+    "tar": Beginning("shard", "Members", "shard.tar", "--args '*.jpg'"),
 }
 
 
@@ -79,7 +83,7 @@ def init(folder: str, beginning: str) -> None:
     with tempfile.TemporaryDirectory(prefix="instore-") as temporary:
         made = Path(temporary).resolve() / "project"
         made.mkdir()
-        _make(made, chosen, _project_name(place, beginning))
+        _make(made, _TEMPLATES / beginning, chosen, _project_name(place, beginning))
         try:
             shutil.copytree(made, place, dirs_exist_ok=True)
         except (OSError, shutil.Error) as error:
@@ -96,9 +100,8 @@ def _project_name(folder: Path, beginning: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or beginning
 
 
-def _make(folder: Path, beginning: Beginning, name: str) -> None:
-    """Write all files; the spec comes first, since it says what the image and the wheel are called."""
-    own = _TEMPLATES / beginning.module
+def _make(folder: Path, own: Path, beginning: Beginning, name: str) -> None:
+    """Write all files; the spec comes before those that say what the image and the wheel are called."""
     module = folder / f"{beginning.module}.py"
     shutil.copyfile(own / "module.py.in", module)
     options = [argument for package in beginning.packages for argument in ("--package", package)]
@@ -115,6 +118,7 @@ def _make(folder: Path, beginning: Beginning, name: str) -> None:
         "dependencies": ", ".join(f'"{package}"' for package in ("instore", *beginning.packages)),
         "image": image,
         "wheel": next(path.name for path in files if path.suffix == ".whl"),
+        "system": _APT.format(" ".join(beginning.os_packages)) if beginning.os_packages else "",
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
     for name_in_project, template in _PROJECT.items():

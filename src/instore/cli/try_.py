@@ -28,6 +28,7 @@ from instore.server.readers import BytesReader, ThreadedReader
 from instore.system import exit_codes
 from instore.system.files import write_all
 from instore.system.printable import printable, say
+from instore.system.signals import ended_by_sigterm
 from instore.testing.answers import Answer
 from instore.testing.server import Server, is_read_by_servers
 from instore.webserver.base_etl_server import ETLServer
@@ -81,10 +82,11 @@ def try_(transform: str, file: str, output: str, etl_args: str, watch: bool, deb
         raise ConfigurationError("--pdb looks at one run, --watch makes many; leave one of them out")
     if debug:
         sys.exit(_debug(_read(transform, file, output, etl_args)))
-    if watch:
-        check_watching("--watch")
-        _try_at_each_save(transform, file, output, etl_args)
-    sys.exit(_try_once(_read(transform, file, output, etl_args)))
+    with ended_by_sigterm():
+        if watch:
+            check_watching("--watch")
+            _try_at_each_save(transform, file, output, etl_args)
+        sys.exit(_try_once(_read(transform, file, output, etl_args)))
 
 
 def _read(transform: str, file: str, output: str, etl_args: str) -> _Trial:
@@ -127,7 +129,7 @@ def _try_once(trial: _Trial) -> int:
 
 
 def _ask(server: Server, trial: _Trial) -> Answer:
-    if trial.file == _STANDARD:
+    if not os.path.isfile(trial.file):  # standard input or a pipe, which is read already
         return server.put(trial.name, trial.data, trial.etl_args)
     return server.file(trial.file, trial.etl_args, trial.name)
 
