@@ -20,6 +20,7 @@ from PIL import Image
 
 from instore.cli import main
 from instore.cli.pictures import show
+from instore.runtime.changes import Saves
 
 TRANSFORM = """
     from instore import ETLServer
@@ -242,3 +243,15 @@ def test_a_picture_is_drawn_where_the_terminal_can(monkeypatch: pytest.MonkeyPat
     assert drawn(jpeg, monkeypatch, TERM="xterm-kitty").startswith(b"\x1b_Ga=T,f=100,m=0;iVBOR")
     assert drawn(b"no picture", monkeypatch, TERM="xterm-kitty").startswith(b"no picture")
     assert drawn(jpeg, monkeypatch).startswith(b"not text; it begins ff d8")
+
+
+def test_a_module_that_the_transform_imports_counts_as_saved() -> None:
+    Path("upper.py").write_text("import helper\n" + textwrap.dedent(TRANSFORM))
+    Path("helper.py").write_text("")
+    saves = Saves("upper.py")
+    Path("helper.py").write_text("# saved before anybody waits")
+    saves.wait()
+    Path("upper.py").write_text("class broken(:")
+    saves.wait()
+    Path("helper.py").write_text("# saved while the transform can't be read")
+    saves.wait()

@@ -1,5 +1,6 @@
 """The test kit's server: every way in, every kind of transform, and what failures say."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -144,4 +145,16 @@ def test_the_server_s_variables_are_the_test_s(tmp_path: Path) -> None:
 def test_a_transform_that_can_not_be_served_is_one_error(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "etl.py").write_text(text)
     with pytest.raises(ConfigurationError, match=sentence), Server(tmp_path / "etl.py"):
+        pass
+
+
+@pytest.mark.whole
+def test_a_class_that_is_too_large_to_be_sent_is_one_error() -> None:
+    table = os.urandom(200_000)
+
+    class Large(ETLServer):
+        def transform(self, data: bytes | str, path: str, etl_args: str) -> bytes:
+            return table
+
+    with pytest.raises(ConfigurationError, match="too large to be sent, so put it into a module"), Server(Large):
         pass

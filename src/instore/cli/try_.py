@@ -5,7 +5,6 @@ import inspect
 import os
 import pdb
 import sys
-import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -116,16 +115,14 @@ def _try_once(trial: _Trial) -> int:
     # As `instore transform` has it: the worker's variables are ours.
     variables = {name: value for name, value in os.environ.items() if is_read_by_servers(name)}
     with Server(trial.transform, variables, timeout=None, start_timeout=None) as server:
-        began = time.perf_counter()
         answer = _ask(server, trial)
-        milliseconds = 1000 * (time.perf_counter() - began)
         log = server.log
     for line in log.splitlines():
         if is_users(line):
             click.echo(printable(line), err=True)
     if answer.result is None:
         return _fail(trial, answer.error, answer.frames)
-    return _succeed(trial, answer, milliseconds)
+    return _succeed(trial, answer)
 
 
 def _ask(server: Server, trial: _Trial) -> Answer:
@@ -134,11 +131,11 @@ def _ask(server: Server, trial: _Trial) -> Answer:
     return server.file(trial.file, trial.etl_args, trial.name)
 
 
-def _succeed(trial: _Trial, answer: Answer, milliseconds: float) -> int:
+def _succeed(trial: _Trial, answer: Answer) -> int:
     kind = answer.headers.get("content-type", DEFAULT_MIME_TYPE)
     click.echo(
         f"{printable(trial.name)}: {kind}, {len(trial.data)} bytes in, {len(answer.body)} bytes out, "
-        f"{milliseconds:.1f} ms",
+        f"{1000 * answer.seconds:.1f} ms",
         err=True,
     )
     if not trial.output:

@@ -19,6 +19,7 @@ class Answer:
         error: why there is no result, in a sentence; empty if there is one.
         frames: the places in the transform's code that the error comes from, the innermost last.
         result: the result's bytes; None if there is none.
+        seconds: from the request to the answer's last byte.
     """
 
     status: int | None
@@ -26,6 +27,7 @@ class Answer:
     error: str = ""
     frames: tuple[str, ...] = ()
     result: bytes | None = None
+    seconds: float = 0.0
 
     @property
     def body(self) -> bytes:
@@ -42,7 +44,9 @@ class Answer:
 def failed(reply: Reply, error: str) -> Answer:
     """The answer for an object without a result."""
     sentence, frames = split_frames(error)
-    return Answer(reply.status, reply.headers, sentence or "the server gave no reason", tuple(frames))
+    return Answer(
+        reply.status, reply.headers, sentence or "the server gave no reason", tuple(frames), None, reply.seconds
+    )
 
 
 def read_reply(reply: Reply) -> Answer:
@@ -55,7 +59,7 @@ def read_reply(reply: Reply) -> Answer:
         meaning = read_response(reply.status, reply.headers.get(RETRY_REASON.lower(), ""))
         if meaning is not ResponseMeaning.OBJECT:
             return failed(reply, error_text(reply.body) or f"the server answered {reply.status} without a reason")
-    return Answer(reply.status, reply.headers, result=reply.body)
+    return Answer(reply.status, reply.headers, result=reply.body, seconds=reply.seconds)
 
 
 def read_delivery(reply: Reply, delivered: list[bytes]) -> Answer:
@@ -68,4 +72,4 @@ def read_delivery(reply: Reply, delivered: list[bytes]) -> Answer:
         return failed(reply, said or f"the server answered {reply.status} where 204, delivered, was expected")
     if len(delivered) != 1:
         return failed(reply, f"the server answered 204, delivered, but the target was sent {len(delivered)} results")
-    return Answer(reply.status, reply.headers, result=delivered[0])
+    return Answer(reply.status, reply.headers, result=delivered[0], seconds=reply.seconds)

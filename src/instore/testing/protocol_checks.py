@@ -4,7 +4,6 @@ Each is a row of `CHECKS`: what it is, whether a server must or should pass it, 
 what it saw, or raises. The facts are in docs/protocol.md.
 """
 
-import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -89,14 +88,9 @@ class Subject:
 
     def put_on(self, data: bytes, cut: bool = False) -> tuple[Reply, list[bytes]]:
         """Have the result put to the target; the answer, and what came there."""
-        token, entry = self.destination()
+        token, entry = self.target.expect(_UNAME)
         sent = Sent("PUT", object_target(_NAME, "", self.etl_args), data, {NODE_URL: entry}, cut=cut)
         return self.ask(sent), self.target.delivered(token)
-
-    def destination(self) -> tuple[str, str]:
-        """A new place at the target, and the entry of a pipeline that leads there."""
-        token = f"check{next(_tokens)}"
-        return token, self.target.expect(_UNAME, token)
 
     def websocket(self, data: bytes, pipeline: str = "", cut: bool = False) -> Reply:
         """Ask over WebSocket; `_UncheckedError` if the server does not speak it."""
@@ -109,9 +103,6 @@ class Subject:
     def ask(self, sent: Sent) -> Reply:
         """Ask by HTTP."""
         return ask(self.base, sent, self.timeout)
-
-
-_tokens = itertools.count(1)
 
 
 def run_checks(subject: Subject) -> Iterator[Row]:
@@ -272,7 +263,7 @@ def _websocket(subject: Subject) -> str:
 
 
 def _websocket_direct_put(subject: Subject) -> str:
-    token, entry = subject.destination()
+    token, entry = subject.target.expect(_UNAME)
     reply = subject.websocket(subject.data, entry)
     delivered = subject.target.delivered(token)
     if reply.broken or not reply.text:
@@ -288,7 +279,7 @@ def _websocket_bad(subject: Subject) -> str:
 
 def _websocket_bad_direct_put(subject: Subject) -> str:
     data = _bad_object(subject)
-    token, entry = subject.destination()
+    token, entry = subject.target.expect(_UNAME)
     reply = subject.websocket(data, entry)
     _check_nothing_delivered(subject.target.delivered(token))
     if reply.text:

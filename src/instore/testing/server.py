@@ -1,8 +1,8 @@
 """A transform behind a real server, in a process of its own, for tests."""
 
 import contextlib
+import errno
 import importlib.machinery
-import itertools
 import math
 import os
 import shutil
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -85,7 +86,6 @@ class Server:
         self._environment = dict(environment or {})
         self._timeout = timeout
         self._start_timeout = start_timeout
-        self._numbers = itertools.count(1)
         self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -177,8 +177,8 @@ class Server:
         """
         with contextlib.ExitStack() as undo:
             servers = [stage if isinstance(stage, Server) else undo.enter_context(Server(stage)) for stage in stages]
-            token = str(next(self._numbers))
-            pipeline = join_pipeline([server.url for server in servers], self._target.expect(_uname(name), token))
+            token, destination = self._target.expect(_uname(name))
+            pipeline = join_pipeline([server.url for server in servers], destination)
             reply = self._ask(Sent("PUT", object_target(name, "", args), data, {NODE_URL: pipeline}, cut=cut))
             return read_delivery(reply, self._target.delivered(token))
 
@@ -191,7 +191,7 @@ class Server:
             return reply
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_REAPED)
-            return Reply(reply.status, reply.headers, reply.body, f"the server {self._how_it_ended()}; {reply.broken}")
+            return replace(reply, broken=f"the server {self._how_it_ended()}; {reply.broken}")
         return reply
 
     def _start(self, listener: socket.socket, undo: contextlib.ExitStack) -> subprocess.Popen[bytes]:
@@ -214,7 +214,9 @@ class Server:
                     command, env=environment, stdout=log, stderr=log, pass_fds=(listener.fileno(), alive)
                 )
             except OSError as error:
-                raise ConfigurationError(f"the server can't be started: {error.strerror}") from error
+                too_large = "; the class is too large to be sent, so put it into a module"
+                more = too_large if error.errno == errno.E2BIG else ""
+                raise ConfigurationError(f"the server can't be started: {error.strerror}{more}") from error
 
     def _command(self) -> tuple[list[str], dict[str, str]]:
         """The arguments of `instore`, and the variables that go with them."""

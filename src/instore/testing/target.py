@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+import uuid
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -28,8 +29,7 @@ class StandInTarget:
         self._objects: dict[str, tuple[bytes, bool]] = {}
         self._delivered: dict[str, list[bytes]] = {}
         self._lock = threading.Lock()
-        self._http = http.server.ThreadingHTTPServer((host, port), _handler(self))
-        self._http.daemon_threads = True
+        self._http = _TargetHTTPServer((host, port), _handler(self))
         self.url = http_url(host, self._http.server_port) + PREFIX.rstrip("/")
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="target", daemon=True)
 
@@ -48,14 +48,15 @@ class StandInTarget:
         """Have an object, which breaks off in its middle if it is `cut`."""
         self._objects[escape_segment(uname)] = (data, cut)
 
-    def expect(self, uname: str, token: str) -> str:
-        """The entry of a pipeline that ends here; `token` tells its result from others."""
+    def expect(self, uname: str) -> tuple[str, str]:
+        """A token that tells one result from others, and the entry of a pipeline that brings it here."""
+        token = uuid.uuid4().hex
         with self._lock:
             self._delivered[token] = []
-        return destination_entry(self.url, uname, f"uuid={token}")
+        return token, destination_entry(self.url, uname, f"uuid={token}")
 
     def delivered(self, token: str) -> list[bytes]:
-        """What has been put to such an entry, whole; from now on nothing is expected there."""
+        """What has been put with a token, whole; from now on nothing is expected with it."""
         with self._lock:
             return self._delivered.pop(token, [])
 
@@ -71,6 +72,13 @@ class StandInTarget:
                 return False
             self._delivered[token].append(data)
             return True
+
+
+class _TargetHTTPServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A connection that broke off, or was no HTTP, has delivered nothing: that is what is asked about it."""
 
 
 def _handler(target: StandInTarget) -> type[http.server.BaseHTTPRequestHandler]:

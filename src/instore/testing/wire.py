@@ -7,9 +7,10 @@ import contextlib
 import http.client
 import socket
 import ssl
+import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from urllib.parse import SplitResult, urlsplit
 
@@ -55,6 +56,7 @@ class Reply:
         body: as much as came.
         broken: how the exchange broke off; empty: it did not.
         text: over WebSocket: it is a text message, which says that the result is delivered.
+        seconds: from the request to the last byte.
     """
 
     status: int | None
@@ -62,10 +64,16 @@ class Reply:
     body: bytes
     broken: str = ""
     text: bool = False
+    seconds: float = 0.0
 
 
 def ask(base: str, sent: Sent, timeout: float | None) -> Reply:
     """Send a request and read what comes back, also where it breaks off; `timeout` is for each wait, in seconds."""
+    began = time.perf_counter()
+    return replace(_ask(base, sent, timeout), seconds=time.perf_counter() - began)
+
+
+def _ask(base: str, sent: Sent, timeout: float | None) -> Reply:
     parts = urlsplit(base)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=timeout)
@@ -122,6 +130,12 @@ def _why(error: Exception) -> str:
 
 def ask_websocket(base: str, control: bytes, body: bytes, timeout: float | None, cut: bool = False) -> Reply:
     """Send an object over a WebSocket connection of its own; arguments as for `ask`."""
+    began = time.perf_counter()
+    reply = _ask_websocket(base, control, body, timeout, cut)
+    return replace(reply, seconds=time.perf_counter() - began)
+
+
+def _ask_websocket(base: str, control: bytes, body: bytes, timeout: float | None, cut: bool) -> Reply:
     parts = urlsplit(base)
     try:
         with contextlib.closing(_connect(parts, timeout)) as connection:
