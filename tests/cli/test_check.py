@@ -100,6 +100,7 @@ def test_what_would_lose_objects_is_found() -> None:
         "FAILED": [
             "PUT with a chunked body",
             "PUT that names a file (etl_fqn)",
+            "GET that names a file (etl_fqn)",
             "direct put (Ais-Node-Url)",
             "a malformed Ais-Node-Url is refused",
             "a file that is missing is a failure",

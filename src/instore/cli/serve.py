@@ -33,6 +33,10 @@ def serve(
     """Serve TRANSFORM to AIStore's targets.
 
     TRANSFORM is file.py, file.py:Class or package.module:Class; the class may be left out where the file defines one.
+
+    \b
+    instore serve thumbs.py --port 8000 --workers 4
+
     The environment is that of the AIStore ETL protocol: AIS_TARGET_URL, DIRECT_PUT, ETL_DIRECT_FQN and so on.
     """
     if target_url is not None:

@@ -26,7 +26,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
     frames: tuple[str, ...] = ()
-    result: bytes | None = None
+    result: bytes | None = field(default=None, repr=False)
     seconds: float = 0.0
 
     @property

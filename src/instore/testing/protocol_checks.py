@@ -81,10 +81,14 @@ class Subject:
     timeout: float
     expected: bytes | None = None
 
-    def put(self, data: bytes, fqn: str = "", cut: bool = False, chunked: bool = False) -> Reply:
+    def put(self, data: bytes, cut: bool = False, chunked: bool = False) -> Reply:
         """Ask by PUT."""
-        body = b"" if fqn else data
-        return self.ask(Sent("PUT", object_target(_NAME, fqn, self.etl_args), body, cut=cut, chunked=chunked))
+        return self.ask(Sent("PUT", object_target(_NAME, "", self.etl_args), data, cut=cut, chunked=chunked))
+
+    def name_file(self, method: str, fqn: str) -> Reply:
+        """Ask for what is in a file."""
+        body = b"" if method == "PUT" else None
+        return self.ask(Sent(method, object_target(_NAME, fqn, self.etl_args), body))
 
     def put_on(self, data: bytes, cut: bool = False) -> tuple[Reply, list[bytes]]:
         """Have the result put to the target; the answer, and what came there."""
@@ -173,13 +177,21 @@ def _chunked(subject: Subject) -> str:
     return _same(subject, read_reply(subject.put(subject.data, chunked=True)))
 
 
-def _file(subject: Subject) -> str:
+def _put_file(subject: Subject) -> str:
+    return _file(subject, "PUT")
+
+
+def _get_file(subject: Subject) -> str:
+    return _file(subject, "GET")
+
+
+def _file(subject: Subject, method: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         file = Path(folder) / "@ais" / "samples" / "%ob" / "an object"
         file.parent.mkdir(parents=True)
         file.write_bytes(subject.data)
-        reply = subject.put(b"", str(file))
+        reply = subject.name_file(method, str(file))
     if reply.status == 404:
         raise _UncheckedError("the server does not see this machine's files")
     return _same(subject, read_reply(reply))
@@ -234,7 +246,7 @@ def _cut_direct_put(subject: Subject) -> str:
 
 
 def _missing_file(subject: Subject) -> str:
-    return _refused(subject.put(b"", "/no/@ais/samples/%ob/such file"))
+    return _refused(subject.name_file("PUT", "/no/@ais/samples/%ob/such file"))
 
 
 def _bad(subject: Subject) -> str:
@@ -305,7 +317,8 @@ CHECKS: tuple[tuple[str, bool, Callable[[Subject], str]], ...] = (
     ("PUT with a body gives a result", True, _put),
     ("the same PUT gives the same", False, _put_again),
     ("PUT with a chunked body", False, _chunked),
-    ("PUT that names a file (etl_fqn)", True, _file),
+    ("PUT that names a file (etl_fqn)", True, _put_file),
+    ("GET that names a file (etl_fqn)", True, _get_file),
     ("GET of an object that the target has", True, _pull),
     ("direct put (Ais-Node-Url)", True, _direct_put),
     ("a malformed Ais-Node-Url is refused", False, _malformed),
