@@ -2,7 +2,11 @@
 
 import contextlib
 import http.server
+import os
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,3 +144,40 @@ def test_what_can_not_be_checked_is_one_sentence_and_code_2(url: str, sentence: 
     done = check(url)
     assert done.exit_code == 2
     assert sentence in done.stderr
+
+
+SDK = """
+    import sys
+    from aistore.sdk.etl.webserver.http_multi_threaded_server import HTTPMultiThreadedServer
+
+    class Upper(HTTPMultiThreadedServer):
+        def transform(self, data, path, etl_args):
+            if data.startswith(b"bad"):
+                raise ValueError("it is bad")
+            return data.upper()
+
+    Upper(host="127.0.0.1", port=int(sys.argv[1])).start()
+"""
+
+
+@pytest.mark.whole
+def test_a_known_fault_of_the_sdk_s_threaded_server_is_found(tmp_path: Path) -> None:
+    (tmp_path / "sdk.py").write_text(textwrap.dedent(SDK))
+    port, target = free_port(), free_port()
+    environment = {**os.environ, "AIS_TARGET_URL": f"http://127.0.0.1:{target}/v1/etl/_object/test/test-secret"}
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen([sys.executable, "sdk.py", str(port)], env=environment, stdout=log, stderr=log) as process,
+    ):
+        try:
+            while check(f"http://127.0.0.1:{port}").exit_code == 2:
+                assert process.poll() is None, (tmp_path / "log").read_text()
+            done = check(f"http://127.0.0.1:{port}", "--bad", "bad", "--target-port", str(target))
+        finally:
+            process.kill()
+    assert done.exit_code == 1
+    assert verdicts(done)["FAILED"] == [
+        "PUT with a chunked body",
+        "a body that is cut off is a failure",
+        "the same with direct put: nothing is put",
+    ]

@@ -138,7 +138,7 @@ class Server:
         return read_reply(self._ask(Sent("PUT", object_target(name, str(place), args), b"")))
 
     def pull(self, name: str, data: bytes, args: str = "", *, cut: bool = False) -> Answer:
-        """Have the server fetch the object from the target, as `hpull://` does.
+        """Have the server fetch the object from the target, as `hpull://` does. Two at once need two names.
 
         Args:
             name: `<bucket>/<object>`; the transform's `path` is the uname, `ais/@#/<bucket>/<object>`.
