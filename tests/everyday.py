@@ -22,7 +22,7 @@ Row = TypeVar("Row", bound=Hashable)
 
 _FEW_EXAMPLES = 15
 _FEW_ROWS = 2
-_PROCESSES = ("tests/cli/", "tests/compat/", "tests/node/", "tests/server/test_odd_transforms.py")
+_PROCESSES = ("tests/cli/", "tests/compat/", "tests/node/", "tests/testing/", "tests/server/test_odd_transforms.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

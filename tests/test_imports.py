@@ -26,6 +26,7 @@ RANKS = {
     "runtime": 6,
     "node": 6,
     "instore": 7,  # the package's own face
+    "testing": 7,
     "cli": 8,
     "__main__": 9,
 }

@@ -9,10 +9,23 @@ A class with one method becomes a web server that speaks the AIStore ETL protoco
             return data.upper()
 """
 
+from typing import TYPE_CHECKING, Any
+
 from instore.compat.client import watch as _watch
 from instore.version import __version__
-from instore.webserver.base_etl_server import AsyncReader, ETLServer
+
+if TYPE_CHECKING:
+    from instore.webserver.base_etl_server import AsyncReader, ETLServer
 
 __all__ = ["AsyncReader", "ETLServer", "__version__"]
 
 _watch()
+
+
+def __getattr__(name: str) -> Any:
+    """The server is imported when it is asked for: pytest imports this package for its plugin alone."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from instore.webserver import base_etl_server
+
+    return getattr(base_etl_server, name)

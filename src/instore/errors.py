@@ -271,6 +271,10 @@ class JobFailedError(InstoreError):
     """A job has not done what it was to do."""
 
 
+class NoResultError(InstoreError):
+    """The answer to a test's request has no result: its text is the object's error."""
+
+
 class ClientGoneError(InstoreError):
     """The client has closed the connection; nobody is left to answer."""
 
@@ -314,6 +318,7 @@ STATUS: dict[type[InstoreError], int] = {
     WorkerError: 503,
     JobFailedError: 422,
     NobodyWaitsError: 410,
+    NoResultError: 422,
 }
 
 

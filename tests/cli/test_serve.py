@@ -7,13 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.support.servers import TRANSFORMS, running
+from tests.support.servers import TRANSFORMS, Server, running
 
 ECHO = """
 from instore import ETLServer
@@ -164,3 +166,75 @@ def test_an_import_that_takes_long_is_said(tmp_path: Path) -> None:
     assert run.stdout == "Echo\n"
     assert "has taken 0.2 s so far; it is at " in run.stderr
     assert run.stderr.endswith("slow_model.py, line 3\n")
+
+
+RELOADED = """
+from instore import ETLServer
+import time
+
+class Says(ETLServer):
+    concurrency = 4
+
+    def transform(self, data, path, etl_args):
+        time.sleep(float(etl_args or 0))
+        return b"first"
+"""
+
+
+def asked(server: Server, args: str = "") -> bytes:
+    return requests.put(f"{server.url}/b/o?etl_args={args}", data=b"x").content
+
+
+def wait_for(server: Server, expected: bytes) -> None:
+    until = time.monotonic() + 60
+    while asked(server) != expected:
+        assert time.monotonic() < until, server.log_text()
+        time.sleep(0.01)
+
+
+def test_saved_code_serves_once_it_is_ready_and_broken_code_leaves_the_old_worker(tmp_path: Path) -> None:
+    with running(tmp_path, RELOADED, options=("--reload",)) as server, ThreadPoolExecutor(2) as threads:
+        module = tmp_path / "etl.py"
+        stop = threading.Event()
+
+        def keep_asking() -> set[bytes]:
+            answers: set[bytes] = set()
+            while not stop.is_set():
+                answers.add(asked(server))
+                time.sleep(0.01)
+            return answers
+
+        asking, slow = threads.submit(keep_asking), threads.submit(asked, server, "2")
+        module.write_text(RELOADED.replace("first", "second"))
+        wait_for(server, b"second")
+        assert slow.result() == b"first"  # what was under way when its worker was replaced
+        module.write_text("class broken(:")
+        while "SyntaxError" not in server.log_text():
+            assert asked(server) == b"second"
+            time.sleep(0.01)
+        module.write_text(RELOADED.replace("first", "third"))
+        wait_for(server, b"third")
+        stop.set()
+        assert asking.result() <= {b"first", b"second", b"third"}  # nobody was refused meanwhile
+        assert [line for line in server.log_text().splitlines() if "SyntaxError" in line] == [
+            "instore: can't import " + f"{module}: SyntaxError: invalid syntax (etl.py, line 1)"
+        ]
+
+
+@pytest.mark.whole
+def test_a_new_worker_that_dies_leaves_the_old_one(tmp_path: Path) -> None:
+    with running(tmp_path, RELOADED, options=("--reload",)) as server:
+        (tmp_path / "etl.py").write_text("import os; os.kill(os.getpid(), 9)")
+        while "the new worker was killed by SIGKILL before it was ready" not in server.log_text():
+            assert asked(server) == b"first"
+        assert asked(server) == b"first"
+
+
+@pytest.mark.parametrize("options", [("--workers", "2"), pytest.param(("--uds", "socket"), marks=pytest.mark.whole)])
+def test_reloading_is_for_one_worker_on_a_port(tmp_path: Path, options: tuple[str, ...]) -> None:
+    (tmp_path / "etl.py").write_text(ECHO)
+    run = serve(tmp_path, "etl.py", "--reload", *options)
+    assert (run.returncode, run.stderr) == (
+        2,
+        "instore: --reload is for one worker, on a port; leave --workers out\n",
+    )

@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from instore.errors import ConfigurationError
 from instore.system import exit_codes
@@ -13,14 +14,18 @@ from instore.version import __version__
 
 _COMMANDS = {
     # name: (module, one line for the help)
+    "init": ("instore.cli.init", "Make a project: a transform with its tests, image and CI."),
+    "try": ("instore.cli.try_", "Try a transform on one object."),
     "node": ("instore.cli.node", "Run an AIStore-compatible store on this machine."),
     "serve": ("instore.cli.serve", "Serve a transform to a cluster's targets."),
     "runtime": ("instore.cli.runtime", "Serve a class that was sent, as a container's entry point."),
     "spec": ("instore.cli.spec", "Write what a cluster needs, or check it."),
+    "check": ("instore.cli.check", "Check that an ETL server, of any make, keeps to the protocol."),
     "transform": ("instore.cli.transform", "Put every file of a folder or bucket through a transform."),
     "exec": ("instore.cli.exec", "Run a command written for AIStore's SDK."),
+    "completion": ("instore.cli.completion", "Print what completes these commands in a shell."),
 }
-_FUNCTIONS = {"exec": "exec_"}  # where a command's name can't be its function's
+_FUNCTIONS = {"exec": "exec_", "try": "try_"}  # where a command's name can't be its function's
 
 
 class _Commands(click.Group):
@@ -44,6 +49,12 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What completes a word; no command is imported for it."""
+        names = [name for name in _COMMANDS if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=_COMMANDS[name][1]) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -10,6 +10,7 @@ from instore.node.cluster import Cluster
 from instore.node.etls.subsystem import add_etls
 from instore.node.run import Settings, is_loopback, run
 from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
+from instore.runtime.worker import exit_with_parent
 from instore.system.logs import log_to_stderr
 
 _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's own runtime starts
@@ -54,6 +55,7 @@ def node(
     Listening on an address that others can reach demands a token.
     """
     log_to_stderr(log_level)
+    exit_with_parent()
     demanded = token if token is not None else os.environ.get(AIS_AUTHN_TOKEN, "")
     settings = Settings(folder, host, port, targets, demanded)
     known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)))

@@ -1,10 +1,7 @@
 """`instore runtime`: the entry point of a container that is sent a class (docs/protocol.md#shipping-a-class)."""
 
-import contextlib
 import os
-import signal
 import sys
-from collections.abc import Iterator
 
 import click
 
@@ -16,8 +13,8 @@ from instore.shipping.packages.class_settings import Shipment
 from instore.shipping.packages.environment import PackageEnvironment
 from instore.shipping.packages.pip import install_packages, our_path
 from instore.shipping.packages.system import install_system_packages
-from instore.system import exit_codes
 from instore.system.logs import flush_logs, log_to_stderr
+from instore.system.signals import ended_by_sigterm
 from instore.webserver.base_etl_server import check_class
 from instore.webserver.utils import deserialize_class
 
@@ -50,7 +47,7 @@ def runtime(
     shipment = Shipment.read(os.environ)
     Environment.read(os.environ)
     if not prepared and fd is None:
-        with _ended_by_sigterm():
+        with ended_by_sigterm():
             install_system_packages(shipment.os_packages)
             python = _install(shipment, environment)
         if python is not None:
@@ -62,16 +59,6 @@ def runtime(
     cls = deserialize_class(shipment.payload)
     check_class(cls)
     launch(cls, ["runtime"], Place(host, port, fd, uds), shipment.workers, log_level)
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """End on SIGTERM, package manager included. A container's first process would not, until it is killed."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(exit_codes.of_signal(signal.SIGTERM)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _install(shipment: Shipment, folder: str | None) -> str | None:

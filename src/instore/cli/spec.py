@@ -12,6 +12,7 @@ import click
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from instore.cli.completion import PLACE
 from instore.errors import ConfigurationError
 from instore.protocol.etl_spec_fields import COMMUNICATIONS, faults
 from instore.runtime.load import load_class
@@ -29,7 +30,7 @@ _SERVED = ("instore.", "aistore.sdk.etl.webserver.", "aistore.sdk.errors.", "ais
 
 
 @click.command(short_help="Write what a cluster needs, or check it.")
-@click.argument("transform", required=False)
+@click.argument("transform", required=False, type=PLACE)
 @click.option("--check", metavar="FILE", help="Say what is wrong with an etl_spec.yaml; exit code 1 if anything is.")
 @click.option("--output", default=".", metavar="DIR", help="Write here.  [default: .]")
 @click.option("--force", is_flag=True, help="Overwrite files.")
@@ -56,6 +57,11 @@ def spec(transform: str | None, check: str | None, output: str, force: bool, **o
     _write(transform, Path(output).absolute(), force, options)
 
 
+def defaults(*arguments: str) -> dict[str, Any]:
+    """The options of `instore spec` with these arguments."""
+    return dict(spec.make_context("spec", list(arguments)).params)
+
+
 def _check(path: str) -> int:
     found = check_file(path)
     for line in found:
@@ -66,13 +72,23 @@ def _check(path: str) -> int:
 
 def _write(transform: str, folder: Path, force: bool, options: dict[str, Any]) -> None:
     check_names(options["os_packages"], "--os-package")
-    cls = load_class(transform)
+    files, image = spec_files(transform, load_class(transform).__name__, folder, options)
+    written = write_files(files, force)
+    paths = [shlex.quote(os.path.relpath(path)) for path in written]
+    click.echo(f"wrote {', '.join(paths)}" if written else "all is there already", err=True)
+    here = shlex.quote(os.path.relpath(folder))
+    click.echo(f"next: docker build -t {image} {here} && docker push {image}", err=True)
+    click.echo(f"then: ais etl init -f {shlex.quote(os.path.relpath(folder / _SPEC))}", err=True)
+
+
+def spec_files(transform: str, cls_name: str, folder: Path, options: dict[str, Any]) -> tuple[dict[Path, bytes], str]:
+    """The files that a cluster needs, and the image's name."""
     imports = find_imports(transform)
     packages = _packages(list(options["packages"]), transform, imports.outside)
     place = transform.partition(":")[0]
-    name = f"{Path(place).name if place.endswith('.py') else place}:{cls.__name__}"
+    name = f"{Path(place).name if place.endswith('.py') else place}:{cls_name}"
     command = ["instore", "serve", name, "--workers", str(options["workers"])]
-    message = _message(cls.__name__, command, options)
+    message = _message(cls_name, command, options)
     with tempfile.TemporaryDirectory(prefix="instore-") as temporary:
         wheel = Path(options["wheel"]) if options["wheel"] else build_wheel(Path(temporary))
         container = Container(imports, wheel.name, packages, options["os_packages"], command)
@@ -82,12 +98,7 @@ def _write(transform: str, folder: Path, force: bool, options: dict[str, Any]) -
             folder / wheel.name: wheel.read_bytes(),
             **container.copies(folder),
         }
-    written = write_files(files, force)
-    paths = [shlex.quote(os.path.relpath(path)) for path in written]
-    click.echo(f"wrote {', '.join(paths)}" if written else "all is there already", err=True)
-    image, here = message["runtime"]["image"], shlex.quote(os.path.relpath(folder))
-    click.echo(f"next: docker build -t {image} {here} && docker push {image}", err=True)
-    click.echo(f"then: ais etl init -f {shlex.quote(os.path.relpath(folder / _SPEC))}", err=True)
+    return files, message["runtime"]["image"]
 
 
 def _packages(requested: list[str], transform: str, modules: list[str]) -> list[str]:

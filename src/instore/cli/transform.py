@@ -18,6 +18,7 @@ import click
 import uvloop
 from rich.filesize import decimal
 
+from instore.cli.completion import PLACE
 from instore.cli.progress import Progress
 from instore.errors import ConfigurationError, JobFailedError, RemoteStoreError, WorkerError
 from instore.offline.engine import in_batches
@@ -33,9 +34,9 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 @click.command("transform")
-@click.argument("transform")
-@click.argument("source", metavar="SRC")
-@click.argument("destination", metavar="DST")
+@click.argument("transform", type=PLACE)
+@click.argument("source", metavar="SRC", type=PLACE)
+@click.argument("destination", metavar="DST", type=PLACE)
 @click.option("--args", "etl_args", default="", metavar="TEXT", help="Arguments of the transform, its etl_args.")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the number of CPUs]")
 @click.option("--prefix", default="", metavar="P", help="Only objects whose name starts with P.")

@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any
 
 from instore.compat.finding import find_behind
-from instore.webserver.base_etl_server import ETLServer
 
 _BASE = "aistore.sdk.etl.webserver.base_etl_server"
 
@@ -26,6 +25,8 @@ def watch() -> None:
 
 
 def _register(module: ModuleType) -> None:
+    from instore.webserver.base_etl_server import ETLServer  # only where there is an SDK to tell of it
+
     base: Any = getattr(module, "ETLServer", None)
     if base is not None and base is not ETLServer and hasattr(base, "register"):
         base.register(ETLServer)

@@ -49,12 +49,12 @@ def serve(
     tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until a signal says stop; then return, when the requests under way are over."""
-    server = _Server(application, listeners, limits, tls)
+    server = _RunningServer(application, listeners, limits, tls)
     with server.stopped_by_signals():
         uvloop.run(server.run())
 
 
-class _Server:
+class _RunningServer:
     def __init__(
         self,
         application: Application,

@@ -17,6 +17,11 @@ _AT_ONCE = 1 << 16  # bytes that are handed on at once; what is before them is l
 _OURS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ instore\b|instore: (?!importing )")
 
 
+def is_users(line: str) -> bool:
+    """Whether a line of a worker's log is what the user's code printed: it isn't ours, nor empty."""
+    return bool(line.strip()) and not _OURS.match(line)
+
+
 class Output:
     """What one worker prints."""
 
@@ -60,5 +65,5 @@ class Output:
 
     def _say(self, line: bytes) -> None:
         text = line.decode(errors="surrogateescape").rstrip("\r")
-        if text.strip() and not _OURS.match(text):
+        if is_users(text):
             self._printed(self._number, text)

@@ -52,6 +52,8 @@ INSTORE_PORT = "INSTORE_PORT"
 """Where a server listens that shares this machine's ports with others."""
 INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
+INSTORE_READY_FD = "INSTORE_READY_FD"
+"""Descriptor of a pipe that a worker writes to when it is about to serve."""
 
 SERVER, MUTUAL = "server", "mutual"
 """Who shows a certificate."""

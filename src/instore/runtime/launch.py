@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import click
 
-from instore.http.server import bind
+from instore.http.server import BACKLOG, bind
 from instore.protocol.environment import INSTORE_PARENT_FD, Environment
+from instore.runtime.reload import ReloadingSupervisor
 from instore.runtime.supervisor import Supervisor, worker_command
 from instore.runtime.worker import bind_for, bind_unix, serve
 from instore.system.addresses import url_of
@@ -31,6 +32,16 @@ class Place:
     port: int
     fd: int | None = None
     uds: str | None = None
+
+
+def launch_reloading(cls: type[ETLServer], transform: str, place: Place, log_level: str) -> None:
+    """Serve a class by one worker, by another at each save of its files, until a signal says stop; does not return."""
+    listener = bind(place.host, place.port)
+    listener.listen(BACKLOG)  # connections wait here, whichever worker serves
+    _announce(cls.__name__, listener, 1)
+    log_to_stderr(log_level)
+    command = worker_command(["serve", transform], listener.fileno(), log_level)
+    sys.exit(ReloadingSupervisor(command, listener.fileno(), transform).run())
 
 
 def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: int, log_level: str) -> None:

@@ -44,17 +44,31 @@ class Supervisor:
         code = 0
         while not self._stopping and not code:
             time.sleep(_POLL)
-            code = self._replace_dead(environment)
-        for process in self._started:
+            code = self._look(environment)
+        for process in self._all():
             process.terminate()
-        for process in self._started:
+        for process in self._all():
             process.wait()
         return code
 
+    def _look(self, environment: dict[str, str]) -> int:
+        """See what there is to do; the exit code if this is the end, else 0."""
+        return self._replace_dead(environment)
+
+    def _all(self) -> list[subprocess.Popen[bytes]]:
+        """Every process that is there."""
+        return list(self._started)
+
     def _start(self, number: int, environment: dict[str, str]) -> None:
-        command, descriptor = self._commands[number]
-        process = subprocess.Popen(command, env=environment, pass_fds=(descriptor, self._alive))  # noqa: S603
+        self._add(number, self._spawn(number, environment))
+
+    def _add(self, number: int, process: subprocess.Popen[bytes]) -> None:
         self._started[process] = (number, time.monotonic())
+
+    def _spawn(self, number: int, environment: dict[str, str], *descriptors: int) -> subprocess.Popen[bytes]:
+        command, listener = self._commands[number]
+        passed = (listener, self._alive, *descriptors)
+        return subprocess.Popen(command, env=environment, pass_fds=passed)  # noqa: S603
 
     def _replace_dead(self, environment: dict[str, str]) -> int:
         for process in [process for process in self._started if process.poll() is not None]:
@@ -68,7 +82,7 @@ class Supervisor:
                 logger.error("%d workers in a row died within %g s of their start; giving up", _QUICK_DEATHS, _QUICK)
                 return exit_codes.FAILED
             if not self._stopping:
-                logger.warning("worker %d %s; starting another", process.pid, _how(process.returncode))
+                logger.warning("worker %d %s; starting another", process.pid, how_it_ended(process.returncode))
                 self._start(number, environment)
         return 0
 
@@ -78,7 +92,8 @@ class Supervisor:
         self._stopping = True
 
 
-def _how(code: int) -> str:
+def how_it_ended(code: int) -> str:
+    """`was killed by SIGKILL` or `exited with code 3`."""
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
 

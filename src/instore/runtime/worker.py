@@ -1,5 +1,6 @@
 """One worker process: the user's object on a socket that is bound already."""
 
+import contextlib
 import functools
 import gc
 import io
@@ -13,11 +14,12 @@ from typing import Any
 
 from instore.errors import ConfigurationError
 from instore.http.server import BACKLOG, bind
-from instore.protocol.environment import INSTORE_PARENT_FD, Environment
+from instore.protocol.environment import INSTORE_PARENT_FD, INSTORE_READY_FD, Environment
 from instore.server.prints import name_objects
 from instore.server.process import set_up_process
 from instore.server.run import run
 from instore.system.addresses import host_and_port
+from instore.system.files import write_all
 from instore.system.logs import log_to_stderr
 from instore.webserver.base_etl_server import ETLServer, application_of
 
@@ -73,6 +75,8 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replace
         application.watchdog.end = functools.partial(_start_anew, listener)
     gc.collect()
     gc.freeze()  # modules and models stay for good: no collection looks at them again
+    application.warm_up()
+    _say_ready()
     run(application, listener)
     logging.shutdown()
     # A transform that never ends would keep the interpreter from ending; its request has been given up by now.
@@ -95,6 +99,15 @@ def exit_with_parent() -> None:
     descriptor = os.environ.pop(INSTORE_PARENT_FD, "")
     if descriptor:
         threading.Thread(target=_wait_for_end, args=(int(descriptor),), name="parent", daemon=True).start()
+
+
+def _say_ready() -> None:
+    """Tell whoever started this process that it is about to serve, if that one asked for it."""
+    descriptor = os.environ.pop(INSTORE_READY_FD, "")
+    if descriptor:
+        with contextlib.suppress(BrokenPipeError):  # nobody waits any more
+            write_all(int(descriptor), b"ready")
+        os.close(int(descriptor))
 
 
 def _wait_for_end(descriptor: int) -> None:

@@ -35,6 +35,7 @@ class ETLApplication:
     def __init__(self, transform: Transform) -> None:
         self.state = SimpleNamespace(etl_server=transform.server)
         self._transform = transform
+        self._is_warm = False
         self._service = Service(transform)
         self.watchdog = self._service.watchdog
         self.settings = self._service.environment
@@ -43,14 +44,25 @@ class ETLApplication:
         self._watcher = DisconnectWatcher()
         self.serve = self._http.serve
 
-    async def start(self) -> None:
-        """Called before the first request."""
-        set_up_process()
+    def warm_up(self) -> None:
+        """Have the user's object make ready, once.
+
+        Raises:
+            ConfigurationError: it failed.
+        """
+        if self._is_warm:
+            return
         try:
             self._transform.warm_up()
         except Exception as error:
             logger.exception("%s.warm_up() failed", self._transform.name)
             raise ConfigurationError(f"{self._transform.name}.warm_up() failed: {say(error)}") from error
+        self._is_warm = True
+
+    async def start(self) -> None:
+        """Called before the first request."""
+        set_up_process()
+        self.warm_up()
         logger.info("%s is ready", self._transform.name)
 
     def websocket(self, request: Request, sender: WebSocketSender) -> WebSocketReceiver | str:

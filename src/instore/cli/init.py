@@ -1,0 +1,127 @@
+"""`instore init DIR`: a project to start from, with tests that pass."""
+
+import re
+import shlex
+import shutil
+import string
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from instore.cli.spec import defaults, spec_files
+from instore.errors import ConfigurationError
+from instore.system.printable import printable
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_PROJECT = {
+    # what every project has: the file's name, its template
+    "pyproject.toml": "pyproject.toml.in",
+    "README.md": "README.md.in",
+    ".gitignore": "gitignore.in",
+    ".github/workflows/test.yml": "test.yml.in",
+}
+_APT = "      - run: sudo apt-get update && sudo apt-get install --yes {}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a project begins from.
+
+    Attributes:
+        module: the name of its module.
+        cls: the name of the transform's class.
+        sample: an object to try, for the README.
+        arguments: how it is given arguments, for the README.
+        packages: what pip installs for it.
+        os_packages: what the image's system needs for it.
+    """
+
+    module: str
+    cls: str
+    sample: str
+    arguments: str
+    packages: tuple[str, ...] = ()
+    os_packages: tuple[str, ...] = ()
+
+
+_BEGINNINGS = {
+    # by the name of the folder of its templates
+    "thumbnails": Beginning("thumbnails", "Thumbnails", "photo.jpg", "--args 256", packages=("pillow>=11",)),
+    "redact": Beginning("redact", "Redact", "notes.txt", r"--args '\d{3}-\d{4}'"),
+    "ffmpeg": Beginning("speech", "Speech", "voice.mp3", "--args 16000", os_packages=("ffmpeg",)),
+    "tar": Beginning("shard", "Members", "shard.tar", "--args '*.jpg'"),
+}
+
+
+@click.command("init", short_help="Make a project.")
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--from",
+    "beginning",
+    default="thumbnails",
+    show_default=True,
+    type=click.Choice(list(_BEGINNINGS)),
+    help="What the transform does at first.",
+)
+def init(folder: str, beginning: str) -> None:
+    """Make a project in DIR, which must be new or empty: a transform with its tests, ready for an image and for CI.
+
+    \b
+    instore init photos --from thumbnails
+
+    It has the class, tests by instore.testing, pyproject.toml, the Dockerfile and etl_spec.yaml that `instore spec`
+    writes, and a GitHub workflow that runs the tests.
+    """
+    place = Path(folder)
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        what = "is not empty" if place.is_dir() else "is a file"
+        raise ConfigurationError(f"{printable(folder)} {what}; give a new or an empty folder")
+    chosen = _BEGINNINGS[beginning]
+    with tempfile.TemporaryDirectory(prefix="instore-") as temporary:
+        made = Path(temporary).resolve() / "project"
+        made.mkdir()
+        _make(made, _TEMPLATES / beginning, chosen, _project_name(place, beginning))
+        try:
+            shutil.copytree(made, place, dirs_exist_ok=True)
+        except (OSError, shutil.Error) as error:
+            raise ConfigurationError(f"can't write {printable(folder)}: {error}") from error
+        names = sorted(str(path.relative_to(made)) for path in made.rglob("*") if path.is_file())
+    wheel = next(name for name in names if name.endswith(".whl"))
+    click.echo(f"wrote {printable(folder)}: {', '.join(names)}", err=True)
+    click.echo(f"next: cd {shlex.quote(folder)} && pip install ./{wheel} '.[test]' && pytest", err=True)
+    click.echo(f"then: instore try {chosen.module}.py {chosen.sample} {chosen.arguments}", err=True)
+
+
+def _project_name(folder: Path, beginning: str) -> str:
+    """The folder's name, as far as a package may have it."""
+    return re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or beginning
+
+
+def _make(folder: Path, own: Path, beginning: Beginning, name: str) -> None:
+    """Write all files; the spec comes before those that say what the image and the wheel are called."""
+    module = folder / f"{beginning.module}.py"
+    shutil.copyfile(own / "module.py.in", module)
+    options = [argument for package in beginning.packages for argument in ("--package", package)]
+    options += [argument for package in beginning.os_packages for argument in ("--os-package", package)]
+    files, image = spec_files(str(module), beginning.cls, folder, defaults(str(module), *options))
+    for path, data in files.items():
+        path.write_bytes(data)
+    shutil.copyfile(own / "test.py.in", folder / f"test_{beginning.module}.py")
+    words = {
+        "name": name,
+        "module": beginning.module,
+        "sample": beginning.sample,
+        "arguments": beginning.arguments,
+        "dependencies": ", ".join(f'"{package}"' for package in ("instore", *beginning.packages)),
+        "image": image,
+        "wheel": next(path.name for path in files if path.suffix == ".whl"),
+        "system": _APT.format(" ".join(beginning.os_packages)) if beginning.os_packages else "",
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+    }
+    for name_in_project, template in _PROJECT.items():
+        file = folder / name_in_project
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(string.Template((_TEMPLATES / "project" / template).read_text()).substitute(words))
