@@ -116,7 +116,7 @@ def test_with_continue_every_failure_is_listed_and_reported() -> None:
     assert code == 1
     for text in (
         "failed bad1: ",
-        "failed d/bad2: ",
+        "1 more failed: the transform of 'src/…' failed: ValueError: … is bad\n  d/bad2\n",
         "failed killer: the worker was killed by signal 9 (out of memory?) twice while transforming it; ",
         "skipped link: a link that leads out of the source folder",
         "2 done, 0 already there, 1 skipped, 3 failed",

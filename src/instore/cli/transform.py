@@ -5,26 +5,23 @@ them objects over the same wire. It never imports the user's code.
 """
 
 import asyncio
-import contextlib
 import io
-import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from types import FrameType
 
 import click
 import uvloop
 from rich.filesize import decimal
 
-from instore.cli.progress import Progress
-from instore.errors import ConfigurationError, JobFailedError, RemoteStoreError, WorkerError
+from instore.errors import ConfigurationError, RemoteStoreError
 from instore.offline.engine import in_batches
-from instore.offline.interfaces import Item, ItemState, JobOptions
-from instore.offline.plan import Plan, is_in_source, make_plan
-from instore.offline.report import Report
-from instore.offline.run import run, worker_command
+from instore.offline.interfaces import Item, ItemState
+from instore.offline.job import TransformJob
+from instore.offline.plan import Plan
+from instore.offline.settings import JobSettings
 from instore.system import exit_codes
 from instore.system.limits import raise_file_limit
 from instore.system.printable import printable
@@ -83,21 +80,26 @@ def transform(
     130 interrupted; 143 terminated.
     """
     raise_file_limit()
+    settings = JobSettings(
+        transform=transform,
+        source=source,
+        destination=destination,
+        etl_args=etl_args,
+        workers=workers or 0,
+        prefix=prefix,
+        extensions=extensions,
+        prepend=prepend,
+        overwrite=overwrite,
+        continue_on_error=continue_on_error,
+        report=report or "",
+        verbose=verbose,
+        log_level=log_level,
+    )
     try:
-        plan = make_plan(source, destination, prefix, extensions, prepend, overwrite)
-        if dry_run:
-            if report is not None:
-                raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
-            work = _list(plan)
-        else:
-            if report is not None and is_in_source(plan, report):
-                raise ConfigurationError(
-                    f"--report {printable(report)} lies inside SRC, where it would become an object"
-                )
-            options = JobOptions(workers or os.cpu_count() or 1, etl_args, continue_on_error)
-            progress = Progress(None if report is None else Report(report), verbose)
-            work = _run(worker_command(transform, log_level), plan, options, progress)
-        code = uvloop.run(_until_signal(work))
+        if dry_run and report is not None:
+            raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
+        job = TransformJob(settings)
+        code = uvloop.run(_until_signal(_list(job.plan) if dry_run else _run(job)))
     except (OSError, RemoteStoreError) as error:  # the disk of the results or of the report; the bucket that is listed
         click.echo(f"instore: {printable(str(error))}", err=True)
         code = exit_codes.FAILED
@@ -148,30 +150,6 @@ def _describe(item: Item) -> str:
     return f"{item.name}: {item.reason}" if item.reason else f"{item.name} -> {item.result}"
 
 
-async def _run(command: Sequence[str], plan: Plan, options: JobOptions, progress: Progress) -> int:
-    """Do the job and say how it ended."""
-    report = progress.report
-    with contextlib.ExitStack() as undo:
-        undo.enter_context(progress)
-        if report is not None:
-            undo.callback(report.discard)  # unless it is closed by then
-        complete, ended = False, "interrupted"
-        try:
-            complete = await run(plan, command, options, progress)
-            ended = "complete" if complete else "stopped at the first failure"
-            if not complete:
-                progress.noted(f"{ended}; with --continue-on-error the others would be done")
-        except (WorkerError, RemoteStoreError, JobFailedError) as error:
-            ended = str(error)
-            progress.noted(f"instore: {error}; what is done is kept, and the same command goes on from here")
-        except asyncio.CancelledError:
-            _sum_up(report, progress, ended)
-            raise
-        _sum_up(report, progress, ended)
-    return 0 if complete and not progress.failed else exit_codes.FAILED
-
-
-def _sum_up(report: Report | None, progress: Progress, ended: str) -> None:
-    if report is not None:
-        report.close({"ended": ended, **progress.summary()})
-    progress.noted(progress.summary_line())
+async def _run(job: TransformJob) -> int:
+    report = await job.run()
+    return 0 if report.ok else exit_codes.FAILED

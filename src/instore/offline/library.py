@@ -1,0 +1,185 @@
+"""`instore.run` and `instore.arun`: what `instore transform` does, called from Python."""
+
+import asyncio
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypedDict, Unpack
+
+import uvloop
+
+from instore.errors import ConfigurationError
+from instore.offline.job import TransformJob
+from instore.offline.settings import JobSettings
+from instore.offline.tally import JobReport
+from instore.protocol.environment import INSTORE_PARENT_FD
+from instore.shipping.class_file import class_file
+
+Place = str | os.PathLike[str]
+
+
+class RunOptions(TypedDict, total=False):
+    """The options of `run`, which documents them."""
+
+    args: str | Mapping[str, Any]
+    workers: int
+    prefix: str
+    ext: Mapping[str, str]
+    prepend: str
+    overwrite: bool
+    continue_on_error: bool
+    report: Place
+    verbose: bool
+    progress: bool
+
+
+def run(transform: type | Place, source: Place, destination: Place, **options: Unpack[RunOptions]) -> JobReport:
+    """Put every object of a folder or bucket through a class, and the results into another, as `instore transform`.
+
+    Where an event loop runs already, as in a notebook, the job has a thread and a loop of its own, and this waits for
+    it. An interrupt ends the workers first; what is done is kept, and the same call goes on from there.
+
+    Args:
+        transform: a subclass of `ETLServer`, or `file.py`, `file.py:Class` or `package.module:Class`. A class that is
+            defined in a script that is running, or in a notebook, is sent to the workers with its code. A worker
+            never runs that script: no `if __name__ == "__main__":` is needed.
+        source: a folder, or `ais://BUCKET[/PREFIX]`.
+        destination: a folder or bucket; it is made if it is missing.
+        options: each may be left out:
+
+            - `args` (str, or a mapping, which goes as JSON): the transform's `etl_args`. Default: empty.
+            - `workers` (int): processes. Default: as many as there are CPUs.
+            - `prefix` (str): only objects whose names start with it.
+            - `ext` (mapping): results' extensions by the objects', such as `{"png": "jpg"}`.
+            - `prepend` (str): what goes before each result's name.
+            - `overwrite` (bool): make results that are there again. Default False.
+            - `continue_on_error` (bool): go on when an object fails. Default False: the first failure ends the job.
+            - `report` (path): a report of every object, in JSON (docs/jobs.md#the-report).
+            - `verbose` (bool): say where in your code failures come from. Default False.
+            - `progress` (bool): tell of the job on standard error: a bar on a terminal, else a line every five
+              seconds; failures, and what the class prints. Default True.
+
+    Returns:
+        What came of it; failed objects raise nothing (see `JobReport.raise_if_failed`).
+
+    Raises:
+        ConfigurationError: a `ValueError`; an argument is wrong, a place can't be used, or the class can't be loaded.
+        TypeError: there is no such option.
+        OSError: the disk of the results or of the report failed.
+        RemoteStoreError: a bucket can't be listed.
+    """
+    job = arun(transform, source, destination, **options)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return uvloop.run(job)
+    return _in_a_thread(job)
+
+
+async def arun(transform: type | Place, source: Place, destination: Place, **options: Unpack[RunOptions]) -> JobReport:
+    """`run` on the caller's event loop. If it is cancelled, it ends its workers first; what is done is kept."""
+    if INSTORE_PARENT_FD in os.environ:
+        raise ConfigurationError(
+            "instore.run was called by a worker, which imports the file of the call to find the class in it; call it "
+            'under if __name__ == "__main__":, or give it the class itself in place of its file'
+        )
+    with contextlib.ExitStack() as undo:
+        if isinstance(transform, type):
+            place = undo.enter_context(class_file(transform))
+        else:
+            place = _path("transform", transform)
+        return await TransformJob(_settings(place, source, destination, options)).run()
+
+
+def _in_a_thread(job: Coroutine[Any, Any, JobReport]) -> JobReport:
+    """Run it on a loop of its own, and wait; an interrupt ends it, and comes after its end."""
+    reports: list[JobReport] = []
+    errors: list[BaseException] = []
+    loop = uvloop.new_event_loop()
+    task = loop.create_task(job)
+
+    def work() -> None:
+        try:
+            reports.append(loop.run_until_complete(task))
+        except BaseException as error:  # raised where it is waited for
+            errors.append(error)
+        finally:
+            loop.close()
+
+    thread = threading.Thread(target=work, name="job")
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    if errors:
+        raise errors[0]
+    return reports[0]
+
+
+def _settings(transform: str, source: Place, destination: Place, options: RunOptions) -> JobSettings:
+    unknown = options.keys() - RunOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(
+            f"run() has no option {', '.join(sorted(unknown))}; it has {', '.join(RunOptions.__annotations__)}"
+        )
+    return JobSettings(
+        transform=transform,
+        source=_path("source", source),
+        destination=_path("destination", destination),
+        etl_args=_args(options.get("args", "")),
+        workers=_count("workers", options.get("workers"), 1),
+        prefix=_string("prefix", options.get("prefix", "")),
+        extensions=_extensions(options.get("ext", {})),
+        prepend=_string("prepend", options.get("prepend", "")),
+        overwrite=options.get("overwrite", False),
+        continue_on_error=options.get("continue_on_error", False),
+        report=_path("report", options.get("report", "")),
+        verbose=options.get("verbose", False),
+        quiet=not options.get("progress", True),
+        keeps_failures=True,
+    )
+
+
+def _path(name: str, value: object) -> str:
+    if isinstance(value, str | os.PathLike):
+        text = os.fspath(value)
+        if isinstance(text, str):
+            return text
+    raise ConfigurationError(f"{name} is {value!r}; it takes a text or a path")
+
+
+def _string(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} is {value!r}; it takes a text")
+    return value
+
+
+def _count(name: str, value: object, least: int) -> int:
+    """A whole number; 0 where there is none."""
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(f"{name} is {value!r}; it takes a whole number of at least {least}")
+    return value
+
+
+def _args(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        try:
+            return json.dumps(dict(value))
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"args can't be written as JSON ({error}); give texts, numbers, lists") from error
+    raise ConfigurationError(f"args is {value!r}; it takes a text, or a mapping that is sent as JSON")
+
+
+def _extensions(value: object) -> list[str]:
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+        raise ConfigurationError(f'ext is {value!r}; it takes new extensions by old ones, such as {{"png": "jpg"}}')
+    return [f"{old}:{new}" for old, new in value.items()]
