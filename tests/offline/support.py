@@ -10,6 +10,7 @@ from pathlib import Path
 from instore.offline.interfaces import ItemResult, JobOptions
 from instore.offline.plan import Plan, make_plan
 from instore.offline.run import run as run_plan
+from instore.offline.settings import FailureLimit
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 
@@ -63,11 +64,12 @@ async def arun(
     seen: Seen,
     options: JobOptions | None = None,
     environment: Mapping[str, str] | None = None,
+    limit: FailureLimit | None = None,
 ) -> bool:
     before = dict(os.environ)
     os.environ.update(environment or {})
     try:
-        return await run_plan(what, FAKE, options or JobOptions(continue_on_error=True), seen)
+        return await run_plan(what, FAKE, options or JobOptions(continue_on_error=True), seen, limit)
     finally:
         os.environ.clear()
         os.environ.update(before)

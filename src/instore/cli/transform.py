@@ -39,6 +39,11 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 @click.option("--ext", "extensions", multiple=True, metavar="OLD:NEW", help="Results' extension; may be repeated.")
 @click.option("--prepend", default="", metavar="P", help="What goes before each result's name.")
 @click.option("--continue-on-error", is_flag=True, help="Go on when an object fails.")
+@click.option("--max-failures", default="", metavar="N|P%", help="Go on until more than N, or P%, have failed.")
+@click.option("--timeout", default="", metavar="TIME", help="An object fails after TIME: 90s, 5m.")
+@click.option(
+    "--retries", default=0, type=click.IntRange(min=0), metavar="N", help="Try failed transforms N times more."
+)
 @click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
 @click.option("--overwrite", is_flag=True, help="Do again what is already there.")
 @click.option("--report", metavar="FILE", help="Write a line of JSON for each object to FILE.")
@@ -60,6 +65,9 @@ def transform(
     extensions: tuple[str, ...],
     prepend: str,
     continue_on_error: bool,
+    max_failures: str,
+    timeout: str,
+    retries: int,
     dry_run: bool,
     overwrite: bool,
     report: str | None,
@@ -91,6 +99,9 @@ def transform(
         prepend=prepend,
         overwrite=overwrite,
         continue_on_error=continue_on_error,
+        max_failures=max_failures,
+        timeout=timeout,
+        retries=retries,
         report=report or "",
         verbose=verbose,
         log_level=log_level,

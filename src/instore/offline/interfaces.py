@@ -211,6 +211,9 @@ class Worker(Protocol):
     async def is_dead(self) -> bool:
         """Whether it is, asked when an exchange with it broke."""
 
+    async def give_up(self, reason: str) -> None:
+        """End it at once: it hangs. `reason` is how it died."""
+
     def how_it_died(self) -> str:
         """`exited with code 3`."""
 
@@ -266,7 +269,10 @@ class JobOptions:
             quick.
         most_slots: the most of them; 0: as many as help.
         retries: how often an object whose answer broke off is tried again, though its worker lives.
+        error_retries: how often an object that the transform failed on is tried again.
         timeout: seconds that one object may take, once the worker has time for it; None: as long as it takes.
+        replaces_hung: a worker that takes longer over an object is ended, and another takes its place.
+        most_failures: with `continue_on_error`: with one more the job ends; None: however many there are.
     """
 
     workers: int = 1
@@ -275,4 +281,7 @@ class JobOptions:
     slots: int = 0
     most_slots: int = 0
     retries: int = 0
+    error_retries: int = 0
     timeout: float | None = None
+    replaces_hung: bool = False
+    most_failures: int | None = None

@@ -12,7 +12,7 @@ from instore.offline.plan import is_in_source, make_plan
 from instore.offline.progress import Progress
 from instore.offline.report import Report
 from instore.offline.run import run, worker_command
-from instore.offline.settings import JobSettings
+from instore.offline.settings import FailureLimit, JobSettings, parse_duration
 from instore.offline.tally import COMPLETE, JobReport, Tally
 from instore.system.printable import printable
 
@@ -43,8 +43,15 @@ class TransformJob:
             raise ConfigurationError(
                 f"--report {printable(settings.report)} lies inside SRC, where it would become an object"
             )
+        limit = settings.max_failures
+        self._failure_limit = FailureLimit.parse("--max-failures", limit) if limit else None
         self._options = JobOptions(
-            settings.workers or os.cpu_count() or 1, settings.etl_args, settings.continue_on_error
+            settings.workers or os.cpu_count() or 1,
+            settings.etl_args,
+            settings.continue_on_error or self._failure_limit is not None,
+            error_retries=settings.retries,
+            timeout=parse_duration("--timeout", settings.timeout) if settings.timeout else None,
+            replaces_hung=True,
         )
 
     async def run(self) -> JobReport:
@@ -62,7 +69,7 @@ class TransformJob:
             if report is not None:
                 undo.callback(report.discard)  # unless it is closed by then
             try:
-                complete = await run(self.plan, command, self._options, progress)
+                complete = await run(self.plan, command, self._options, progress, self._failure_limit)
             except (WorkerError, RemoteStoreError, JobFailedError) as error:
                 ended = str(error)
                 progress.noted(f"instore: {ended}{_GOES_ON}")
@@ -70,10 +77,16 @@ class TransformJob:
                 _sum_up(progress, "interrupted")
                 raise
             else:
-                ended = COMPLETE if complete else "stopped at the first failure"
+                ended = COMPLETE if complete else self._stopped()
                 if not complete:
-                    progress.noted(f"{ended}; with --continue-on-error the others would be done")
+                    hint = "" if self._failure_limit else "; with --continue-on-error the others would be done"
+                    progress.noted(f"{ended}{hint}")
             return _sum_up(progress, ended)
+
+    def _stopped(self) -> str:
+        """Why the job has ended early."""
+        limit = self._failure_limit
+        return f"stopped: more than {limit} failed" if limit else "stopped at the first failure"
 
 
 def _sum_up(progress: Progress, ended: str) -> JobReport:

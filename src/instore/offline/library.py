@@ -30,6 +30,9 @@ class RunOptions(TypedDict, total=False):
     prepend: str
     overwrite: bool
     continue_on_error: bool
+    max_failures: int | str
+    timeout: float | str
+    retries: int
     report: Place
     verbose: bool
     progress: bool
@@ -56,6 +59,10 @@ def run(transform: type | Place, source: Place, destination: Place, **options: U
             - `prepend` (str): what goes before each result's name.
             - `overwrite` (bool): make results that are there again. Default False.
             - `continue_on_error` (bool): go on when an object fails. Default False: the first failure ends the job.
+            - `max_failures` (int, or str as in `"5%"`): go on until more have failed. Default: see `continue_on_error`.
+            - `timeout` (float in seconds, or str as in `"5m"`): how long an object may take; it fails then, and the
+              worker that hangs is replaced. Default: as long as it takes.
+            - `retries` (int): how often an object is tried again that the transform failed on. Default 0.
             - `report` (path): a report of every object, in JSON (docs/jobs.md#the-report).
             - `verbose` (bool): say where in your code failures come from. Default False.
             - `progress` (bool): tell of the job on standard error: a bar on a terminal, else a line every five
@@ -138,6 +145,9 @@ def _settings(transform: str, source: Place, destination: Place, options: RunOpt
         prepend=_string("prepend", options.get("prepend", "")),
         overwrite=options.get("overwrite", False),
         continue_on_error=options.get("continue_on_error", False),
+        max_failures=_number("max_failures", options.get("max_failures")),
+        timeout=_number("timeout", options.get("timeout")),
+        retries=_count("retries", options.get("retries"), 0),
         report=_path("report", options.get("report", "")),
         verbose=options.get("verbose", False),
         quiet=not options.get("progress", True),
@@ -166,6 +176,15 @@ def _count(name: str, value: object, least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigurationError(f"{name} is {value!r}; it takes a whole number of at least {least}")
     return value
+
+
+def _number(name: str, value: object) -> str:
+    """A number or what stands for one, as the command takes it; empty where there is none."""
+    if value is None:
+        return ""
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        raise ConfigurationError(f"{name} is {value!r}; it takes a number or a text")
+    return str(value)
 
 
 def _args(value: object) -> str:

@@ -9,6 +9,7 @@ from instore.offline.concurrency import within_file_limit
 from instore.offline.engine import Engine, in_batches
 from instore.offline.interfaces import ItemState, JobObserver, JobOptions
 from instore.offline.plan import Plan
+from instore.offline.settings import FailureLimit
 from instore.offline.workers import WorkerProcesses
 from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS, INSTORE_FRAMES, INSTORE_SPOOL
 
@@ -16,14 +17,23 @@ _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
 
 
-async def run(plan: Plan, command: Sequence[str], options: JobOptions, observer: JobObserver) -> bool:
-    """Put what is to do through workers. What has been written when it ends, however it ends, is committed."""
+async def run(
+    plan: Plan,
+    command: Sequence[str],
+    options: JobOptions,
+    observer: JobObserver,
+    failure_limit: FailureLimit | None = None,
+) -> bool:
+    """Put what is to do through workers. What has been written when it ends, however it ends, is committed.
+
+    There is always a worker, also where nothing is to do: the class is always loaded, and what is wrong with it said.
+    """
     async with plan.destination:
         todo = await _count(plan)
-        options = within_file_limit(replace(options, workers=min(options.workers, todo)))
+        most_failures = None if failure_limit is None else failure_limit.of(todo)
+        count = max(1, min(options.workers, todo))
+        options = within_file_limit(replace(options, workers=count, most_failures=most_failures))
         items = plan.items()
-        if not todo:  # and so no worker: what has come since the count is the next command's
-            items = (item for item in items if item.state is not ItemState.TODO)
         observer.started(todo)
         environment = _environment(plan.source.file_root)
         async with WorkerProcesses(command, environment, observer.printed) as workers:

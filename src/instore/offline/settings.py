@@ -1,7 +1,52 @@
 """What a user says of a job, on the command line or in a call."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from instore.errors import ConfigurationError
+from instore.system.printable import printable
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
+_LIMIT = re.compile(r"(\d+)|(\d+(?:\.\d+)?)%")
+
+
+def parse_duration(option: str, text: str) -> float:
+    """The seconds that a text such as `90`, `90s`, `1.5m` or `2h` says."""
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not seconds:
+        raise ConfigurationError(f"{option} {printable(text)} is no time; write seconds, or 90s, 5m, 1h")
+    return seconds
+
+
+class FailureLimit(NamedTuple):
+    """How many objects may fail: a number, or a share of those that are to do.
+
+    Attributes:
+        number: of objects, or of hundredths.
+        is_share: which of both.
+    """
+
+    number: float
+    is_share: bool
+
+    @classmethod
+    def parse(cls, option: str, text: str) -> Self:
+        """That of a text: `10` or `5%`."""
+        match = _LIMIT.fullmatch(text.strip())
+        if match is None or float(match[2] or 0) > 100:
+            raise ConfigurationError(f"{option} {printable(text)} is no limit; write a number, 10, or a share, 5%")
+        return cls(float(match[1] or match[2]), match[1] is None)
+
+    def of(self, objects: int) -> int:
+        """How many of so many objects may fail."""
+        return int(objects * self.number / 100) if self.is_share else int(self.number)
+
+    def __str__(self) -> str:
+        return f"{self.number:g}% of the objects" if self.is_share else f"{self.number:g} objects"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +63,9 @@ class JobSettings:
         prepend: goes before the results' names.
         overwrite: results that are there are made again.
         continue_on_error: a failed object doesn't end the job.
+        max_failures: how many may fail, as `FailureLimit.parse` reads it; empty: see `continue_on_error`.
+        timeout: how long an object may take, as `parse_duration` reads it; empty: as long as it takes.
+        retries: how often an object is tried again that the transform failed on.
         report: file of the report; empty: none.
         verbose: say where in the class's code failures come from.
         quiet: say nothing on standard error.
@@ -35,6 +83,9 @@ class JobSettings:
     prepend: str = ""
     overwrite: bool = False
     continue_on_error: bool = False
+    max_failures: str = ""
+    timeout: str = ""
+    retries: int = 0
     report: str = ""
     verbose: bool = False
     quiet: bool = False

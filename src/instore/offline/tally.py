@@ -128,9 +128,9 @@ class Tally:
 
     def lines(self) -> Iterator[str]:
         """The objects that `add` was not the first of their cause for, under their causes."""
-        for (status, cause), those in self._causes.items():
+        for (status, _), those in self._causes.items():
             if those.count > 1:
-                yield f"{those.count - 1} more {status}: {cause}"
+                yield f"{those.count - 1} more {status}: {those.text}"
                 yield from (f"  {name}" for name in those.names)
                 if those.count - 1 > len(those.names):
                     yield f"  and {those.count - 1 - len(those.names)} more; a --report names all of them"
@@ -150,32 +150,35 @@ class Tally:
         )
 
     def _add_cause(self, status: str, name: str, text: str) -> bool:
-        key = status, _general(text, name)
+        text = _without_name(text, name)
+        key = status, _NUMBER.sub("N", text)
         cause = self._causes.get(key)
         if cause is not None:
             cause.count += 1
+            cause.text = text if text == cause.text else key[1]
             if len(cause.names) < _MOST_NAMES:
                 cause.names.append(name)
             return False
         if len(self._causes) == _MOST_CAUSES:
             self._others[status] += 1
             return False
-        self._causes[key] = _Cause()
+        self._causes[key] = _Cause(text)
         return True
 
 
 @dataclass(slots=True)
 class _Cause:
-    """The objects of one cause: how many, and the names of the first of them but the very first."""
+    """The objects of one cause: what they have in common, how many, the names of the first ones but the very first."""
 
+    text: str
     count: int = 1
     names: list[str] = field(default_factory=list)
 
 
-def _general(text: str, name: str) -> str:
-    """What a cause has in common with those of other objects: neither their names nor numbers."""
+def _without_name(text: str, name: str) -> str:
+    """A cause as another object's might be, too."""
     base = name.rpartition("/")[2]
     for own in dict.fromkeys((name, base, base.rpartition(".")[0])):
         if own:
             text = re.sub(rf"(?<!\w){re.escape(own)}(?!\w)", "…", text)
-    return _NUMBER.sub("N", text)
+    return text
