@@ -263,6 +263,10 @@ class JobFailedError(InstoreError):
     """A job has not done what it was to do."""
 
 
+class NothingSelectedError(InstoreError):
+    """A job's prefix, patterns or names stand for no object at all."""
+
+
 class ClientGoneError(InstoreError):
     """The client has closed the connection; nobody is left to answer."""
 

@@ -16,11 +16,13 @@ import click
 import uvloop
 from rich.filesize import decimal
 
-from instore.errors import ConfigurationError, RemoteStoreError
+from instore.errors import ConfigurationError, NothingSelectedError, RemoteStoreError
 from instore.offline.engine import in_batches
 from instore.offline.interfaces import Item, ItemState
 from instore.offline.job import TransformJob
+from instore.offline.names import FORMATS
 from instore.offline.plan import Plan
+from instore.offline.run import check_selection
 from instore.offline.settings import JobSettings
 from instore.system import exit_codes
 from instore.system.limits import raise_file_limit
@@ -31,11 +33,16 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 @click.command("transform")
 @click.argument("transform")
-@click.argument("source", metavar="SRC")
+@click.argument("sources", metavar="SRC...", nargs=-1, required=True)
 @click.argument("destination", metavar="DST")
 @click.option("--args", "etl_args", default="", metavar="TEXT", help="Arguments of the transform, its etl_args.")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the number of CPUs]")
 @click.option("--prefix", default="", metavar="P", help="Only objects whose name starts with P.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only objects that match: '*.jpg', 'train/**'.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="No objects that match.")
+@click.option("--files-from", default="", metavar="FILE", help="Only the objects named in FILE; - is standard input.")
+@click.option("-0", "names_format", flag_value="nul", default="", help="A NUL ends each name there.")
+@click.option("--files-from-format", "names_format", type=click.Choice(FORMATS), help="What FILE has.")
 @click.option("--ext", "extensions", multiple=True, metavar="OLD:NEW", help="Results' extension; may be repeated.")
 @click.option("--prepend", default="", metavar="P", help="What goes before each result's name.")
 @click.option("--continue-on-error", is_flag=True, help="Go on when an object fails.")
@@ -57,11 +64,15 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 )
 def transform(
     transform: str,
-    source: str,
+    sources: tuple[str, ...],
     destination: str,
     etl_args: str,
     workers: int | None,
     prefix: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    files_from: str,
+    names_format: str | None,
     extensions: tuple[str, ...],
     prepend: str,
     continue_on_error: bool,
@@ -90,11 +101,15 @@ def transform(
     raise_file_limit()
     settings = JobSettings(
         transform=transform,
-        source=source,
+        sources=sources,
         destination=destination,
         etl_args=etl_args,
         workers=workers or 0,
         prefix=prefix,
+        include=include,
+        exclude=exclude,
+        files_from=files_from,
+        names_format=names_format or "",
         extensions=extensions,
         prepend=prepend,
         overwrite=overwrite,
@@ -111,7 +126,7 @@ def transform(
             raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
         job = TransformJob(settings)
         code = uvloop.run(_until_signal(_list(job.plan) if dry_run else _run(job)))
-    except (OSError, RemoteStoreError) as error:  # the disk of the results or of the report; the bucket that is listed
+    except (OSError, RemoteStoreError, NothingSelectedError) as error:  # a disk, a bucket, or what is selected in it
         click.echo(f"instore: {printable(str(error))}", err=True)
         code = exit_codes.FAILED
     sys.exit(code)
@@ -153,6 +168,7 @@ async def _list(plan: Plan) -> int:
             counts[item.state] += 1
             size += item.size if item.state is ItemState.TODO else 0
             click.echo(f"{item.state.value}: {printable(_describe(item))}")
+    check_selection(plan, counts)
     click.echo(", ".join(f"{counts[state]} {state.value}" for state in ItemState) + f"; {decimal(size)} to read")
     return exit_codes.FAILED if counts[ItemState.FAILED] else 0
 

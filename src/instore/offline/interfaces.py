@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 from instore.etl.communicator import Communicator, TransformRequest
 
@@ -101,6 +101,14 @@ class ListedSource(ObjectSource, Protocol):
 
     def has(self, name: str) -> bool:
         """Whether there is an object `name`. It blocks."""
+
+
+@runtime_checkable
+class FindingSource(Protocol):
+    """A source that knows all of a single object without going through the others: names that are given need that."""
+
+    def find(self, name: str) -> Item:
+        """The object `name`, however it is spelled; a failed item if there is none. It blocks."""
 
 
 class Stored(Protocol):

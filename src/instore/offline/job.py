@@ -3,12 +3,17 @@
 import asyncio
 import contextlib
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.filesize import decimal
 
-from instore.errors import ConfigurationError, JobFailedError, RemoteStoreError, WorkerError
-from instore.offline.interfaces import JobOptions
-from instore.offline.plan import is_in_source, make_plan
+from instore.errors import ConfigurationError, JobFailedError, NothingSelectedError, RemoteStoreError, WorkerError
+from instore.offline.chosen import MatchingObjects, NamedObjects
+from instore.offline.interfaces import JobOptions, ListedSource
+from instore.offline.names import read_names
+from instore.offline.patterns import matcher
+from instore.offline.plan import Plan, is_in_source, make_plan
 from instore.offline.progress import Progress
 from instore.offline.report import Report
 from instore.offline.run import run, worker_command
@@ -30,16 +35,10 @@ class TransformJob:
     """
 
     def __init__(self, settings: JobSettings) -> None:
-        self.plan = make_plan(
-            settings.source,
-            settings.destination,
-            settings.prefix,
-            settings.extensions,
-            settings.prepend,
-            settings.overwrite,
-        )
+        self.plan = planned(settings)
         self._settings = settings
-        if settings.report and is_in_source(self.plan, settings.report):
+        is_listed = not isinstance(self.plan.source, NamedObjects)
+        if settings.report and is_listed and is_in_source(self.plan, settings.report):
             raise ConfigurationError(
                 f"--report {printable(settings.report)} lies inside SRC, where it would become an object"
             )
@@ -73,6 +72,9 @@ class TransformJob:
             except (WorkerError, RemoteStoreError, JobFailedError) as error:
                 ended = str(error)
                 progress.noted(f"instore: {ended}{_GOES_ON}")
+            except NothingSelectedError as error:
+                ended = str(error)
+                progress.noted(f"instore: {ended}")
             except asyncio.CancelledError:
                 _sum_up(progress, "interrupted")
                 raise
@@ -87,6 +89,65 @@ class TransformJob:
         """Why the job has ended early."""
         limit = self._failure_limit
         return f"stopped: more than {limit} failed" if limit else "stopped at the first failure"
+
+
+def planned(settings: JobSettings) -> Plan:
+    """What goes where."""
+    place, files = _place(settings.sources)
+    plan = make_plan(
+        place,
+        settings.destination,
+        settings.prefix,
+        settings.extensions,
+        settings.prepend,
+        settings.overwrite,
+        names=files,
+    )
+    source: ListedSource = plan.source
+    names, *ways = _names(settings)
+    if files and names is not None:
+        raise ConfigurationError(f"{ways[0]} names files of a folder; give that folder as SRC, and no file")
+    if files or names is not None:
+        source = NamedObjects(source, files or names or ())
+    if settings.include or settings.exclude:
+        source = MatchingObjects(source, matcher(settings.include, settings.exclude))
+        ways += [f"--include {printable(text)}" for text in settings.include]
+        ways += [f"--exclude {printable(text)}" for text in settings.exclude]
+    if source.prefix:
+        ways.append(f"the prefix {printable(source.prefix)}")
+    return replace(plan, source=source, selection=" with ".join(ways))
+
+
+def _names(settings: JobSettings) -> tuple[Sequence[str] | None, *tuple[str, ...]]:
+    """The names of the objects, if they are given, and how, for a person."""
+    if settings.names is not None:
+        return settings.names, "files"
+    if settings.files_from:
+        names = read_names(settings.files_from, settings.names_format)
+        return names, f"--files-from {printable(settings.files_from)}"
+    return (None,)
+
+
+def _place(sources: Sequence[str]) -> tuple[str, list[str]]:
+    """The folder or bucket that SRC stands for, and the names of its files if SRC is files."""
+    if not all(os.path.isfile(source) for source in sources):
+        if len(sources) == 1:
+            return sources[0], []
+        raise ConfigurationError(
+            f"several SRC must be files of one folder, and {printable(_other(sources))} is no file; "
+            "give one folder, or run the command for each"
+        )
+    folder, *others = dict.fromkeys(os.path.dirname(source) for source in sources)
+    if others:
+        raise ConfigurationError(
+            f"several SRC must be files of one folder, and these are of {printable(folder or '.')} and "
+            f"{printable(others[0] or '.')}; give a folder above both with --include or --files-from"
+        )
+    return folder or ".", [os.path.basename(source) for source in sources]
+
+
+def _other(sources: Sequence[str]) -> str:
+    return next(source for source in sources if not os.path.isfile(source))
 
 
 def _sum_up(progress: Progress, ended: str) -> JobReport:

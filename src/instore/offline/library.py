@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 import uvloop
@@ -26,6 +26,9 @@ class RunOptions(TypedDict, total=False):
     args: str | Mapping[str, Any]
     workers: int
     prefix: str
+    include: str | Sequence[str]
+    exclude: str | Sequence[str]
+    files: Iterable[str]
     ext: Mapping[str, str]
     prepend: str
     overwrite: bool
@@ -38,7 +41,9 @@ class RunOptions(TypedDict, total=False):
     progress: bool
 
 
-def run(transform: type | Place, source: Place, destination: Place, **options: Unpack[RunOptions]) -> JobReport:
+def run(
+    transform: type | Place, source: Place | Sequence[Place], destination: Place, **options: Unpack[RunOptions]
+) -> JobReport:
     """Put every object of a folder or bucket through a class, and the results into another, as `instore transform`.
 
     Where an event loop runs already, as in a notebook, the job has a thread and a loop of its own, and this waits for
@@ -48,13 +53,16 @@ def run(transform: type | Place, source: Place, destination: Place, **options: U
         transform: a subclass of `ETLServer`, or `file.py`, `file.py:Class` or `package.module:Class`. A class that is
             defined in a script that is running, or in a notebook, is sent to the workers with its code. A worker
             never runs that script: no `if __name__ == "__main__":` is needed.
-        source: a folder, or `ais://BUCKET[/PREFIX]`.
+        source: a folder, or `ais://BUCKET[/PREFIX]`; or a file, or several files of one folder.
         destination: a folder or bucket; it is made if it is missing.
         options: each may be left out:
 
             - `args` (str, or a mapping, which goes as JSON): the transform's `etl_args`. Default: empty.
             - `workers` (int): processes. Default: as many as there are CPUs.
             - `prefix` (str): only objects whose names start with it.
+            - `include`, `exclude` (str, or several): only objects whose names match one pattern of the first and none
+              of the second, such as `"train/**/*.jpg"` (docs/jobs.md#which-objects).
+            - `files` (texts): the names of the objects. Default: all that the source has.
             - `ext` (mapping): results' extensions by the objects', such as `{"png": "jpg"}`.
             - `prepend` (str): what goes before each result's name.
             - `overwrite` (bool): make results that are there again. Default False.
@@ -85,7 +93,9 @@ def run(transform: type | Place, source: Place, destination: Place, **options: U
     return _in_a_thread(job)
 
 
-async def arun(transform: type | Place, source: Place, destination: Place, **options: Unpack[RunOptions]) -> JobReport:
+async def arun(
+    transform: type | Place, source: Place | Sequence[Place], destination: Place, **options: Unpack[RunOptions]
+) -> JobReport:
     """`run` on the caller's event loop. If it is cancelled, it ends its workers first; what is done is kept."""
     if INSTORE_PARENT_FD in os.environ:
         raise ConfigurationError(
@@ -128,7 +138,7 @@ def _in_a_thread(job: Coroutine[Any, Any, JobReport]) -> JobReport:
     return reports[0]
 
 
-def _settings(transform: str, source: Place, destination: Place, options: RunOptions) -> JobSettings:
+def _settings(transform: str, source: Place | Sequence[Place], destination: Place, options: RunOptions) -> JobSettings:
     unknown = options.keys() - RunOptions.__annotations__.keys()
     if unknown:
         raise TypeError(
@@ -136,11 +146,14 @@ def _settings(transform: str, source: Place, destination: Place, options: RunOpt
         )
     return JobSettings(
         transform=transform,
-        source=_path("source", source),
+        sources=_paths("source", source),
         destination=_path("destination", destination),
         etl_args=_args(options.get("args", "")),
         workers=_count("workers", options.get("workers"), 1),
         prefix=_string("prefix", options.get("prefix", "")),
+        include=_strings("include", options.get("include", ())),
+        exclude=_strings("exclude", options.get("exclude", ())),
+        names=_strings("files", options["files"]) if "files" in options else None,
         extensions=_extensions(options.get("ext", {})),
         prepend=_string("prepend", options.get("prepend", "")),
         overwrite=options.get("overwrite", False),
@@ -161,6 +174,19 @@ def _path(name: str, value: object) -> str:
         if isinstance(text, str):
             return text
     raise ConfigurationError(f"{name} is {value!r}; it takes a text or a path")
+
+
+def _paths(name: str, value: object) -> list[str]:
+    if isinstance(value, Iterable) and not isinstance(value, str | os.PathLike):
+        return [_path(name, one) for one in value]
+    return [_path(name, value)]
+
+
+def _strings(name: str, value: object) -> list[str]:
+    """One text, or several."""
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_string(name, one) for one in value]
+    return [_string(name, value)]
 
 
 def _string(name: str, value: object) -> str:

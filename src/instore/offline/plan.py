@@ -25,12 +25,14 @@ class Plan:
         source, destination: both sides.
         naming: what results are called.
         overwrite: results that are already there are made again.
+        selection: how the objects were selected, for a person; empty: they are all of the source.
     """
 
     source: ListedSource
     destination: ListedDestination[Any]
     naming: Naming = field(default_factory=Naming)
     overwrite: bool = False
+    selection: str = ""
 
     def items(self) -> Iterator[Item]:
         """Everything in the source, and what is to be made of it. It blocks, and may be called more than once."""
@@ -84,8 +86,12 @@ def make_plan(
     extensions: Sequence[str] = (),
     prepend: str = "",
     overwrite: bool = False,
+    names: Sequence[str] = (),
 ) -> Plan:
-    """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`."""
+    """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`.
+
+    With `names` it is about these files of the folder SRC alone, so that DST may be the folder, or lie inside it.
+    """
     in_url = destination.partition("://")[2].partition("/")[2] if is_remote(destination) else ""
     naming = Naming.from_options(in_url + prepend, extensions)
     origin = BucketSource(source, prefix) if is_remote(source) else FolderSource(source, prefix)
@@ -97,9 +103,21 @@ def make_plan(
     if prepend.split("/")[0] == PARTIAL:
         raise ConfigurationError(f"--prepend {printable(prepend)}: {PARTIAL} is where unfinished results are kept")
     folder = FolderDestination(destination, overwrite)
-    if isinstance(origin, FolderSource):
+    if names and isinstance(origin, FolderSource):
+        _check_names(origin, folder, naming, names)
+    elif isinstance(origin, FolderSource):
         _check_folders(origin, folder, source, destination)
     return Plan(origin, folder, naming, overwrite)
+
+
+def _check_names(origin: FolderSource, folder: FolderDestination, naming: Naming, names: Sequence[str]) -> None:
+    originals = {os.path.join(origin.folder, name) for name in names}
+    for name in names:
+        result = os.path.join(folder.folder, naming(name))
+        if result in originals:
+            raise ConfigurationError(
+                f"the result of {printable(name)} would be SRC {printable(result)} itself; name another DST, or --ext"
+            )
 
 
 def _check_folders(origin: FolderSource, folder: FolderDestination, source: str, destination: str) -> None:

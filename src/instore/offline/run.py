@@ -2,9 +2,11 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from instore.errors import NothingSelectedError
 from instore.offline.concurrency import within_file_limit
 from instore.offline.engine import Engine, in_batches
 from instore.offline.interfaces import ItemState, JobObserver, JobOptions
@@ -42,10 +44,17 @@ async def run(
 
 async def _count(plan: Plan) -> int:
     """How many objects there are to do."""
-    todo = 0
+    counts = Counter[ItemState]()
     async for batch in in_batches(plan.checked_items()):
-        todo += sum(item.state is ItemState.TODO for item in batch)
-    return todo
+        counts.update(item.state for item in batch)
+    check_selection(plan, counts)
+    return counts[ItemState.TODO]
+
+
+def check_selection(plan: Plan, counts: Mapping[ItemState, int]) -> None:
+    """Raise if the plan's selection stands for nothing."""
+    if plan.selection and not any(count for state, count in counts.items() if state is not ItemState.SKIPPED):
+        raise NothingSelectedError(f"no object of SRC is selected by {plan.selection}")
 
 
 def worker_command(transform: str, log_level: str) -> list[str]:

@@ -55,10 +55,15 @@ class JobSettings:
 
     Attributes:
         transform: TRANSFORM, as `instore serve` takes it.
-        source, destination: SRC and DST.
+        sources: SRC: a folder or a bucket, or files of one folder.
+        destination: DST.
         etl_args: go with every object.
         workers: processes; 0: as many as there are CPUs.
         prefix: only objects whose names start with it.
+        include, exclude: only objects whose names match one of the first, and none of the second.
+        files_from: file with the names of the objects; `-` for standard input; empty: none.
+        names: the names themselves, in its place; None: see `files_from`.
+        names_format: the file's format, one of `instore.offline.names.FORMATS`; empty: by its name.
         extensions: `OLD:NEW` of each extension that results change.
         prepend: goes before the results' names.
         overwrite: results that are there are made again.
@@ -74,11 +79,16 @@ class JobSettings:
     """
 
     transform: str
-    source: str
+    sources: Sequence[str]
     destination: str
     etl_args: str = ""
     workers: int = 0
     prefix: str = ""
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    files_from: str = ""
+    names: Sequence[str] | None = None
+    names_format: str = ""
     extensions: Sequence[str] = ()
     prepend: str = ""
     overwrite: bool = False
