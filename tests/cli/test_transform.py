@@ -448,6 +448,41 @@ def test_a_report_goes_to_a_pipe_and_through_a_process_substitution() -> None:
     assert json.loads(done.stdout)["summary"]["already_there"] == 1
 
 
+def test_what_failed_is_done_again_by_the_report_and_the_log_has_all_of_it() -> None:
+    fill(Path("src"), ["a", "bad1", "bad2"])
+    options = ("--continue-on-error", "--report", "report.jsonl", "--log-file", "job.log")
+    assert transform("src", "dst", *options)[0] == 1
+    log = Path("job.log").read_text()
+    for name in ("bad1", "bad2"):
+        assert log.count(f" failed {name}: the transform of 'src/{name}' failed: ValueError: {name} is bad\n") == 1
+    assert log.count("  at upper.py:9 in transform: ") == 2
+    Path("upper.py").write_text(Path("upper.py").read_text().replace('"bad"', '"bad2"'))
+    fill(Path("src"), ["new"])
+    code, _, err = transform("src", "dst", *options, "--retry-failed", "report.jsonl")
+    assert code == 1
+    assert "1 done, 0 already there, 0 skipped, 1 failed" in err
+    assert set(tree(Path("dst"))) == {"a", "bad1"}
+    Path("src/bad2").unlink()
+    code, _, err = transform("src", "dst", *options, "--retry-failed", "report.jsonl")
+    assert (code, "failed bad2: there is no such file in SRC" in err) == (1, True)
+    assert Path("job.log").read_text().startswith(log)
+    code, _, err = transform("src", "dst", "--retry-failed", "report.jsonl", "--files-from", "x")
+    assert code == 2
+    assert err == "instore: --files-from and --retry-failed both name the objects; leave one of them out\n"
+
+
+@pytest.mark.whole
+def test_a_report_of_lines_is_whole_after_a_kill() -> None:
+    fill(Path("src"), [f"x{i:03}" for i in range(200)])
+    with half_way("src", "dst", "--workers", "1", "--args", "slowly", "--report", "report.jsonl") as process:
+        process.kill()
+        finish(process)
+    lines = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
+    assert list(lines[0]) == ["job"]
+    assert {line["outcome"] for line in lines[1:]} == {"done"}
+    assert {line["name"] for line in lines[1:]} <= set(tree(Path("dst")))
+
+
 def test_a_second_signal_ends_the_command_at_once() -> None:
     fill(Path("src"), [f"x{number:03}" for number in range(400)])
     with half_way("src", "dst", "--args", "slowly", "--workers", "1") as process:

@@ -22,6 +22,7 @@ from instore.offline.interfaces import Item, ItemState
 from instore.offline.job import TransformJob
 from instore.offline.names import FORMATS
 from instore.offline.plan import Plan
+from instore.offline.report import FORMATS as REPORT_FORMATS
 from instore.offline.run import check_selection
 from instore.offline.settings import JobSettings
 from instore.system import exit_codes
@@ -53,7 +54,10 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 )
 @click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
 @click.option("--overwrite", is_flag=True, help="Do again what is already there.")
-@click.option("--report", metavar="FILE", help="Write a line of JSON for each object to FILE.")
+@click.option("--report", metavar="FILE", help="Write what becomes of each object; FILE.jsonl: as it comes.")
+@click.option("--report-format", type=click.Choice(REPORT_FORMATS), help="In place of what FILE's name says.")
+@click.option("--retry-failed", default="", metavar="REPORT", help="Only the objects that failed by a report.")
+@click.option("--log-file", default="", metavar="FILE", help="Append all that is said, and each failed object.")
 @click.option("-v", "--verbose", is_flag=True, help="Show where in your code each failure comes from.")
 @click.option(
     "--log-level",
@@ -82,6 +86,9 @@ def transform(
     dry_run: bool,
     overwrite: bool,
     report: str | None,
+    report_format: str | None,
+    retry_failed: str,
+    log_file: str,
     verbose: bool,
     log_level: str,
 ) -> None:
@@ -118,6 +125,9 @@ def transform(
         timeout=timeout,
         retries=retries,
         report=report or "",
+        report_format=report_format or "",
+        retry_failed=retry_failed,
+        log_file=log_file,
         verbose=verbose,
         log_level=log_level,
     )

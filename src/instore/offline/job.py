@@ -5,17 +5,19 @@ import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from rich.filesize import decimal
 
 from instore.errors import ConfigurationError, JobFailedError, NothingSelectedError, RemoteStoreError, WorkerError
 from instore.offline.chosen import MatchingObjects, NamedObjects
 from instore.offline.interfaces import JobOptions, ListedSource
+from instore.offline.log_file import LogFile
 from instore.offline.names import read_names
 from instore.offline.patterns import matcher
 from instore.offline.plan import Plan, is_in_source, make_plan
 from instore.offline.progress import Progress
-from instore.offline.report import Report
+from instore.offline.report import failed_names, open_report
 from instore.offline.run import run, worker_command
 from instore.offline.settings import FailureLimit, JobSettings, parse_duration
 from instore.offline.tally import COMPLETE, JobReport, Tally
@@ -37,11 +39,11 @@ class TransformJob:
     def __init__(self, settings: JobSettings) -> None:
         self.plan = planned(settings)
         self._settings = settings
-        is_listed = not isinstance(self.plan.source, NamedObjects)
-        if settings.report and is_listed and is_in_source(self.plan, settings.report):
-            raise ConfigurationError(
-                f"--report {printable(settings.report)} lies inside SRC, where it would become an object"
-            )
+        for option, path in (("--report", settings.report), ("--log-file", settings.log_file)):
+            if path and not isinstance(self.plan.source, NamedObjects) and is_in_source(self.plan, path):
+                raise ConfigurationError(
+                    f"{option} {printable(path)} lies inside SRC, where it would become an object; put it elsewhere"
+                )
         limit = settings.max_failures
         self._failure_limit = FailureLimit.parse("--max-failures", limit) if limit else None
         self._options = JobOptions(
@@ -60,13 +62,16 @@ class TransformJob:
             ConfigurationError: the class can't be loaded, or a place can't be read or written.
         """
         settings = self._settings
-        report = Report(settings.report) if settings.report else None
-        progress = Progress(Tally(settings.keeps_failures), report, settings.verbose, settings.quiet)
         command = worker_command(settings.transform, settings.log_level)
         with contextlib.ExitStack() as undo:
-            undo.enter_context(progress)
-            if report is not None:
+            report = log = None
+            if settings.log_file:
+                log = undo.enter_context(contextlib.closing(LogFile(settings.log_file)))
+            if settings.report:
+                report = open_report(settings.report, settings.report_format, self._described())
                 undo.callback(report.discard)  # unless it is closed by then
+            progress = Progress(Tally(settings.keeps_failures), report, log, settings.verbose, settings.quiet)
+            undo.enter_context(progress)
             try:
                 complete = await run(self.plan, command, self._options, progress, self._failure_limit)
             except (WorkerError, RemoteStoreError, JobFailedError) as error:
@@ -84,6 +89,17 @@ class TransformJob:
                     hint = "" if self._failure_limit else "; with --continue-on-error the others would be done"
                     progress.noted(f"{ended}{hint}")
             return _sum_up(progress, ended)
+
+    def _described(self) -> dict[str, object]:
+        """The job, as its report begins."""
+        settings = self._settings
+        return {
+            "transform": settings.transform,
+            "args": settings.etl_args,
+            "sources": list(settings.sources),
+            "destination": settings.destination,
+            "began": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
 
     def _stopped(self) -> str:
         """Why the job has ended early."""
@@ -104,11 +120,14 @@ def planned(settings: JobSettings) -> Plan:
         names=files,
     )
     source: ListedSource = plan.source
-    names, *ways = _names(settings)
+    ways = list[str]()
+    names, way = _names(settings)
     if files and names is not None:
-        raise ConfigurationError(f"{ways[0]} names files of a folder; give that folder as SRC, and no file")
+        raise ConfigurationError(f"{way} names files of a folder; give that folder as SRC, and no file")
     if files or names is not None:
         source = NamedObjects(source, files or names or ())
+        if names or not settings.retry_failed:  # nothing to do again is good news
+            ways.append("the files named" if files else way)
     if settings.include or settings.exclude:
         source = MatchingObjects(source, matcher(settings.include, settings.exclude))
         ways += [f"--include {printable(text)}" for text in settings.include]
@@ -118,14 +137,16 @@ def planned(settings: JobSettings) -> Plan:
     return replace(plan, source=source, selection=" with ".join(ways))
 
 
-def _names(settings: JobSettings) -> tuple[Sequence[str] | None, *tuple[str, ...]]:
+def _names(settings: JobSettings) -> tuple[Sequence[str] | None, str]:
     """The names of the objects, if they are given, and how, for a person."""
-    if settings.names is not None:
-        return settings.names, "files"
+    if settings.files_from and settings.retry_failed:
+        raise ConfigurationError("--files-from and --retry-failed both name the objects; leave one of them out")
+    if settings.retry_failed:
+        return failed_names(settings.retry_failed), f"--retry-failed {printable(settings.retry_failed)}"
     if settings.files_from:
         names = read_names(settings.files_from, settings.names_format)
         return names, f"--files-from {printable(settings.files_from)}"
-    return (None,)
+    return settings.names, "files"
 
 
 def _place(sources: Sequence[str]) -> tuple[str, list[str]]:

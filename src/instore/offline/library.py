@@ -37,6 +37,8 @@ class RunOptions(TypedDict, total=False):
     timeout: float | str
     retries: int
     report: Place
+    retry_failed: Place
+    log_file: Place
     verbose: bool
     progress: bool
 
@@ -71,7 +73,10 @@ def run(
             - `timeout` (float in seconds, or str as in `"5m"`): how long an object may take; it fails then, and the
               worker that hangs is replaced. Default: as long as it takes.
             - `retries` (int): how often an object is tried again that the transform failed on. Default 0.
-            - `report` (path): a report of every object, in JSON (docs/jobs.md#the-report).
+            - `report` (path): a report of every object, in JSON; in JSON lines where its name ends in `.jsonl`
+              (docs/jobs.md#the-report).
+            - `retry_failed` (path): such a report; the job is about the objects that failed.
+            - `log_file` (path): all that is said is appended to it, and each failed object.
             - `verbose` (bool): say where in your code failures come from. Default False.
             - `progress` (bool): tell of the job on standard error: a bar on a terminal, else a line every five
               seconds; failures, and what the class prints. Default True.
@@ -162,6 +167,8 @@ def _settings(transform: str, source: Place | Sequence[Place], destination: Plac
         timeout=_number("timeout", options.get("timeout")),
         retries=_count("retries", options.get("retries"), 0),
         report=_path("report", options.get("report", "")),
+        retry_failed=_path("retry_failed", options.get("retry_failed", "")),
+        log_file=_path("log_file", options.get("log_file", "")),
         verbose=options.get("verbose", False),
         quiet=not options.get("progress", True),
         keeps_failures=True,

@@ -11,7 +11,8 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from instore.offline.interfaces import ItemResult, ItemState
-from instore.offline.report import Report
+from instore.offline.log_file import LogFile
+from instore.offline.report import JobReportFile
 from instore.offline.tally import JobReport, Tally
 from instore.system.printable import printable
 
@@ -26,15 +27,24 @@ class Progress:
     Args:
         tally: counts.
         report: is written, if there is one.
+        log: is written, if there is one.
         verbose: say where in the user's code failures come from.
-        quiet: say nothing.
+        quiet: say nothing but to report and log.
     """
 
-    def __init__(self, tally: Tally, report: Report | None, verbose: bool = False, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        tally: Tally,
+        report: JobReportFile | None = None,
+        log: LogFile | None = None,
+        verbose: bool = False,
+        quiet: bool = False,
+    ) -> None:
         self._verbose = verbose
         self._quiet = quiet
         self.tally = tally
         self.report = report
+        self._log = log
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._bar = rich.progress.Progress(
             rich.progress.BarColumn(bar_width=10),
@@ -78,10 +88,11 @@ class Progress:
         self.tally.finished += result.item.state is ItemState.TODO
         if self.report is not None:
             self.report.add(result)
-        if is_first:
-            self.noted(f"{result.status} {result.item.name}: {result.error or result.item.reason}")
-            for frame in result.frames if self._verbose else ():
-                self.noted(f"  at {frame}")
+        cause = result.error or result.item.reason
+        if is_first or (cause and self._log is not None):
+            self._tell(f"{result.status} {result.item.name}: {cause}", shown=is_first)
+            for frame in result.frames:
+                self._tell(f"  at {frame}", shown=is_first and self._verbose)
         self._refresh_now_and_then()
 
     def received(self, size: int) -> None:
@@ -95,14 +106,23 @@ class Progress:
 
     def noted(self, text: str) -> None:
         """Say something, in one line."""
-        if not self._quiet:
-            self._console.print(Text(printable(text)), soft_wrap=True)
+        self._tell(text, shown=True)
 
     def ended(self, ended: str) -> JobReport:
         """Say what has not been said of single objects, and sum up."""
         for line in self.tally.lines():
-            self.noted(line)
+            self._show(line)
         return self.tally.report(ended, time.perf_counter() - self._began)
+
+    def _tell(self, text: str, shown: bool) -> None:
+        if self._log is not None:
+            self._log.write(text)
+        if shown:
+            self._show(text)
+
+    def _show(self, text: str) -> None:
+        if not self._quiet:
+            self._console.print(Text(printable(text)), soft_wrap=True)
 
     def _refresh_now_and_then(self) -> None:
         # As often as the eye can follow: the bar's own bookkeeping costs more than a small object's.

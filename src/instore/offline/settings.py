@@ -72,6 +72,9 @@ class JobSettings:
         timeout: how long an object may take, as `parse_duration` reads it; empty: as long as it takes.
         retries: how often an object is tried again that the transform failed on.
         report: file of the report; empty: none.
+        report_format: its format, one of `instore.offline.report.FORMATS`; empty: by its name.
+        retry_failed: report of a job whose failed objects this one is about; empty: none.
+        log_file: file that all that is said is appended to; empty: none.
         verbose: say where in the class's code failures come from.
         quiet: say nothing on standard error.
         log_level: least level of what the class's code logs that is shown.
@@ -97,6 +100,9 @@ class JobSettings:
     timeout: str = ""
     retries: int = 0
     report: str = ""
+    report_format: str = ""
+    retry_failed: str = ""
+    log_file: str = ""
     verbose: bool = False
     quiet: bool = False
     log_level: str = "warning"
