@@ -483,6 +483,69 @@ def test_a_report_of_lines_is_whole_after_a_kill() -> None:
     assert {line["name"] for line in lines[1:]} <= set(tree(Path("dst")))
 
 
+def test_a_check_transforms_everything_and_writes_nothing() -> None:
+    fill(Path("src"), ["a", "d/b", *(f"bad{number}" for number in range(30))])
+    fill(Path("dst"), ["a"])
+    before = sorted(Path().rglob("*"))
+    for places in (("src",), ("src", "dst"), ("src", "new")):
+        code, out, err = transform(*places, "--check")
+        assert (code, out) == (1, ""), err
+        named = [line.removeprefix("failed").strip().partition(":")[0] for line in err.splitlines()[:-1]]
+        assert sorted(name for name in named if name.startswith("bad")) == sorted(f"bad{n}" for n in range(30))
+        assert "2 done, 0 already there, 0 skipped, 30 failed" in err
+    assert transform("src", "--check", "--prefix", "a")[0] == 0
+    assert sorted(Path().rglob("*")) == before
+    assert tree(Path("dst")) == {"a": b"object a"}
+
+
+def test_without_a_destination_the_usage_is_shown() -> None:
+    code, _, err = transform("src")
+    assert (code, err.splitlines()[-1]) == (2, "Error: Missing argument 'DST'; only --check needs none.")
+
+
+def test_a_debugger_has_the_terminal_and_one_object_at_a_time() -> None:
+    code = """
+        from instore import ETLServer
+
+        class Upper(ETLServer):
+            concurrency = 8
+
+            def transform(self, data, path, etl_args):
+                size = len(data)
+                if b"look" in data:
+                    breakpoint()
+                return data.upper()
+    """
+    Path("upper.py").write_text(textwrap.dedent(code))
+    fill(Path("src"), ["a", "look1", "look2", "z"])
+    command = [sys.executable, "-m", "instore", "transform", "upper.py", "src", "dst", "--debug"]
+    said = "p size, path\ndata = b'mine'\nc\np 'the second', path\nc\n"
+    done = subprocess.run(command, input=said, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.index("(12, 'src/look1')"), done.stdout.index("('the second', 'src/look2')")
+    assert first < second
+    assert tree(Path("dst")) == {**shouted(["a", "look2", "z"]), "look1": b"MINE"}
+    assert os.listdir("tmp") == []
+    left = subprocess.run([*command, "--overwrite"], input="q\n", capture_output=True, text=True, check=False)
+    assert left.returncode == 1
+    assert "failed look1: the transform of 'src/look1' failed: BdbQuit" in left.stderr
+    assert left.stdout.count("(Pdb)") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--debug", "--timeout", "5s"), "--debug gives a debugger all the time it takes"),
+        (("--check", "--dry-run"), "--dry-run transforms nothing"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options: tuple[str, ...], sentence: str) -> None:
+    fill(Path("src"), ["a"])
+    code, _, err = transform("src", "dst", *options)
+    assert code == 2
+    assert err.startswith(f"instore: {sentence}")
+
+
 def test_a_second_signal_ends_the_command_at_once() -> None:
     fill(Path("src"), [f"x{number:03}" for number in range(400)])
     with half_way("src", "dst", "--args", "slowly", "--workers", "1") as process:

@@ -5,12 +5,14 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from instore.offline.interfaces import ItemResult, JobOptions
 from instore.offline.plan import Plan, make_plan
 from instore.offline.run import run as run_plan
 from instore.offline.settings import FailureLimit
+from instore.offline.workers import WorkerProcesses
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 
@@ -69,7 +71,9 @@ async def arun(
     before = dict(os.environ)
     os.environ.update(environment or {})
     try:
-        return await run_plan(what, FAKE, options or JobOptions(continue_on_error=True), seen, limit)
+        return await run_plan(
+            what, partial(WorkerProcesses, FAKE), options or JobOptions(continue_on_error=True), seen, limit
+        )
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -25,8 +25,12 @@ from instore.offline.plan import Plan
 from instore.offline.report import FORMATS as REPORT_FORMATS
 from instore.offline.run import check_selection
 from instore.offline.settings import JobSettings
+from instore.runtime.load import load_class
+from instore.runtime.worker import create
+from instore.server.app import ETLApplication
 from instore.system import exit_codes
 from instore.system.limits import raise_file_limit
+from instore.system.logs import log_to_stderr
 from instore.system.printable import printable
 
 _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -34,8 +38,7 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 @click.command("transform")
 @click.argument("transform")
-@click.argument("sources", metavar="SRC...", nargs=-1, required=True)
-@click.argument("destination", metavar="DST")
+@click.argument("places", metavar="SRC... DST", nargs=-1, required=True)
 @click.option("--args", "etl_args", default="", metavar="TEXT", help="Arguments of the transform, its etl_args.")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the number of CPUs]")
 @click.option("--prefix", default="", metavar="P", help="Only objects whose name starts with P.")
@@ -53,6 +56,8 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
     "--retries", default=0, type=click.IntRange(min=0), metavar="N", help="Try failed transforms N times more."
 )
 @click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
+@click.option("--check", is_flag=True, help="Transform everything, write nothing; DST may be left out.")
+@click.option("--debug", is_flag=True, help="One object at a time, in this process, so that breakpoint() works.")
 @click.option("--overwrite", is_flag=True, help="Do again what is already there.")
 @click.option("--report", metavar="FILE", help="Write what becomes of each object; FILE.jsonl: as it comes.")
 @click.option("--report-format", type=click.Choice(REPORT_FORMATS), help="In place of what FILE's name says.")
@@ -68,8 +73,7 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 )
 def transform(
     transform: str,
-    sources: tuple[str, ...],
-    destination: str,
+    places: tuple[str, ...],
     etl_args: str,
     workers: int | None,
     prefix: str,
@@ -84,6 +88,8 @@ def transform(
     timeout: str,
     retries: int,
     dry_run: bool,
+    check: bool,
+    debug: bool,
     overwrite: bool,
     report: str | None,
     report_format: str | None,
@@ -106,10 +112,12 @@ def transform(
     130 interrupted; 143 terminated.
     """
     raise_file_limit()
+    if len(places) == 1 and not check:
+        raise click.UsageError("Missing argument 'DST'; only --check needs none.")
     settings = JobSettings(
         transform=transform,
-        sources=sources,
-        destination=destination,
+        sources=places if len(places) == 1 else places[:-1],
+        destination=places[-1] if len(places) > 1 else None,
         etl_args=etl_args,
         workers=workers or 0,
         prefix=prefix,
@@ -124,6 +132,7 @@ def transform(
         max_failures=max_failures,
         timeout=timeout,
         retries=retries,
+        checks=check,
         report=report or "",
         report_format=report_format or "",
         retry_failed=retry_failed,
@@ -134,8 +143,10 @@ def transform(
     try:
         if dry_run and report is not None:
             raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
+        _check_modes(dry_run, check, debug, timeout)
         job = TransformJob(settings)
-        code = uvloop.run(_until_signal(_list(job.plan) if dry_run else _run(job)))
+        work = _list(job.plan) if dry_run else _run(job, _application(transform, log_level) if debug else None)
+        code = uvloop.run(_until_signal(work))
     except (OSError, RemoteStoreError, NothingSelectedError) as error:  # a disk, a bucket, or what is selected in it
         click.echo(f"instore: {printable(str(error))}", err=True)
         code = exit_codes.FAILED
@@ -187,6 +198,23 @@ def _describe(item: Item) -> str:
     return f"{item.name}: {item.reason}" if item.reason else f"{item.name} -> {item.result}"
 
 
-async def _run(job: TransformJob) -> int:
-    report = await job.run()
+async def _run(job: TransformJob, make_application: Callable[[], ETLApplication] | None) -> int:
+    report = await job.run(make_application)
     return 0 if report.ok else exit_codes.FAILED
+
+
+def _check_modes(dry_run: bool, check: bool, debug: bool, timeout: str) -> None:
+    if dry_run and (check or debug):
+        raise ConfigurationError("--dry-run transforms nothing; leave it out, or --check and --debug")
+    if debug and timeout:
+        raise ConfigurationError("--debug gives a debugger all the time it takes; leave --timeout out")
+
+
+def _application(transform: str, log_level: str) -> Callable[[], ETLApplication]:
+    """Makes what transforms in this process."""
+
+    def make() -> ETLApplication:
+        log_to_stderr(log_level)
+        return create(load_class(transform)).asgi_app
+
+    return make

@@ -227,8 +227,8 @@ class Engine(Generic[AnyWorker, AnyStored]):
                 return
 
     async def _take(self, worker: AnyWorker) -> Item | None:
-        """The next object; None when there is none left, or the worker is dead."""
-        if worker.exited.done():
+        """The next object; None when there is none left, the job is to stop, or the worker is dead."""
+        if worker.exited.done() or self._stop.is_set():
             return None
         if self._queue.empty():
             there = asyncio.ensure_future(self._queue.get())

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 from rich.filesize import decimal
 
@@ -14,13 +16,16 @@ from instore.offline.chosen import MatchingObjects, NamedObjects
 from instore.offline.interfaces import JobOptions, ListedSource
 from instore.offline.log_file import LogFile
 from instore.offline.names import read_names
+from instore.offline.own_process import OwnProcess
 from instore.offline.patterns import matcher
 from instore.offline.plan import Plan, is_in_source, make_plan
 from instore.offline.progress import Progress
 from instore.offline.report import failed_names, open_report
-from instore.offline.run import run, worker_command
+from instore.offline.run import MakeWorkers, run, worker_command
 from instore.offline.settings import FailureLimit, JobSettings, parse_duration
 from instore.offline.tally import COMPLETE, JobReport, Tally
+from instore.offline.workers import WorkerProcesses
+from instore.server.app import ETLApplication
 from instore.system.printable import printable
 
 _GOES_ON = "; what is done is kept, and the same command goes on from here"
@@ -54,15 +59,27 @@ class TransformJob:
             timeout=parse_duration("--timeout", settings.timeout) if settings.timeout else None,
             replaces_hung=True,
         )
+        if settings.checks:
+            self._options = replace(self._options, continue_on_error=True)
 
-    async def run(self) -> JobReport:
+    async def run(self, make_application: Callable[[], ETLApplication] | None = None) -> JobReport:
         """Do it, say how it ended, and write the report.
+
+        Args:
+            make_application: makes what transforms the objects in this process, one at a time, for a debugger.
+                Default: the class is loaded by worker processes.
 
         Raises:
             ConfigurationError: the class can't be loaded, or a place can't be read or written.
         """
         settings = self._settings
-        command = worker_command(settings.transform, settings.log_level)
+        options = self._options
+        make_workers: MakeWorkers[Any]
+        if make_application is None:
+            make_workers = partial(WorkerProcesses, worker_command(settings.transform, settings.log_level))
+        else:
+            make_workers = partial(OwnProcess, make_application)
+            options = replace(options, workers=1, slots=1, timeout=None)
         with contextlib.ExitStack() as undo:
             report = log = None
             if settings.log_file:
@@ -70,10 +87,12 @@ class TransformJob:
             if settings.report:
                 report = open_report(settings.report, settings.report_format, self._described())
                 undo.callback(report.discard)  # unless it is closed by then
-            progress = Progress(Tally(settings.keeps_failures), report, log, settings.verbose, settings.quiet)
+            tally = Tally(settings.keeps_failures, names_all=settings.checks)
+            paced = make_application is None
+            progress = Progress(tally, report, log, settings.verbose, settings.quiet, paced)
             undo.enter_context(progress)
             try:
-                complete = await run(self.plan, command, self._options, progress, self._failure_limit)
+                complete = await run(self.plan, make_workers, options, progress, self._failure_limit)
             except (WorkerError, RemoteStoreError, JobFailedError) as error:
                 ended = str(error)
                 progress.noted(f"instore: {ended}{_GOES_ON}")
@@ -112,7 +131,7 @@ def planned(settings: JobSettings) -> Plan:
     place, files = _place(settings.sources)
     plan = make_plan(
         place,
-        settings.destination,
+        None if settings.checks else settings.destination,
         settings.prefix,
         settings.extensions,
         settings.prepend,

@@ -36,6 +36,7 @@ class RunOptions(TypedDict, total=False):
     max_failures: int | str
     timeout: float | str
     retries: int
+    check: bool
     report: Place
     retry_failed: Place
     log_file: Place
@@ -44,7 +45,10 @@ class RunOptions(TypedDict, total=False):
 
 
 def run(
-    transform: type | Place, source: Place | Sequence[Place], destination: Place, **options: Unpack[RunOptions]
+    transform: type | Place,
+    source: Place | Sequence[Place],
+    destination: Place | None = None,
+    **options: Unpack[RunOptions],
 ) -> JobReport:
     """Put every object of a folder or bucket through a class, and the results into another, as `instore transform`.
 
@@ -73,6 +77,7 @@ def run(
             - `timeout` (float in seconds, or str as in `"5m"`): how long an object may take; it fails then, and the
               worker that hangs is replaced. Default: as long as it takes.
             - `retries` (int): how often an object is tried again that the transform failed on. Default 0.
+            - `check` (bool): transform everything, and write nothing; `destination` may be left out. Default False.
             - `report` (path): a report of every object, in JSON; in JSON lines where its name ends in `.jsonl`
               (docs/jobs.md#the-report).
             - `retry_failed` (path): such a report; the job is about the objects that failed.
@@ -99,7 +104,10 @@ def run(
 
 
 async def arun(
-    transform: type | Place, source: Place | Sequence[Place], destination: Place, **options: Unpack[RunOptions]
+    transform: type | Place,
+    source: Place | Sequence[Place],
+    destination: Place | None = None,
+    **options: Unpack[RunOptions],
 ) -> JobReport:
     """`run` on the caller's event loop. If it is cancelled, it ends its workers first; what is done is kept."""
     if INSTORE_PARENT_FD in os.environ:
@@ -143,16 +151,20 @@ def _in_a_thread(job: Coroutine[Any, Any, JobReport]) -> JobReport:
     return reports[0]
 
 
-def _settings(transform: str, source: Place | Sequence[Place], destination: Place, options: RunOptions) -> JobSettings:
+def _settings(
+    transform: str, source: Place | Sequence[Place], destination: Place | None, options: RunOptions
+) -> JobSettings:
     unknown = options.keys() - RunOptions.__annotations__.keys()
     if unknown:
         raise TypeError(
             f"run() has no option {', '.join(sorted(unknown))}; it has {', '.join(RunOptions.__annotations__)}"
         )
+    if destination is None and not options.get("check"):
+        raise ConfigurationError("no destination is given; only a check needs none")
     return JobSettings(
         transform=transform,
         sources=_paths("source", source),
-        destination=_path("destination", destination),
+        destination=None if destination is None else _path("destination", destination),
         etl_args=_args(options.get("args", "")),
         workers=_count("workers", options.get("workers"), 1),
         prefix=_string("prefix", options.get("prefix", "")),
@@ -166,6 +178,7 @@ def _settings(transform: str, source: Place | Sequence[Place], destination: Plac
         max_failures=_number("max_failures", options.get("max_failures")),
         timeout=_number("timeout", options.get("timeout")),
         retries=_count("retries", options.get("retries"), 0),
+        checks=options.get("check", False),
         report=_path("report", options.get("report", "")),
         retry_failed=_path("retry_failed", options.get("retry_failed", "")),
         log_file=_path("log_file", options.get("log_file", "")),

@@ -13,6 +13,7 @@ from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource, is_inside
 from instore.offline.interfaces import Item, ItemState, ListedDestination, ListedSource
 from instore.offline.naming import Naming
+from instore.offline.nowhere import Nowhere
 from instore.offline.remote_bucket import is_remote
 from instore.system.printable import printable
 
@@ -81,7 +82,7 @@ class Plan:
 
 def make_plan(
     source: str,
-    destination: str,
+    destination: str | None,
     prefix: str = "",
     extensions: Sequence[str] = (),
     prepend: str = "",
@@ -91,10 +92,13 @@ def make_plan(
     """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`.
 
     With `names` it is about these files of the folder SRC alone, so that DST may be the folder, or lie inside it.
+    Without a destination nothing is written.
     """
-    in_url = destination.partition("://")[2].partition("/")[2] if is_remote(destination) else ""
+    in_url = destination.partition("://")[2].partition("/")[2] if destination and is_remote(destination) else ""
     naming = Naming.from_options(in_url + prepend, extensions)
     origin = BucketSource(source, prefix) if is_remote(source) else FolderSource(source, prefix)
+    if destination is None:
+        return Plan(origin, Nowhere(), naming)
     if is_remote(destination):
         bucket = BucketDestination(destination, naming.prepend)
         if isinstance(origin, BucketSource):

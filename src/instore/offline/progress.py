@@ -30,6 +30,7 @@ class Progress:
         log: is written, if there is one.
         verbose: say where in the user's code failures come from.
         quiet: say nothing but to report and log.
+        paced: show how the job gets on.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class Progress:
         log: LogFile | None = None,
         verbose: bool = False,
         quiet: bool = False,
+        paced: bool = True,
     ) -> None:
         self._verbose = verbose
         self._quiet = quiet
+        self._paced = paced and not quiet
         self.tally = tally
         self.report = report
         self._log = log
@@ -73,7 +76,7 @@ class Progress:
         """Show how the job gets on from now on."""
         self._began = time.perf_counter()
         self._todo = todo
-        if self._quiet:
+        if not self._paced:
             return
         if self._console.is_terminal:
             self._task = self._bar.add_task("", total=todo, more=_STARTING)

@@ -1,19 +1,31 @@
 """A job from its plan to its last result: what the command line runs."""
 
+import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, Protocol
 
 from instore.errors import NothingSelectedError
 from instore.offline.concurrency import within_file_limit
 from instore.offline.engine import Engine, in_batches
-from instore.offline.interfaces import ItemState, JobObserver, JobOptions
+from instore.offline.interfaces import AnyWorker, ItemState, JobObserver, JobOptions, Workers
+from instore.offline.output import Printed
 from instore.offline.plan import Plan
 from instore.offline.settings import FailureLimit
-from instore.offline.workers import WorkerProcesses
 from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS, INSTORE_FRAMES, INSTORE_SPOOL
+
+
+class MakeWorkers(Protocol[AnyWorker]):
+    """Makes the workers of a job."""
+
+    def __call__(
+        self, environment: Mapping[str, str], printed: Printed, /
+    ) -> contextlib.AbstractAsyncContextManager[Workers[AnyWorker]]:
+        """Workers with that environment; `printed` hears what they print."""
+
 
 _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
@@ -21,7 +33,7 @@ _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 
 async def run(
     plan: Plan,
-    command: Sequence[str],
+    make_workers: MakeWorkers[Any],
     options: JobOptions,
     observer: JobObserver,
     failure_limit: FailureLimit | None = None,
@@ -38,7 +50,7 @@ async def run(
         items = plan.items()
         observer.started(todo)
         environment = _environment(plan.source.file_root)
-        async with WorkerProcesses(command, environment, observer.printed) as workers:
+        async with make_workers(environment, observer.printed) as workers:
             return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
 
 

@@ -56,7 +56,7 @@ class JobSettings:
     Attributes:
         transform: TRANSFORM, as `instore serve` takes it.
         sources: SRC: a folder or a bucket, or files of one folder.
-        destination: DST.
+        destination: DST; None where `checks` is set: nothing is written then.
         etl_args: go with every object.
         workers: processes; 0: as many as there are CPUs.
         prefix: only objects whose names start with it.
@@ -71,6 +71,7 @@ class JobSettings:
         max_failures: how many may fail, as `FailureLimit.parse` reads it; empty: see `continue_on_error`.
         timeout: how long an object may take, as `parse_duration` reads it; empty: as long as it takes.
         retries: how often an object is tried again that the transform failed on.
+        checks: transform everything, and write nothing.
         report: file of the report; empty: none.
         report_format: its format, one of `instore.offline.report.FORMATS`; empty: by its name.
         retry_failed: report of a job whose failed objects this one is about; empty: none.
@@ -83,7 +84,7 @@ class JobSettings:
 
     transform: str
     sources: Sequence[str]
-    destination: str
+    destination: str | None
     etl_args: str = ""
     workers: int = 0
     prefix: str = ""
@@ -99,6 +100,7 @@ class JobSettings:
     max_failures: str = ""
     timeout: str = ""
     retries: int = 0
+    checks: bool = False
     report: str = ""
     report_format: str = ""
     retry_failed: str = ""

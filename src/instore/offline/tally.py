@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from math import inf
 
 from instore.errors import JobFailedError
 from instore.offline.interfaces import ItemResult
@@ -91,19 +92,22 @@ class Tally:
 
     Args:
         keeps_failures: every failure is kept, for `JobReport.failures`.
+        names_all: `lines` has every object, however many there are.
 
     Attributes:
         finished: how many of the objects to do are done with.
         received: bytes of results that have come, also of such as will not be whole.
     """
 
-    def __init__(self, keeps_failures: bool = False) -> None:
+    def __init__(self, keeps_failures: bool = False, names_all: bool = False) -> None:
         self.finished = 0
         self.received = 0
         self.source_bytes = self.result_bytes = 0
         self._counts: Counter[str] = Counter()
         self._failures: list[FailedObject] = []
         self._keeps_failures = keeps_failures
+        self._most_causes = inf if names_all else _MOST_CAUSES
+        self._most_names = inf if names_all else _MOST_NAMES
         self._causes: dict[tuple[str, str], _Cause] = {}
         self._others: Counter[str] = Counter()  # by status: those of causes beyond the most
 
@@ -156,10 +160,10 @@ class Tally:
         if cause is not None:
             cause.count += 1
             cause.text = text if text == cause.text else key[1]
-            if len(cause.names) < _MOST_NAMES:
+            if len(cause.names) < self._most_names:
                 cause.names.append(name)
             return False
-        if len(self._causes) == _MOST_CAUSES:
+        if len(self._causes) == self._most_causes:
             self._others[status] += 1
             return False
         self._causes[key] = _Cause(text)
