@@ -474,9 +474,11 @@ def test_what_failed_is_done_again_by_the_report_and_the_log_has_all_of_it() -> 
 @pytest.mark.whole
 def test_a_report_of_lines_is_whole_after_a_kill() -> None:
     fill(Path("src"), [f"x{i:03}" for i in range(200)])
-    with half_way("src", "dst", "--workers", "1", "--args", "slowly", "--report", "report.jsonl") as process:
-        process.kill()
-        finish(process)
+    process = start("src", "dst", "--workers", "1", "--args", "slowly", "--report", "report.jsonl")
+    while not Path("report.jsonl").exists() or Path("report.jsonl").read_bytes().count(b"\n") < 5:
+        time.sleep(0.01)
+    process.kill()
+    finish(process)
     lines = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
     assert list(lines[0]) == ["job"]
     assert {line["outcome"] for line in lines[1:]} == {"done"}
@@ -544,6 +546,35 @@ def test_options_that_contradict_each_other_are_refused(options: tuple[str, ...]
     code, _, err = transform("src", "dst", *options)
     assert code == 2
     assert err.startswith(f"instore: {sentence}")
+
+
+def test_a_class_that_has_changed_is_said_first_and_its_results_are_made_again_on_demand() -> None:
+    fill(Path("src"), ["a", "b"])
+    assert transform("src", "dst")[0] == 0
+    Path("upper.py").write_text(Path("upper.py").read_text().replace("data.upper()", "data.title()"))
+    _, out, _ = transform("src", "dst", "--dry-run", "--update")
+    assert out.startswith("to do: a -> a (made by another class, or by another version of it)\n")
+    code, _, err = transform("src", "dst")
+    assert code == 0
+    assert err.startswith("2 results in DST were made by another class, or by another version of it; they stay as they")
+    assert tree(Path("dst")) == shouted(["a", "b"])
+    code, _, err = transform("src", "dst", "--update", "--preserve")
+    assert code == 0
+    assert "2 done, 0 already there" in err
+    assert tree(Path("dst")) == {"a": b"Object A", "b": b"Object B"}
+    assert Path("src/a").stat().st_mtime_ns == Path("dst/a").stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("name", ["none.py", "upper.py:None"])
+def test_a_transform_that_is_not_there_is_said_also_where_nothing_is_left_to_do(name: str) -> None:
+    fill(Path("src"), ["a"])
+    assert transform("src", "dst")[0] == 0
+    for options in ([], ["--dry-run"]):
+        command = [sys.executable, "-m", "instore", "transform", name, "src", "dst", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.splitlines()[-1].startswith("instore: ")
+        assert name.partition(":")[0] in done.stderr.splitlines()[-1]
 
 
 def test_a_second_signal_ends_the_command_at_once() -> None:

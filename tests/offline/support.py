@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from instore.offline.interfaces import ItemResult, JobOptions
+from instore.offline.maker import Maker
 from instore.offline.plan import Plan, make_plan
 from instore.offline.run import run as run_plan
 from instore.offline.settings import FailureLimit
@@ -57,8 +58,21 @@ def plan(
     extensions: tuple[str, ...] = (),
     prepend: str = "",
     overwrite: bool = False,
+    maker: Maker | None = None,
+    update: bool = False,
+    preserve: bool = False,
 ) -> Plan:
-    return make_plan(str(source), str(destination), prefix, extensions, prepend, overwrite)
+    return make_plan(
+        str(source),
+        str(destination),
+        prefix,
+        extensions,
+        prepend,
+        overwrite,
+        maker=maker,
+        update=update,
+        preserve=preserve,
+    )
 
 
 async def arun(

@@ -21,7 +21,6 @@ from instore.offline.engine import in_batches
 from instore.offline.interfaces import Item, ItemState
 from instore.offline.job import TransformJob
 from instore.offline.names import FORMATS
-from instore.offline.plan import Plan
 from instore.offline.report import FORMATS as REPORT_FORMATS
 from instore.offline.run import check_selection
 from instore.offline.settings import JobSettings
@@ -59,6 +58,8 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 @click.option("--check", is_flag=True, help="Transform everything, write nothing; DST may be left out.")
 @click.option("--debug", is_flag=True, help="One object at a time, in this process, so that breakpoint() works.")
 @click.option("--overwrite", is_flag=True, help="Do again what is already there.")
+@click.option("--update", is_flag=True, help="Do again what was made by other code, arguments or contents.")
+@click.option("--preserve", is_flag=True, help="Keep files' times and permissions.")
 @click.option("--report", metavar="FILE", help="Write what becomes of each object; FILE.jsonl: as it comes.")
 @click.option("--report-format", type=click.Choice(REPORT_FORMATS), help="In place of what FILE's name says.")
 @click.option("--retry-failed", default="", metavar="REPORT", help="Only the objects that failed by a report.")
@@ -91,6 +92,8 @@ def transform(
     check: bool,
     debug: bool,
     overwrite: bool,
+    update: bool,
+    preserve: bool,
     report: str | None,
     report_format: str | None,
     retry_failed: str,
@@ -128,6 +131,8 @@ def transform(
         extensions=extensions,
         prepend=prepend,
         overwrite=overwrite,
+        update=update,
+        preserve=preserve,
         continue_on_error=continue_on_error,
         max_failures=max_failures,
         timeout=timeout,
@@ -145,7 +150,7 @@ def transform(
             raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
         _check_modes(dry_run, check, debug, timeout)
         job = TransformJob(settings)
-        work = _list(job.plan) if dry_run else _run(job, _application(transform, log_level) if debug else None)
+        work = _list(job) if dry_run else _run(job, _application(transform, log_level) if debug else None)
         code = uvloop.run(_until_signal(work))
     except (OSError, RemoteStoreError, NothingSelectedError) as error:  # a disk, a bucket, or what is selected in it
         click.echo(f"instore: {printable(str(error))}", err=True)
@@ -178,24 +183,27 @@ def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handle
         signal.signal(number, handler)
 
 
-async def _list(plan: Plan) -> int:
+async def _list(job: TransformJob) -> int:
     """Say what would be done, on standard output."""
+    await job.load()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     counts: Counter[ItemState] = Counter()
     size = 0
-    async for batch in in_batches(plan.checked_items()):
+    async for batch in in_batches(job.plan.checked_items()):
         for item in batch:
             counts[item.state] += 1
             size += item.size if item.state is ItemState.TODO else 0
             click.echo(f"{item.state.value}: {printable(_describe(item))}")
-    check_selection(plan, counts)
+    check_selection(job.plan, counts)
     click.echo(", ".join(f"{counts[state]} {state.value}" for state in ItemState) + f"; {decimal(size)} to read")
     return exit_codes.FAILED if counts[ItemState.FAILED] else 0
 
 
 def _describe(item: Item) -> str:
-    return f"{item.name}: {item.reason}" if item.reason else f"{item.name} -> {item.result}"
+    if item.reason:
+        return f"{item.name}: {item.reason}"
+    return f"{item.name} -> {item.result}" + (f" (made {item.outdated})" if item.outdated else "")
 
 
 async def _run(job: TransformJob, make_application: Callable[[], ETLApplication] | None) -> int:

@@ -113,7 +113,7 @@ class FolderSource:
             return Item(name, ItemState.SKIPPED, "a link that leads out of the source folder")
         if not stat.S_ISREG(state.st_mode):
             return Item(name, ItemState.SKIPPED, _SPECIAL.get(stat.S_IFMT(state.st_mode), "not a regular file"))
-        return Item(name, ItemState.TODO, path=path, size=state.st_size)
+        return Item(name, ItemState.TODO, path=path, size=state.st_size, modified=state.st_mtime_ns)
 
 
 _OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")

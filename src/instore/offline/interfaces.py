@@ -32,6 +32,8 @@ class Item(NamedTuple):
         result: the result's name; empty if there is none.
         path: the real path of the object's file, free of links; empty where it has none.
         size: bytes of the object.
+        modified: when its file was changed, in nanoseconds of Unix time; 0: not known.
+        outdated: why a result that is there is not what would be made now; empty: it is, or there is none.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Item(NamedTuple):
     result: str = ""
     path: str = ""
     size: int = 0
+    modified: int = 0
+    outdated: str = ""
 
 
 class ItemResult(NamedTuple):
@@ -180,6 +184,36 @@ class ListedDestination(Destination[AnyStored], Protocol):
             NameConflictError: no result can have that name; the text says why.
             RemoteStoreError: a store can't tell.
         """
+
+
+class ResultOrigin(NamedTuple):
+    """What a result was made of, and by what.
+
+    Attributes:
+        code, arguments: digests of the class and its arguments; empty: not known.
+        size: bytes of the object; -1: not known.
+        modified: as the object's `Item` had it; of the result itself where the rest isn't known.
+    """
+
+    code: str
+    arguments: str
+    size: int
+    modified: int
+
+
+@runtime_checkable
+class RemembersOrigins(Protocol):
+    """A destination that knows what its results were made of: `--update` needs that.
+
+    Attributes:
+        remembers: whether it does; if not, it knows only when they were made. Known once it is held.
+    """
+
+    @property
+    def remembers(self) -> bool: ...
+
+    def origin(self, name: str) -> ResultOrigin:
+        """That of the result `name`, which is there. It blocks."""
 
 
 class CommittedError(asyncio.CancelledError):  # it is a cancellation

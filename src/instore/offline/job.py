@@ -15,13 +15,14 @@ from instore.errors import ConfigurationError, JobFailedError, NothingSelectedEr
 from instore.offline.chosen import MatchingObjects, NamedObjects
 from instore.offline.interfaces import JobOptions, ListedSource
 from instore.offline.log_file import LogFile
+from instore.offline.maker import maker_of
 from instore.offline.names import read_names
 from instore.offline.own_process import OwnProcess
 from instore.offline.patterns import matcher
 from instore.offline.plan import Plan, is_in_source, make_plan
 from instore.offline.progress import Progress
 from instore.offline.report import failed_names, open_report
-from instore.offline.run import MakeWorkers, run, worker_command
+from instore.offline.run import MakeWorkers, load_class, run, worker_command
 from instore.offline.settings import FailureLimit, JobSettings, parse_duration
 from instore.offline.tally import COMPLETE, JobReport, Tally
 from instore.offline.workers import WorkerProcesses
@@ -59,6 +60,7 @@ class TransformJob:
             timeout=parse_duration("--timeout", settings.timeout) if settings.timeout else None,
             replaces_hung=True,
         )
+        self._make_workers = partial(WorkerProcesses, worker_command(settings.transform, settings.log_level))
         if settings.checks:
             self._options = replace(self._options, continue_on_error=True)
 
@@ -74,10 +76,8 @@ class TransformJob:
         """
         settings = self._settings
         options = self._options
-        make_workers: MakeWorkers[Any]
-        if make_application is None:
-            make_workers = partial(WorkerProcesses, worker_command(settings.transform, settings.log_level))
-        else:
+        make_workers: MakeWorkers[Any] = self._make_workers
+        if make_application is not None:
             make_workers = partial(OwnProcess, make_application)
             options = replace(options, workers=1, slots=1, timeout=None)
         with contextlib.ExitStack() as undo:
@@ -109,6 +109,14 @@ class TransformJob:
                     progress.noted(f"{ended}{hint}")
             return _sum_up(progress, ended)
 
+    async def load(self) -> None:
+        """Only see whether the class can be loaded.
+
+        Raises:
+            ConfigurationError: it can't.
+        """
+        await load_class(self.plan, self._make_workers, Progress(Tally(), verbose=self._settings.verbose))
+
     def _described(self) -> dict[str, object]:
         """The job, as its report begins."""
         settings = self._settings
@@ -137,6 +145,9 @@ def planned(settings: JobSettings) -> Plan:
         settings.prepend,
         settings.overwrite,
         names=files,
+        maker=settings.maker or maker_of(settings.transform, settings.etl_args),
+        update=settings.update,
+        preserve=settings.preserve,
     )
     source: ListedSource = plan.source
     ways = list[str]()

@@ -6,12 +6,14 @@ import json
 import os
 import threading
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
 import uvloop
 
 from instore.errors import ConfigurationError
 from instore.offline.job import TransformJob
+from instore.offline.maker import maker_of_class
 from instore.offline.settings import JobSettings
 from instore.offline.tally import JobReport
 from instore.protocol.environment import INSTORE_PARENT_FD
@@ -32,6 +34,8 @@ class RunOptions(TypedDict, total=False):
     ext: Mapping[str, str]
     prepend: str
     overwrite: bool
+    update: bool
+    preserve: bool
     continue_on_error: bool
     max_failures: int | str
     timeout: float | str
@@ -72,6 +76,9 @@ def run(
             - `ext` (mapping): results' extensions by the objects', such as `{"png": "jpg"}`.
             - `prepend` (str): what goes before each result's name.
             - `overwrite` (bool): make results that are there again. Default False.
+            - `update` (bool): make results again that another class, or a version of it before your last change, has
+              made, or that were made with other arguments or of an object that has changed since. Default False.
+            - `preserve` (bool): results get the time and the permissions of their objects' files. Default False.
             - `continue_on_error` (bool): go on when an object fails. Default False: the first failure ends the job.
             - `max_failures` (int, or str as in `"5%"`): go on until more have failed. Default: see `continue_on_error`.
             - `timeout` (float in seconds, or str as in `"5m"`): how long an object may take; it fails then, and the
@@ -120,7 +127,10 @@ async def arun(
             place = undo.enter_context(class_file(transform))
         else:
             place = _path("transform", transform)
-        return await TransformJob(_settings(place, source, destination, options)).run()
+        settings = _settings(place, source, destination, options)
+        if isinstance(transform, type):
+            settings = replace(settings, maker=maker_of_class(transform, settings.etl_args))
+        return await TransformJob(settings).run()
 
 
 def _in_a_thread(job: Coroutine[Any, Any, JobReport]) -> JobReport:
@@ -174,6 +184,8 @@ def _settings(
         extensions=_extensions(options.get("ext", {})),
         prepend=_string("prepend", options.get("prepend", "")),
         overwrite=options.get("overwrite", False),
+        update=options.get("update", False),
+        preserve=options.get("preserve", False),
         continue_on_error=options.get("continue_on_error", False),
         max_failures=_number("max_failures", options.get("max_failures")),
         timeout=_number("timeout", options.get("timeout")),

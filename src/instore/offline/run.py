@@ -11,11 +11,16 @@ from typing import Any, Protocol
 from instore.errors import NothingSelectedError
 from instore.offline.concurrency import within_file_limit
 from instore.offline.engine import Engine, in_batches
-from instore.offline.interfaces import AnyWorker, ItemState, JobObserver, JobOptions, Workers
+from instore.offline.interfaces import AnyWorker, ItemState, JobObserver, JobOptions, RemembersOrigins, Workers
 from instore.offline.output import Printed
 from instore.offline.plan import Plan
 from instore.offline.settings import FailureLimit
 from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS, INSTORE_FRAMES, INSTORE_SPOOL
+
+_FORGETS = (
+    "DST's file system keeps no extended attributes, so it isn't known what made its results: only those of newer "
+    "objects are made again"
+)
 
 
 class MakeWorkers(Protocol[AnyWorker]):
@@ -43,23 +48,35 @@ async def run(
     There is always a worker, also where nothing is to do: the class is always loaded, and what is wrong with it said.
     """
     async with plan.destination:
-        todo = await _count(plan)
+        if plan.update and isinstance(plan.destination, RemembersOrigins) and not plan.destination.remembers:
+            observer.noted(_FORGETS)
+        todo = await _count(plan, observer)
         most_failures = None if failure_limit is None else failure_limit.of(todo)
         count = max(1, min(options.workers, todo))
         options = within_file_limit(replace(options, workers=count, most_failures=most_failures))
         items = plan.items()
         observer.started(todo)
-        environment = _environment(plan.source.file_root)
-        async with make_workers(environment, observer.printed) as workers:
+        async with make_workers(_environment(plan.source.file_root), observer.printed) as workers:
             return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
 
 
-async def _count(plan: Plan) -> int:
-    """How many objects there are to do."""
+async def load_class(plan: Plan, make_workers: MakeWorkers[Any], observer: JobObserver) -> None:
+    """Have one worker load the class, and end it: `ConfigurationError` if it can't."""
+    async with make_workers(_environment(plan.source.file_root), observer.printed) as workers:
+        await workers.start()
+
+
+async def _count(plan: Plan, observer: JobObserver) -> int:
+    """How many objects there are to do. What is there and outdated is said."""
     counts = Counter[ItemState]()
+    outdated = Counter[str]()
     async for batch in in_batches(plan.checked_items()):
         counts.update(item.state for item in batch)
+        outdated.update(item.outdated for item in batch if item.outdated)
     check_selection(plan, counts)
+    for why, count in outdated.items():
+        what = ", and are made again" if plan.update else "; they stay as they are: --update makes them again"
+        observer.noted(f"{count} results in DST were made {why}{what}")
     return counts[ItemState.TODO]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from instore.errors import ConfigurationError
+from instore.offline.maker import Maker
 from instore.system.printable import printable
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -67,6 +68,10 @@ class JobSettings:
         extensions: `OLD:NEW` of each extension that results change.
         prepend: goes before the results' names.
         overwrite: results that are there are made again.
+        update: of these, only those that are outdated: made by another class or with other arguments, or of an object
+            that was another then.
+        preserve: results get the time and the permissions of their objects' files.
+        maker: what makes the results; None: as `transform` says.
         continue_on_error: a failed object doesn't end the job.
         max_failures: how many may fail, as `FailureLimit.parse` reads it; empty: see `continue_on_error`.
         timeout: how long an object may take, as `parse_duration` reads it; empty: as long as it takes.
@@ -96,6 +101,9 @@ class JobSettings:
     extensions: Sequence[str] = ()
     prepend: str = ""
     overwrite: bool = False
+    update: bool = False
+    preserve: bool = False
+    maker: Maker | None = None
     continue_on_error: bool = False
     max_failures: str = ""
     timeout: str = ""
