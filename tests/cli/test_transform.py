@@ -85,6 +85,16 @@ def test_a_folder_becomes_a_folder_of_results() -> None:
     assert os.listdir("tmp") == []
 
 
+def test_the_help_fits_a_screen_and_has_an_example() -> None:
+    command = [sys.executable, "-m", "instore", "transform", "--help"]
+    shown = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "80"}
+    ).stdout
+    assert len(shown.splitlines()) <= 40
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "instore transform thumbs.py photos small --ext png:jpg" in shown
+
+
 def test_options_choose_name_and_count() -> None:
     fill(Path("src"), ["in/a.jpg", "in/b.gif", "out/c.jpg"])
     options = ("--prefix", "in/", "--ext", "jpg:png", "--ext", "gif:webp", "--prepend", "p/q-", "--workers", "1")

@@ -16,11 +16,12 @@ import click
 import uvloop
 from rich.filesize import decimal
 
+from instore.cli.grouped import GroupedCommand, group
 from instore.errors import ConfigurationError, NothingSelectedError, RemoteStoreError
 from instore.offline.engine import in_batches
 from instore.offline.interfaces import Item, ItemState
 from instore.offline.job import TransformJob
-from instore.offline.names import FORMATS
+from instore.offline.names import FORMATS as NAME_FORMATS
 from instore.offline.report import FORMATS as REPORT_FORMATS
 from instore.offline.run import check_selection
 from instore.offline.settings import JobSettings
@@ -35,42 +36,47 @@ from instore.system.printable import printable
 _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
-@click.command("transform")
+_chosen = group("Which objects")
+_made = group("What is made of them")
+_run_as = group("How")
+_instead = group("Instead")
+_said = group("What is said")
+
+
+@click.command("transform", cls=GroupedCommand)
 @click.argument("transform")
 @click.argument("places", metavar="SRC... DST", nargs=-1, required=True)
-@click.option("--args", "etl_args", default="", metavar="TEXT", help="Arguments of the transform, its etl_args.")
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the number of CPUs]")
-@click.option("--prefix", default="", metavar="P", help="Only objects whose name starts with P.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Only objects that match: '*.jpg', 'train/**'.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="No objects that match.")
-@click.option("--files-from", default="", metavar="FILE", help="Only the objects named in FILE; - is standard input.")
-@click.option("-0", "names_format", flag_value="nul", default="", help="A NUL ends each name there.")
-@click.option("--files-from-format", "names_format", type=click.Choice(FORMATS), help="What FILE has.")
-@click.option("--ext", "extensions", multiple=True, metavar="OLD:NEW", help="Results' extension; may be repeated.")
-@click.option("--prepend", default="", metavar="P", help="What goes before each result's name.")
-@click.option("--continue-on-error", is_flag=True, help="Go on when an object fails.")
-@click.option("--max-failures", default="", metavar="N|P%", help="Go on until more than N, or P%, have failed.")
-@click.option("--timeout", default="", metavar="TIME", help="An object fails after TIME: 90s, 5m.")
-@click.option(
-    "--retries", default=0, type=click.IntRange(min=0), metavar="N", help="Try failed transforms N times more."
-)
-@click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
-@click.option("--check", is_flag=True, help="Transform everything, write nothing; DST may be left out.")
-@click.option("--debug", is_flag=True, help="One object at a time, in this process, so that breakpoint() works.")
-@click.option("--overwrite", is_flag=True, help="Do again what is already there.")
-@click.option("--update", is_flag=True, help="Do again what was made by other code, arguments or contents.")
-@click.option("--preserve", is_flag=True, help="Keep files' times and permissions.")
-@click.option("--report", metavar="FILE", help="Write what becomes of each object; FILE.jsonl: as it comes.")
-@click.option("--report-format", type=click.Choice(REPORT_FORMATS), help="In place of what FILE's name says.")
-@click.option("--retry-failed", default="", metavar="REPORT", help="Only the objects that failed by a report.")
-@click.option("--log-file", default="", metavar="FILE", help="Append all that is said, and each failed object.")
-@click.option("-v", "--verbose", is_flag=True, help="Show where in your code each failure comes from.")
-@click.option(
+@_chosen("--prefix", default="", metavar="P", help="Only those whose names start with P.")
+@_chosen("--include", multiple=True, metavar="GLOB", help="Only those that match, as in '*.jpg', 'train/**'.")
+@_chosen("--exclude", multiple=True, metavar="GLOB", help="None of those that match.")
+@_chosen("--files-from", default="", metavar="FILE", help="Only those named in FILE, a line each; -: in stdin.")
+@_chosen("-0", "names_format", flag_value="nul", default="", help="A NUL ends each name there.")
+@_chosen("--files-from-format", "names_format", type=click.Choice(NAME_FORMATS), hidden=True)
+@_chosen("--retry-failed", default="", metavar="REPORT", help="Only those that have failed by a report.")
+@_made("--args", "etl_args", default="", metavar="TEXT", help="The transform's etl_args.")
+@_made("--ext", "extensions", multiple=True, metavar="OLD:NEW", help="Results' extension; may be repeated.")
+@_made("--prepend", default="", metavar="P", help="What goes before each result's name.")
+@_made("--overwrite", is_flag=True, help="Make again what is there already.")
+@_made("--update", is_flag=True, help="Make again what is there and outdated.")
+@_made("--preserve", is_flag=True, help="Keep files' times and permissions.")
+@_run_as("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: the number of CPUs]")
+@_run_as("--timeout", default="", metavar="TIME", help="An object that takes longer fails: 90s, 5m.")
+@_run_as("--retries", default=0, type=click.IntRange(min=0), metavar="N", help="Try N times more what has failed.")
+@_run_as("--continue-on-error", is_flag=True, help="Go on when an object fails.")
+@_run_as("--max-failures", default="", metavar="N|P%", help="Go on until more than N, or P percent, fail.")
+@_instead("--dry-run", is_flag=True, help="List what would be done.")
+@_instead("--check", is_flag=True, help="Transform all, write nothing; needs no DST.")
+@_instead("--debug", is_flag=True, help="In this process, one by one, for breakpoint().")
+@_said("--report", metavar="FILE", help="What became of each; FILE.jsonl: as it comes.")
+@_said("--report-format", type=click.Choice(REPORT_FORMATS), hidden=True)
+@_said("--log-file", default="", metavar="FILE", help="Append all that is said, and each failure.")
+@_said("-v", "--verbose", is_flag=True, help="Where in your code failures come from.")
+@_said(
     "--log-level",
     default="warning",
-    show_default=True,
     type=click.Choice(["debug", "info", "warning"]),
-    help="Least level of what your code logs that is shown; what it prints always is.",
+    metavar="LEVEL",
+    help="Show what your code logs from debug, info or warning.",
 )
 def transform(
     transform: str,
@@ -101,18 +107,13 @@ def transform(
     verbose: bool,
     log_level: str,
 ) -> None:
-    """Put every file under the folder SRC through TRANSFORM, and the results under DST with the same names.
-
-    TRANSFORM is file.py, file.py:Class or package.module:Class. Results appear whole or not at all; the same command
-    again does what is left.
-
-    SRC, DST or both may be ais://BUCKET[/PREFIX], in the store at AIS_ENDPOINT, with AIS_AUTHN_TOKEN if it demands
-    one; that needs pip install 'instore[ais]'. SRC's PREFIX selects objects, before what --prefix says, and stays in
-    their names; DST's goes before the results' names, before what --prepend says. A missing DST is made.
+    """Put every file of SRC through TRANSFORM, and the results under DST: whole or not at all. The same command again
+    does what is left. TRANSFORM is file.py, file.py:Class or package.module:Class. SRC and DST are folders, or
+    ais://BUCKET[/PREFIX] with pip install 'instore[ais]'; SRC may be files.
 
     \b
-    Exit codes: 0 all done; 1 an object failed; 2 the command can't run;
-    130 interrupted; 143 terminated.
+    Example:    instore transform thumbs.py photos small --ext png:jpg
+    Exit codes: 0 all done; 1 an object failed; 2 it can't run; 130, 143 ended.
     """
     raise_file_limit()
     if len(places) == 1 and not check:
