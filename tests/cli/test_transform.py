@@ -474,7 +474,7 @@ def test_what_failed_is_done_again_by_the_report_and_the_log_has_all_of_it() -> 
     assert set(tree(Path("dst"))) == {"a", "bad1"}
     Path("src/bad2").unlink()
     code, _, err = transform("src", "dst", *options, "--retry-failed", "report.jsonl")
-    assert (code, "failed bad2: there is no such file in SRC" in err) == (1, True)
+    assert (code, "failed bad2: there is no such object in SRC" in err) == (1, True)
     assert Path("job.log").read_text().startswith(log)
     code, _, err = transform("src", "dst", "--retry-failed", "report.jsonl", "--files-from", "x")
     assert code == 2

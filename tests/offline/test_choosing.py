@@ -100,13 +100,13 @@ def test_a_file_of_names_that_is_not_there_is_said() -> None:
         ("{src}/d/b", "d/b", ItemState.TODO, ""),
         ("inside", "inside", ItemState.TODO, ""),
         (".DS_Store", ".DS_Store", ItemState.TODO, ""),
-        ("none", "none", ItemState.FAILED, "there is no such file in SRC"),
+        ("none", "none", ItemState.FAILED, "there is no such object in SRC"),
         ("d", "d", ItemState.FAILED, "it is a folder; name the files in it"),
         ("../src/a/../../secret", "../src/a/../../secret", ItemState.FAILED, "that path is not below SRC"),
         ("/etc/passwd", "/etc/passwd", ItemState.FAILED, "that path is not below SRC"),
         ("out/passwd", "out/passwd", ItemState.FAILED, "it is behind a link that leads out of the source folder"),
         ("link", "link", ItemState.FAILED, "a link that leads out of the source folder"),
-        ("nul\0", "nul\0", ItemState.FAILED, "there is no such file in SRC"),
+        ("nul\0", "nul\0", ItemState.FAILED, "there is no such object in SRC"),
     ],
 )
 def test_a_named_file_is_found_below_the_folder_and_nowhere_else(
@@ -143,7 +143,7 @@ def test_files_may_be_given_in_place_of_a_folder(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     fill(Path("src"), ["a", "b", "c"])
     assert names("src/b") == ["b"]
-    assert names("src/c", "src/a", destination="src/out") == ["c", "a"]
+    assert names("src/c", "src/a", destination="src/out") == ["a", "c"]
     monkeypatch.chdir("src")
     assert names("b", destination=".", extensions=("b:c",), prepend="x-") == ["b"]
     TransformJob(settings("b", report="report.json"))

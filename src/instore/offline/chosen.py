@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from instore.etl.communicator import TransformRequest
-from instore.offline.interfaces import FindingSource, Item, ItemState, ListedSource
+from instore.offline.interfaces import NOT_THERE, FindingSource, Item, ItemState, ListedSource
 from instore.offline.patterns import Matches
-
-_NOT_THERE = "there is no such object in SRC"
 
 
 class MatchingObjects:
@@ -42,9 +40,7 @@ class NamedObjects:
         self.prefix = source.prefix
         self.file_root = source.file_root
         self._source = source
-        self._names = dict.fromkeys(names)
-        if not isinstance(source, FindingSource):
-            self._names = dict.fromkeys(sorted(self._names))  # the order in which a bucket is quick to ask
+        self._names = dict.fromkeys(sorted(names))  # in the order in which a bucket is quick to ask
 
     def path(self, item: Item) -> str:
         """As the source has it."""
@@ -72,4 +68,4 @@ class NamedObjects:
             return self._source.find(name)
         if self._source.has(name):
             return Item(name, ItemState.TODO)
-        return Item(name, ItemState.FAILED, _NOT_THERE)
+        return Item(name, ItemState.FAILED, NOT_THERE)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from instore.errors import ConfigurationError
 from instore.etl.communicator import TransformRequest
 from instore.offline.folder_destination import PARTIAL
-from instore.offline.interfaces import Item, ItemState
+from instore.offline.interfaces import NOT_THERE, Item, ItemState
 from instore.system.printable import printable
 
 
@@ -80,7 +80,7 @@ class FolderSource:
             return Item(name, ItemState.FAILED, "that path is not below SRC")
         name = path[len(self.folder.rstrip("/")) + 1 :]
         if not os.path.lexists(path):
-            return Item(name, ItemState.FAILED, "there is no such file in SRC")
+            return Item(name, ItemState.FAILED, NOT_THERE)
         if not is_inside(os.path.realpath(os.path.dirname(path)) + "/", self.folder):
             return Item(name, ItemState.FAILED, "it is behind a link that leads out of the source folder")
         found = self._item(name)

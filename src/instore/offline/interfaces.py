@@ -107,9 +107,13 @@ class ListedSource(ObjectSource, Protocol):
         """Whether there is an object `name`. It blocks."""
 
 
+NOT_THERE = "there is no such object in SRC"
+"""What a source says of a name that none of its objects has."""
+
+
 @runtime_checkable
 class FindingSource(Protocol):
-    """A source that knows all of a single object without going through the others: names that are given need that."""
+    """A source that can tell all that it knows of a single object, whose name is given; `has` tells less."""
 
     def find(self, name: str) -> Item:
         """The object `name`, however it is spelled; a failed item if there is none. It blocks."""

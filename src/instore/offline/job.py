@@ -121,7 +121,7 @@ class TransformJob:
         """The job, as its report begins."""
         settings = self._settings
         return {
-            "transform": settings.transform,
+            "transform": settings.name or settings.transform,
             "args": settings.etl_args,
             "sources": list(settings.sources),
             "destination": settings.destination,

@@ -129,7 +129,8 @@ async def arun(
             place = _path("transform", transform)
         settings = _settings(place, source, destination, options)
         if isinstance(transform, type):
-            settings = replace(settings, maker=maker_of_class(transform, settings.etl_args))
+            name = f"{transform.__module__}:{transform.__qualname__}"
+            settings = replace(settings, name=name, maker=maker_of_class(transform, settings.etl_args))
         return await TransformJob(settings).run()
 
 

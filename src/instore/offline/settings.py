@@ -56,6 +56,7 @@ class JobSettings:
 
     Attributes:
         transform: TRANSFORM, as `instore serve` takes it.
+        name: what the class is called in the report; empty: as `transform` says.
         sources: SRC: a folder or a bucket, or files of one folder.
         destination: DST; None where `checks` is set: nothing is written then.
         etl_args: go with every object.
@@ -88,6 +89,7 @@ class JobSettings:
     """
 
     transform: str
+    name: str = ""
     sources: Sequence[str]
     destination: str | None
     etl_args: str = ""
