@@ -1,9 +1,11 @@
 """`instore.run`, called as users call it: from scripts, from a running loop, with a class of the script itself."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,42 @@ def test_a_job_can_be_awaited_and_can_be_run_where_a_loop_runs() -> None:
 
     asyncio.run(main())
     assert tree(Path("dst")) == {"a": b"OBJECT A"}
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("call", ["run()", "asyncio.run(within_a_loop())"])
+def test_an_interrupt_ends_the_workers_and_keeps_what_is_done(call: str) -> None:
+    fill(Path("src"), [f"x{number:03}" for number in range(400)])
+    code = f"""
+        import asyncio, time
+        import instore
+
+        class Slow(instore.ETLServer):
+            def transform(self, data, path, etl_args):
+                time.sleep(0.05)
+                return data
+
+        def run():
+            instore.run(Slow, "src", "dst", workers=1)
+
+        async def within_a_loop():
+            run()
+
+        try:
+            {call}
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    Path("script.py").write_text(textwrap.dedent(code))
+    process = subprocess.Popen([sys.executable, "script.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(Path("dst").glob("x*")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert out == "interrupted\n", err
+    assert f"{len(tree(Path('dst')))} done, " in err
+    assert 0 < len(tree(Path("dst"))) < 400
+    assert not list(Path("dst").glob(".*"))
 
 
 @pytest.mark.parametrize(

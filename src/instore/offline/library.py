@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import threading
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
@@ -136,30 +138,35 @@ async def arun(
 
 def _in_a_thread(job: Coroutine[Any, Any, JobReport]) -> JobReport:
     """Run it on a loop of its own, and wait; an interrupt ends it, and comes after its end."""
-    reports: list[JobReport] = []
-    errors: list[BaseException] = []
     loop = uvloop.new_event_loop()
     task = loop.create_task(job)
 
-    def work() -> None:
-        try:
-            reports.append(loop.run_until_complete(task))
-        except BaseException as error:  # raised where it is waited for
-            errors.append(error)
-        finally:
-            loop.close()
+    def work() -> JobReport:
+        with contextlib.closing(loop):
+            return loop.run_until_complete(task)
 
-    thread = threading.Thread(target=work, name="job")
-    thread.start()
+    with ThreadPoolExecutor(1, thread_name_prefix="job") as pool, _interruptible():
+        future = pool.submit(work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            loop.call_soon_threadsafe(task.cancel)
+            wait([future])
+            raise
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have Ctrl-C raise here: `asyncio.run` has it cancel the task that waits here, which would not notice."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        thread.join()
-    except KeyboardInterrupt:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        raise
-    if errors:
-        raise errors[0]
-    return reports[0]
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _settings(
