@@ -458,6 +458,7 @@ def test_a_report_goes_to_a_pipe_and_through_a_process_substitution() -> None:
     assert json.loads(done.stdout)["summary"]["already_there"] == 1
 
 
+@pytest.mark.whole
 def test_what_failed_is_done_again_by_the_report_and_the_log_has_all_of_it() -> None:
     fill(Path("src"), ["a", "bad1", "bad2"])
     options = ("--continue-on-error", "--report", "report.jsonl", "--log-file", "job.log")
@@ -495,6 +496,7 @@ def test_a_report_of_lines_is_whole_after_a_kill() -> None:
     assert {line["name"] for line in lines[1:]} <= set(tree(Path("dst")))
 
 
+@pytest.mark.whole
 def test_a_check_transforms_everything_and_writes_nothing() -> None:
     fill(Path("src"), ["a", "d/b", *(f"bad{number}" for number in range(30))])
     fill(Path("dst"), ["a"])
@@ -548,7 +550,7 @@ def test_a_debugger_has_the_terminal_and_one_object_at_a_time() -> None:
     ("options", "sentence"),
     [
         (("--debug", "--timeout", "5s"), "--debug gives a debugger all the time it takes"),
-        (("--check", "--dry-run"), "--dry-run transforms nothing"),
+        pytest.param(("--check", "--dry-run"), "--dry-run transforms nothing", marks=pytest.mark.whole),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(options: tuple[str, ...], sentence: str) -> None:
@@ -558,6 +560,7 @@ def test_options_that_contradict_each_other_are_refused(options: tuple[str, ...]
     assert err.startswith(f"instore: {sentence}")
 
 
+@pytest.mark.whole
 def test_a_class_that_has_changed_is_said_first_and_its_results_are_made_again_on_demand() -> None:
     fill(Path("src"), ["a", "b"])
     assert transform("src", "dst")[0] == 0
@@ -575,16 +578,16 @@ def test_a_class_that_has_changed_is_said_first_and_its_results_are_made_again_o
     assert Path("src/a").stat().st_mtime_ns == Path("dst/a").stat().st_mtime_ns
 
 
-@pytest.mark.parametrize("name", ["none.py", "upper.py:None"])
-def test_a_transform_that_is_not_there_is_said_also_where_nothing_is_left_to_do(name: str) -> None:
+@pytest.mark.parametrize("option", ["--workers=2", "--dry-run"])
+@pytest.mark.parametrize("name", ["none.py", pytest.param("upper.py:None", marks=pytest.mark.whole)])
+def test_a_transform_that_is_not_there_is_said_also_where_nothing_is_left_to_do(name: str, option: str) -> None:
     fill(Path("src"), ["a"])
-    assert transform("src", "dst")[0] == 0
-    for options in ([], ["--dry-run"]):
-        command = [sys.executable, "-m", "instore", "transform", name, "src", "dst", *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.splitlines()[-1].startswith("instore: ")
-        assert name.partition(":")[0] in done.stderr.splitlines()[-1]
+    fill(Path("dst"), ["a"])
+    command = [sys.executable, "-m", "instore", "transform", name, "src", "dst", option]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith("instore: ")
+    assert name.partition(":")[0] in done.stderr.splitlines()[-1]
 
 
 def test_a_second_signal_ends_the_command_at_once() -> None:

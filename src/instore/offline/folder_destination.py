@@ -31,7 +31,8 @@ PARTIAL = ".instore-partial"
 """The folder at the top of a destination where results are written before they are committed."""
 
 _ORIGIN = "user.instore.origin"
-_NO_ATTRIBUTES = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM)
+_NO_ATTRIBUTES = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS)
+_HAS_ATTRIBUTES = hasattr(os, "setxattr")  # macOS has other calls for them
 _PERMISSIONS = 0o777
 _LOCK = "lock"
 _THREADS = 4
@@ -135,6 +136,8 @@ class FolderDestination:
         """What the result `name` was made of."""
         path = self._path(name)
         try:
+            if not _HAS_ATTRIBUTES:
+                raise ValueError  # noqa: TRY301  # as where a file has none
             code, arguments, size, modified = os.getxattr(path, _ORIGIN).decode().split(" ")
             return ResultOrigin(code, arguments, int(size), int(modified))
         except (OSError, ValueError):  # made by hand, or where there are no attributes
@@ -241,6 +244,8 @@ class FolderDestination:
 
 def _keep_origin(file: int, text: bytes) -> bool:
     """Keep a text with a file; whether its file system does."""
+    if not _HAS_ATTRIBUTES:
+        return False
     try:
         os.setxattr(file, _ORIGIN, text)
     except OSError as error:

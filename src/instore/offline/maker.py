@@ -75,7 +75,7 @@ def _parts(transform: str) -> Iterator[bytes]:
     yield (name or _only_class(place)).encode()
     try:
         imports = find_imports(transform)
-    except ConfigurationError:  # a file that is no Python: whoever imports it says so
+    except (ConfigurationError, OSError):  # a file that is no Python, or can't be read: whoever imports it says so
         with contextlib.suppress(OSError):
             yield Path(place).read_bytes()
         return
