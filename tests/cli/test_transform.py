@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -550,6 +550,8 @@ def test_a_debugger_has_the_terminal_and_one_object_at_a_time() -> None:
     ("options", "sentence"),
     [
         (("--debug", "--timeout", "5s"), "--debug gives a debugger all the time it takes"),
+        pytest.param(("--watch", "--check"), "--watch makes results", marks=pytest.mark.whole),
+        pytest.param(("--watch", "--prefix=x", "src/a"), "--watch is for a folder as SRC", marks=pytest.mark.whole),
         pytest.param(("--check", "--dry-run"), "--dry-run transforms nothing", marks=pytest.mark.whole),
     ],
 )
@@ -588,6 +590,31 @@ def test_a_transform_that_is_not_there_is_said_also_where_nothing_is_left_to_do(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith("instore: ")
     assert name.partition(":")[0] in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.whole
+def test_a_watched_folder_is_done_again_whenever_it_changes() -> None:
+    fill(Path("src"), ["a", "bad"])
+    process = start("src", "dst", "--watch", "--workers", "1")
+    try:
+        wait_for(lambda: tree(Path("dst")) == shouted(["a"]))
+        fill(Path("src"), ["new/b"])
+        wait_for(lambda: tree(Path("dst")) == shouted(["a", "new/b"]))
+        Path("src/a").write_text("changed")
+        wait_for(lambda: tree(Path("dst")).get("a") == b"CHANGED")
+        assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGINT)
+        code, _, err = finish(process)
+    assert code == 130
+    assert err.count("failed bad: ") >= 3
+    assert "watching src; Ctrl-C ends it\n" in err
+    assert "Traceback" not in err
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.02)
 
 
 def test_a_second_signal_ends_the_command_at_once() -> None:

@@ -18,14 +18,11 @@ class GroupedCommand(click.Command):
     """A command whose options stand in groups, in the order of their first ones."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write each group under its title; those of no group come last, with the last one."""
+        """Write each group under its title; --help is left out: whoever reads it has found it."""
         groups: dict[str, list[tuple[str, str]]] = {}
-        title = ""
         for parameter in self.get_params(ctx):
-            title = getattr(parameter, "group", title)
-            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
-            if record is not None:
-                groups.setdefault(title, []).append(record)
+            if isinstance(parameter, _GroupedOption) and (record := parameter.get_help_record(ctx)) is not None:
+                groups.setdefault(parameter.group, []).append(record)
         formatter.write_paragraph()
         for title, records in groups.items():
             formatter.write(f"{title}:\n")

@@ -25,6 +25,7 @@ from instore.offline.names import FORMATS as NAME_FORMATS
 from instore.offline.report import FORMATS as REPORT_FORMATS
 from instore.offline.run import check_selection
 from instore.offline.settings import JobSettings
+from instore.offline.watching import run_and_watch
 from instore.runtime.load import load_class
 from instore.runtime.worker import create
 from instore.server.app import ETLApplication
@@ -64,6 +65,7 @@ _said = group("What is said")
 @_run_as("--retries", default=0, type=click.IntRange(min=0), metavar="N", help="Try N times more what has failed.")
 @_run_as("--continue-on-error", is_flag=True, help="Go on when an object fails.")
 @_run_as("--max-failures", default="", metavar="N|P%", help="Go on until more than N, or P percent, fail.")
+@_run_as("--watch", is_flag=True, help="Do it again whenever SRC changes, with --update.")
 @_instead("--dry-run", is_flag=True, help="List what would be done.")
 @_instead("--check", is_flag=True, help="Transform all, write nothing; needs no DST.")
 @_instead("--debug", is_flag=True, help="In this process, one by one, for breakpoint().")
@@ -94,6 +96,7 @@ def transform(
     max_failures: str,
     timeout: str,
     retries: int,
+    watch: bool,
     dry_run: bool,
     check: bool,
     debug: bool,
@@ -149,9 +152,14 @@ def transform(
     try:
         if dry_run and report is not None:
             raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
-        _check_modes(dry_run, check, debug, timeout)
-        job = TransformJob(settings)
-        work = _list(job) if dry_run else _run(job, _application(transform, log_level) if debug else None)
+        _check_modes(dry_run, check, debug, watch, timeout)
+        work: Coroutine[None, None, int]
+        if watch:
+            work = run_and_watch(settings, lambda text: click.echo(text, err=True))
+        elif dry_run:
+            work = _list(TransformJob(settings))
+        else:
+            work = _run(TransformJob(settings), _application(transform, log_level) if debug else None)
         code = uvloop.run(_until_signal(work))
     except (OSError, RemoteStoreError, NothingSelectedError) as error:  # a disk, a bucket, or what is selected in it
         click.echo(f"instore: {printable(str(error))}", err=True)
@@ -212,7 +220,9 @@ async def _run(job: TransformJob, make_application: Callable[[], ETLApplication]
     return 0 if report.ok else exit_codes.FAILED
 
 
-def _check_modes(dry_run: bool, check: bool, debug: bool, timeout: str) -> None:
+def _check_modes(dry_run: bool, check: bool, debug: bool, watch: bool, timeout: str) -> None:
+    if watch and (dry_run or check or debug):
+        raise ConfigurationError("--watch makes results; leave it out, or --dry-run, --check and --debug")
     if dry_run and (check or debug):
         raise ConfigurationError("--dry-run transforms nothing; leave it out, or --check and --debug")
     if debug and timeout:

@@ -135,15 +135,12 @@ class FolderDestination:
     def origin(self, name: str) -> ResultOrigin:
         """What the result `name` was made of."""
         path = self._path(name)
-        try:
-            if not _HAS_ATTRIBUTES:
-                raise ValueError  # noqa: TRY301  # as where a file has none
-            code, arguments, size, modified = os.getxattr(path, _ORIGIN).decode().split(" ")
+        with contextlib.suppress(ValueError):  # none of ours is there
+            code, arguments, size, modified = _kept_origin(path).split(" ")
             return ResultOrigin(code, arguments, int(size), int(modified))
-        except (OSError, ValueError):  # made by hand, or where there are no attributes
-            with contextlib.suppress(FileNotFoundError):
-                return ResultOrigin("", "", -1, os.stat(path).st_mtime_ns)
-            return ResultOrigin("", "", -1, 0)
+        with contextlib.suppress(FileNotFoundError):  # it has just gone
+            return ResultOrigin("", "", -1, os.stat(path).st_mtime_ns)
+        return ResultOrigin("", "", -1, 0)
 
     async def write(self, item: Item, body: AsyncIterator[bytes]) -> StoredFile:
         """Write a result that comes in pieces; a small one, which comes in one, in a single thread hop."""
@@ -240,6 +237,14 @@ class FolderDestination:
         for name in os.listdir(self._partial):
             if name != _LOCK:
                 os.unlink(os.path.join(self._partial, name))
+
+
+def _kept_origin(path: str) -> str:
+    """The text that is kept with a file; empty if there is none, or can be none."""
+    if _HAS_ATTRIBUTES:
+        with contextlib.suppress(OSError):
+            return os.getxattr(path, _ORIGIN).decode("ascii", "replace")
+    return ""
 
 
 def _keep_origin(file: int, text: bytes) -> bool:
