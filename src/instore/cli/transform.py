@@ -24,7 +24,7 @@ from instore.offline.job import TransformJob
 from instore.offline.names import FORMATS as NAME_FORMATS
 from instore.offline.report import FORMATS as REPORT_FORMATS
 from instore.offline.run import check_selection
-from instore.offline.settings import JobSettings
+from instore.offline.settings import LOG_LEVELS, JobSettings
 from instore.offline.watching import run_and_watch
 from instore.runtime.load import load_class
 from instore.runtime.worker import create
@@ -76,7 +76,7 @@ _said = group("What is said")
 @_said(
     "--log-level",
     default="warning",
-    type=click.Choice(["debug", "info", "warning"]),
+    type=click.Choice(LOG_LEVELS),
     metavar="LEVEL",
     help="Show what your code logs from debug, info or warning.",
 )

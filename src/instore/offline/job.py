@@ -156,14 +156,15 @@ def planned(settings: JobSettings) -> Plan:
         raise ConfigurationError(f"{way} names files of a folder; give that folder as SRC, and no file")
     if files or names is not None:
         source = NamedObjects(source, files or names or ())
-        if names or not settings.retry_failed:  # nothing to do again is good news
-            ways.append("the files named" if files else way)
+        ways.append("the files named" if files else way)
     if settings.include or settings.exclude:
         source = MatchingObjects(source, matcher(settings.include, settings.exclude))
         ways += [f"--include {printable(text)}" for text in settings.include]
         ways += [f"--exclude {printable(text)}" for text in settings.exclude]
     if source.prefix:
         ways.append(f"the prefix {printable(source.prefix)}")
+    if settings.retry_failed and not names:  # that nothing has failed is good news
+        ways = []
     return replace(plan, source=source, selection=" with ".join(ways))
 
 
@@ -181,13 +182,16 @@ def _names(settings: JobSettings) -> tuple[Sequence[str] | None, str]:
 
 def _place(sources: Sequence[str]) -> tuple[str, list[str]]:
     """The folder or bucket that SRC stands for, and the names of its files if SRC is files."""
-    if not all(os.path.isfile(source) for source in sources):
-        if len(sources) == 1:
-            return sources[0], []
-        raise ConfigurationError(
-            f"several SRC must be files of one folder, and {printable(_other(sources))} is no file; "
-            "give one folder, or run the command for each"
-        )
+    if not sources:
+        raise ConfigurationError("there is no SRC; name a folder, a bucket, or files")
+    if len(sources) == 1 and not os.path.isfile(sources[0]):
+        return sources[0], []
+    for source in sources:
+        if not os.path.isfile(source):
+            raise ConfigurationError(
+                f"several SRC must be files of one folder, and {printable(source)} is no file; "
+                "give one folder, or run the command for each"
+            )
     folder, *others = dict.fromkeys(os.path.dirname(source) for source in sources)
     if others:
         raise ConfigurationError(
@@ -195,10 +199,6 @@ def _place(sources: Sequence[str]) -> tuple[str, list[str]]:
             f"{printable(others[0] or '.')}; give a folder above both with --include or --files-from"
         )
     return folder or ".", [os.path.basename(source) for source in sources]
-
-
-def _other(sources: Sequence[str]) -> str:
-    return next(source for source in sources if not os.path.isfile(source))
 
 
 def _sum_up(progress: Progress, ended: str) -> JobReport:

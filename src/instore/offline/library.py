@@ -9,14 +9,14 @@ import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import Any, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 import uvloop
 
 from instore.errors import ConfigurationError
 from instore.offline.job import TransformJob
 from instore.offline.maker import maker_of_class
-from instore.offline.settings import JobSettings
+from instore.offline.settings import LOG_LEVELS, JobSettings
 from instore.offline.tally import JobReport
 from instore.protocol.environment import INSTORE_PARENT_FD
 from instore.shipping.class_file import class_file
@@ -47,6 +47,7 @@ class RunOptions(TypedDict, total=False):
     retry_failed: Place
     log_file: Place
     verbose: bool
+    log_level: Literal["debug", "info", "warning"]
     progress: bool
 
 
@@ -92,6 +93,8 @@ def run(
             - `retry_failed` (path): such a report; the job is about the objects that failed.
             - `log_file` (path): all that is said is appended to it, and each failed object.
             - `verbose` (bool): say where in your code failures come from. Default False.
+            - `log_level` (`"debug"`, `"info"` or `"warning"`): least level of what the class logs that is shown; what
+              it prints always is. Default `"warning"`.
             - `progress` (bool): tell of the job on standard error: a bar on a terminal, else a line every five
               seconds; failures, and what the class prints. Default True.
 
@@ -128,7 +131,7 @@ async def arun(
         if isinstance(transform, type):
             place = undo.enter_context(class_file(transform))
         else:
-            place = _path("transform", transform)
+            place = _path("transform", transform, "a class, or a text such as file.py:Class")
         settings = _settings(place, source, destination, options)
         if isinstance(transform, type):
             name = f"{transform.__module__}:{transform.__qualname__}"
@@ -191,29 +194,30 @@ def _settings(
         names=_strings("files", options["files"]) if "files" in options else None,
         extensions=_extensions(options.get("ext", {})),
         prepend=_string("prepend", options.get("prepend", "")),
-        overwrite=options.get("overwrite", False),
-        update=options.get("update", False),
-        preserve=options.get("preserve", False),
-        continue_on_error=options.get("continue_on_error", False),
+        overwrite=_flag("overwrite", options.get("overwrite", False)),
+        update=_flag("update", options.get("update", False)),
+        preserve=_flag("preserve", options.get("preserve", False)),
+        continue_on_error=_flag("continue_on_error", options.get("continue_on_error", False)),
         max_failures=_number("max_failures", options.get("max_failures")),
         timeout=_number("timeout", options.get("timeout")),
         retries=_count("retries", options.get("retries"), 0),
-        checks=options.get("check", False),
+        checks=_flag("check", options.get("check", False)),
         report=_path("report", options.get("report", "")),
         retry_failed=_path("retry_failed", options.get("retry_failed", "")),
         log_file=_path("log_file", options.get("log_file", "")),
-        verbose=options.get("verbose", False),
-        quiet=not options.get("progress", True),
+        verbose=_flag("verbose", options.get("verbose", False)),
+        log_level=_level(options.get("log_level", "warning")),
+        quiet=not _flag("progress", options.get("progress", True)),
         keeps_failures=True,
     )
 
 
-def _path(name: str, value: object) -> str:
+def _path(name: str, value: object, what: str = "a text or a path") -> str:
     if isinstance(value, str | os.PathLike):
         text = os.fspath(value)
         if isinstance(text, str):
             return text
-    raise ConfigurationError(f"{name} is {value!r}; it takes a text or a path")
+    raise ConfigurationError(f"{name} is {value!r}; it takes {what}")
 
 
 def _paths(name: str, value: object) -> list[str]:
@@ -235,6 +239,12 @@ def _string(name: str, value: object) -> str:
     return value
 
 
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} is {value!r}; it takes True or False")
+    return value
+
+
 def _count(name: str, value: object, least: int) -> int:
     """A whole number; 0 where there is none."""
     if value is None:
@@ -250,6 +260,12 @@ def _number(name: str, value: object) -> str:
         return ""
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         raise ConfigurationError(f"{name} is {value!r}; it takes a number or a text")
+    return str(value)
+
+
+def _level(value: object) -> str:
+    if value not in LOG_LEVELS:
+        raise ConfigurationError(f"log_level is {value!r}; it takes one of {', '.join(LOG_LEVELS)}")
     return str(value)
 
 

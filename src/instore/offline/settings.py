@@ -9,6 +9,8 @@ from instore.errors import ConfigurationError
 from instore.offline.maker import Maker
 from instore.system.printable import printable
 
+LOG_LEVELS = ("debug", "info", "warning")
+
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
 _LIMIT = re.compile(r"(\d+)|(\d+(?:\.\d+)?)%")
