@@ -275,6 +275,10 @@ class NoResultError(InstoreError):
     """The answer to a test's request has no result: its text is the object's error."""
 
 
+class NothingSelectedError(InstoreError):
+    """A job's prefix, patterns or names stand for no object at all."""
+
+
 class ClientGoneError(InstoreError):
     """The client has closed the connection; nobody is left to answer."""
 

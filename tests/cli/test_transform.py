@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,6 +85,16 @@ def test_a_folder_becomes_a_folder_of_results() -> None:
     assert os.listdir("tmp") == []
 
 
+def test_the_help_fits_a_screen_and_has_an_example() -> None:
+    command = [sys.executable, "-m", "instore", "transform", "--help"]
+    shown = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "80"}
+    ).stdout
+    assert len(shown.splitlines()) <= 40
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "instore transform thumbs.py photos small --ext png:jpg" in shown
+
+
 def test_options_choose_name_and_count() -> None:
     fill(Path("src"), ["in/a.jpg", "in/b.gif", "out/c.jpg"])
     options = ("--prefix", "in/", "--ext", "jpg:png", "--ext", "gif:webp", "--prepend", "p/q-", "--workers", "1")
@@ -116,7 +126,7 @@ def test_with_continue_every_failure_is_listed_and_reported() -> None:
     assert code == 1
     for text in (
         "failed bad1: ",
-        "failed d/bad2: ",
+        "1 more failed: the transform of 'src/…' failed: ValueError: … is bad\n  d/bad2\n",
         "failed killer: the worker was killed by signal 9 (out of memory?) twice while transforming it; ",
         "skipped link: a link that leads out of the source folder",
         "2 done, 0 already there, 1 skipped, 3 failed",
@@ -446,6 +456,165 @@ def test_a_report_goes_to_a_pipe_and_through_a_process_substitution() -> None:
         check=True,
     )
     assert json.loads(done.stdout)["summary"]["already_there"] == 1
+
+
+@pytest.mark.whole
+def test_what_failed_is_done_again_by_the_report_and_the_log_has_all_of_it() -> None:
+    fill(Path("src"), ["a", "bad1", "bad2"])
+    options = ("--continue-on-error", "--report", "report.jsonl", "--log-file", "job.log")
+    assert transform("src", "dst", *options)[0] == 1
+    log = Path("job.log").read_text()
+    for name in ("bad1", "bad2"):
+        assert log.count(f" failed {name}: the transform of 'src/{name}' failed: ValueError: {name} is bad\n") == 1
+    assert log.count("  at upper.py:9 in transform: ") == 2
+    Path("upper.py").write_text(Path("upper.py").read_text().replace('"bad"', '"bad2"'))
+    fill(Path("src"), ["new"])
+    code, _, err = transform("src", "dst", *options, "--retry-failed", "report.jsonl")
+    assert code == 1
+    assert "1 done, 0 already there, 0 skipped, 1 failed" in err
+    assert set(tree(Path("dst"))) == {"a", "bad1"}
+    Path("src/bad2").unlink()
+    code, _, err = transform("src", "dst", *options, "--retry-failed", "report.jsonl")
+    assert (code, "failed bad2: there is no such object in SRC" in err) == (1, True)
+    assert Path("job.log").read_text().startswith(log)
+    code, _, err = transform("src", "dst", "--retry-failed", "report.jsonl", "--files-from", "x")
+    assert code == 2
+    assert err == "instore: --files-from and --retry-failed both name the objects; leave one of them out\n"
+
+
+@pytest.mark.whole
+def test_a_report_of_lines_is_whole_after_a_kill() -> None:
+    fill(Path("src"), [f"x{i:03}" for i in range(200)])
+    process = start("src", "dst", "--workers", "1", "--args", "slowly", "--report", "report.jsonl")
+    while not Path("report.jsonl").exists() or Path("report.jsonl").read_bytes().count(b"\n") < 5:
+        time.sleep(0.01)
+    process.kill()
+    finish(process)
+    lines = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
+    assert list(lines[0]) == ["job"]
+    assert {line["outcome"] for line in lines[1:]} == {"done"}
+    assert {line["name"] for line in lines[1:]} <= set(tree(Path("dst")))
+
+
+@pytest.mark.whole
+def test_a_check_transforms_everything_and_writes_nothing() -> None:
+    fill(Path("src"), ["a", "d/b", *(f"bad{number}" for number in range(30))])
+    fill(Path("dst"), ["a"])
+    before = sorted(Path().rglob("*"))
+    for places in (("src",), ("src", "dst"), ("src", "new")):
+        code, out, err = transform(*places, "--check")
+        assert (code, out) == (1, ""), err
+        named = [line.removeprefix("failed").strip().partition(":")[0] for line in err.splitlines()[:-1]]
+        assert sorted(name for name in named if name.startswith("bad")) == sorted(f"bad{n}" for n in range(30))
+        assert "2 done, 0 already there, 0 skipped, 30 failed" in err
+    assert transform("src", "--check", "--prefix", "a")[0] == 0
+    assert sorted(Path().rglob("*")) == before
+    assert tree(Path("dst")) == {"a": b"object a"}
+
+
+def test_without_a_destination_the_usage_is_shown() -> None:
+    code, _, err = transform("src")
+    assert (code, err.splitlines()[-1]) == (2, "Error: Missing argument 'DST'; only --check needs none.")
+
+
+def test_a_debugger_has_the_terminal_and_one_object_at_a_time() -> None:
+    code = """
+        from instore import ETLServer
+
+        class Upper(ETLServer):
+            concurrency = 8
+
+            def transform(self, data, path, etl_args):
+                size = len(data)
+                if b"look" in data:
+                    breakpoint()
+                return data.upper()
+    """
+    Path("upper.py").write_text(textwrap.dedent(code))
+    fill(Path("src"), ["a", "look1", "look2", "z"])
+    command = [sys.executable, "-m", "instore", "transform", "upper.py", "src", "dst", "--debug"]
+    said = "p size, path\ndata = b'mine'\nc\np 'the second', path\nc\n"
+    done = subprocess.run(command, input=said, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.index("(12, 'src/look1')"), done.stdout.index("('the second', 'src/look2')")
+    assert first < second
+    assert tree(Path("dst")) == {**shouted(["a", "look2", "z"]), "look1": b"MINE"}
+    assert os.listdir("tmp") == []
+    left = subprocess.run([*command, "--overwrite"], input="q\n", capture_output=True, text=True, check=False)
+    assert left.returncode == 1
+    assert "failed look1: the transform of 'src/look1' failed: BdbQuit" in left.stderr
+    assert left.stdout.count("(Pdb)") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--debug", "--timeout", "5s"), "--debug gives a debugger all the time it takes"),
+        pytest.param(("--watch", "--check"), "--watch makes results", marks=pytest.mark.whole),
+        pytest.param(("--watch", "--prefix=x", "src/a"), "--watch is for a folder as SRC", marks=pytest.mark.whole),
+        pytest.param(("--check", "--dry-run"), "--dry-run transforms nothing", marks=pytest.mark.whole),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options: tuple[str, ...], sentence: str) -> None:
+    fill(Path("src"), ["a"])
+    code, _, err = transform("src", "dst", *options)
+    assert code == 2
+    assert err.startswith(f"instore: {sentence}")
+
+
+@pytest.mark.whole
+def test_a_class_that_has_changed_is_said_first_and_its_results_are_made_again_on_demand() -> None:
+    fill(Path("src"), ["a", "b"])
+    assert transform("src", "dst")[0] == 0
+    Path("upper.py").write_text(Path("upper.py").read_text().replace("data.upper()", "data.title()"))
+    _, out, _ = transform("src", "dst", "--dry-run", "--update")
+    assert out.startswith("to do: a -> a (made by another class, or by another version of it)\n")
+    code, _, err = transform("src", "dst")
+    assert code == 0
+    assert err.startswith("2 results in DST were made by another class, or by another version of it; they stay as they")
+    assert tree(Path("dst")) == shouted(["a", "b"])
+    code, _, err = transform("src", "dst", "--update", "--preserve")
+    assert code == 0
+    assert "2 done, 0 already there" in err
+    assert tree(Path("dst")) == {"a": b"Object A", "b": b"Object B"}
+    assert Path("src/a").stat().st_mtime_ns == Path("dst/a").stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("option", ["--workers=2", "--dry-run"])
+@pytest.mark.parametrize("name", ["none.py", pytest.param("upper.py:None", marks=pytest.mark.whole)])
+def test_a_transform_that_is_not_there_is_said_also_where_nothing_is_left_to_do(name: str, option: str) -> None:
+    fill(Path("src"), ["a"])
+    fill(Path("dst"), ["a"])
+    command = [sys.executable, "-m", "instore", "transform", name, "src", "dst", option]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith("instore: ")
+    assert name.partition(":")[0] in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.whole
+def test_a_watched_folder_is_done_again_whenever_it_changes() -> None:
+    fill(Path("src"), ["a", "bad"])
+    process = start("src", "dst", "--watch", "--workers", "1")
+    try:
+        wait_for(lambda: tree(Path("dst")) == shouted(["a"]))
+        fill(Path("src"), ["new/b"])
+        wait_for(lambda: tree(Path("dst")) == shouted(["a", "new/b"]))
+        Path("src/a").write_text("changed")
+        wait_for(lambda: tree(Path("dst")).get("a") == b"CHANGED")
+        assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGINT)
+        code, _, err = finish(process)
+    assert code == 130
+    assert err.count("failed bad: ") >= 3
+    assert "watching src; Ctrl-C ends it\n" in err
+    assert "Traceback" not in err
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.02)
 
 
 def test_a_second_signal_ends_the_command_at_once() -> None:

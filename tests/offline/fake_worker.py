@@ -2,7 +2,8 @@
 
 A result is its object in upper case; but
 `die-*` kills the worker every time, `die-once-*` the first time; `short-*`, `cut-*` and `silent-*` break the answer
-off; `error-*` and `mute-*` answer 500, `nothing-*` 204, `wait-*` never; `big-*` is a long streamed answer.
+off; `error-*` and `mute-*` answer 500, `flaky-N-*` 422 the first N times, `nothing-*` 204, `wait-*` never; `big-*` is a
+long streamed answer.
 """
 
 import asyncio
@@ -55,6 +56,11 @@ async def answer(request: web.Request) -> web.StreamResponse:
         return web.Response(text=asked.path)
     if kind.startswith("error-"):
         return web.Response(status=500, text=f"it hurts:\n{kind}")
+    if kind.startswith("flaky-"):
+        tries = Path(os.environ["FAKE_STATE"], kind)
+        tries.write_bytes(b"x" + (tries.read_bytes() if tries.exists() else b""))
+        if tries.stat().st_size <= int(kind.split("-")[1]):
+            return web.Response(status=422, text="not yet")
     if kind.startswith("mute-"):
         return web.Response(status=500)
     if kind.startswith("nothing-"):

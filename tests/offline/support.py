@@ -5,11 +5,15 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from instore.offline.interfaces import ItemResult, JobOptions
+from instore.offline.maker import Maker
 from instore.offline.plan import Plan, make_plan
 from instore.offline.run import run as run_plan
+from instore.offline.settings import FailureLimit
+from instore.offline.workers import WorkerProcesses
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 
@@ -54,8 +58,21 @@ def plan(
     extensions: tuple[str, ...] = (),
     prepend: str = "",
     overwrite: bool = False,
+    maker: Maker | None = None,
+    update: bool = False,
+    preserve: bool = False,
 ) -> Plan:
-    return make_plan(str(source), str(destination), prefix, extensions, prepend, overwrite)
+    return make_plan(
+        str(source),
+        str(destination),
+        prefix,
+        extensions,
+        prepend,
+        overwrite,
+        maker=maker,
+        update=update,
+        preserve=preserve,
+    )
 
 
 async def arun(
@@ -63,11 +80,14 @@ async def arun(
     seen: Seen,
     options: JobOptions | None = None,
     environment: Mapping[str, str] | None = None,
+    limit: FailureLimit | None = None,
 ) -> bool:
     before = dict(os.environ)
     os.environ.update(environment or {})
     try:
-        return await run_plan(what, FAKE, options or JobOptions(continue_on_error=True), seen)
+        return await run_plan(
+            what, partial(WorkerProcesses, FAKE), options or JobOptions(continue_on_error=True), seen, limit
+        )
     finally:
         os.environ.clear()
         os.environ.update(before)

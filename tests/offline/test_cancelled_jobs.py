@@ -56,6 +56,9 @@ class Worker:
     def how_it_died(self) -> str:
         return "never"
 
+    async def give_up(self, reason: str) -> None:
+        raise NotImplementedError
+
     def last_lines(self, containing: str = "") -> list[str]:
         return []
 

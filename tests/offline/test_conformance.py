@@ -17,9 +17,11 @@ from aistore import Client
 from instore.errors import AnswerError, ConfigurationError, NameConflictError
 from instore.offline.bucket_destination import BucketDestination
 from instore.offline.bucket_source import BucketSource
+from instore.offline.chosen import MatchingObjects, NamedObjects
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource
 from instore.offline.interfaces import CommittedError, Item, ItemState, ListedDestination, ListedSource
+from instore.offline.patterns import matcher
 from tests.offline.support import fill, tree
 from tests.support.cancelling import TIMES, cancelled_at
 from tests.support.node import running_node
@@ -133,6 +135,24 @@ def test_a_source_knows_which_objects_it_has(kind: Kind) -> None:
     kind.fill(objects(NAMES))
     source = kind.source(kind.place)
     assert [name for name in [*NAMES, "b", "c", "a.txt/x"] if source.has(name)] == NAMES
+
+
+def test_objects_can_be_named_and_one_that_is_not_there_is_a_failure(kind: Kind) -> None:
+    kind.fill(objects(NAMES))
+    source = NamedObjects(kind.source(kind.place, "b"), ["z", "ba", "b/none", "b/é日.txt", "ba"])
+    assert [(one.name, one.state, one.size) for one in source.list()] == [
+        ("b/none", ItemState.FAILED, 0),
+        ("b/é日.txt", ItemState.TODO, len(objects(NAMES)["b/é日.txt"])),
+        ("ba", ItemState.TODO, len(objects(NAMES)["ba"])),
+    ]
+    assert [name for name in NAMES if name.startswith("b") and source.has(name)] == ["b/é日.txt", "ba"]
+
+
+def test_objects_can_be_chosen_by_patterns(kind: Kind) -> None:
+    kind.fill(objects(NAMES))
+    source = MatchingObjects(kind.source(kind.place), matcher(["*.txt", "b/**"], ["**/c *"]))
+    assert [one.name for one in source.list()] == ["a.txt", "b/empty", "b/é日.txt"]
+    assert [name for name in NAMES if source.has(name)] == ["a.txt", "b/empty", "b/é日.txt"]
 
 
 def test_a_source_gives_each_object_whole_or_names_its_file(kind: Kind) -> None:

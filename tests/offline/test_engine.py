@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from instore.errors import AnswerError, ConfigurationError, RemoteStoreError, WorkerError
+from instore.offline.concurrency import Turns
 from instore.offline.engine import MOST_AWAY, Engine
 from instore.offline.interfaces import CommittedError, Item, JobOptions, Stored
 from instore.offline.plan import Plan
+from instore.offline.settings import FailureLimit
 from instore.offline.workers import WorkerProcesses
 from tests.offline.fake_worker import PIECE, PIECES
 from tests.offline.support import FAKE, Seen, arun, fill, plan, run, tree
@@ -130,6 +132,64 @@ def test_a_killer_is_blamed_alone_and_the_job_goes_on(source: Path, destination:
         for name in ("die-1", "die-2")
     }
     assert len(tree(destination)) == 51
+
+
+@pytest.mark.parametrize("concurrency", [1, pytest.param(2, marks=pytest.mark.whole)])
+def test_a_worker_that_hangs_is_replaced_and_only_its_object_is_blamed(
+    source: Path, destination: Path, concurrency: int
+) -> None:
+    hanging = [f"wait-{number}" for number in range(concurrency)]
+    fill(source, ["a", *hanging, *(f"x{i}" for i in range(30))])
+    options = JobOptions(1, continue_on_error=True, timeout=0.5, replaces_hung=True)
+    seen = Seen()
+    asyncio.run(arun(plan(source, destination), seen, options, {"FAKE_CONCURRENCY": str(concurrency)}))
+    late = "it took longer than 0.5 s, and its worker was ended"
+    assert seen.errors() == dict.fromkeys(hanging, late)
+    assert len(tree(destination)) == 31
+    assert all("took longer than 0.5 s over an object, and was ended" in note for note in seen.notes)
+    assert seen.notes
+
+
+def test_turns_give_each_object_its_time_from_when_those_before_it_are_through() -> None:
+    async def check() -> None:
+        turns = Turns(1, 60.0)
+        first, second = asyncio.Timeout(None), asyncio.Timeout(None)
+        async with first, second:
+            with turns.taken(second):
+                with turns.taken(first):
+                    assert second.when() is not None
+                    assert first.when() is None
+                assert not turns.end_all()  # the second one is still under way
+                assert first.when() is None
+
+    asyncio.run(check())
+
+
+@pytest.mark.whole
+def test_a_failed_transform_is_tried_again_as_often_as_the_options_say(
+    source: Path, destination: Path, tmp_path: Path
+) -> None:
+    fill(source, ["flaky-2-a", "flaky-3-b", "error-1"])
+    options = JobOptions(1, continue_on_error=True, error_retries=2)
+    seen = Seen()
+    asyncio.run(arun(plan(source, destination), seen, options, {"FAKE_STATE": str(tmp_path)}))
+    assert seen.errors() == {"flaky-3-b": "not yet, 3 times", "error-1": "it hurts:\nerror-1"}
+    assert set(tree(destination)) == {"flaky-2-a"}
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize(("most", "complete"), [(0, False), (2, False), (3, True), (None, True)])
+def test_a_job_goes_on_until_more_have_failed_than_may(
+    source: Path, destination: Path, most: int | None, complete: bool
+) -> None:
+    fill(source, ["error-1", "error-2", "error-3", *(f"x{i}" for i in range(3 if complete else 300))])
+    limit = None if most is None else FailureLimit(most, is_share=False)
+    seen = Seen()
+    assert (
+        asyncio.run(arun(plan(source, destination), seen, JobOptions(continue_on_error=True), limit=limit)) == complete
+    )
+    assert (len(seen.results) == seen.todo) == complete
+    assert len(seen.errors()) > (most or 0) or complete
 
 
 def test_a_worker_that_exits_is_a_worker_that_died(source: Path, destination: Path) -> None:

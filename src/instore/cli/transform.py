@@ -5,13 +5,11 @@ them objects over the same wire. It never imports the user's code.
 """
 
 import asyncio
-import contextlib
 import io
-import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from types import FrameType
 
 import click
@@ -19,87 +17,152 @@ import uvloop
 from rich.filesize import decimal
 
 from instore.cli.completion import PLACE
-from instore.cli.progress import Progress
-from instore.errors import ConfigurationError, JobFailedError, RemoteStoreError, WorkerError
+from instore.cli.grouped import GroupedCommand, group
+from instore.errors import ConfigurationError, NothingSelectedError, RemoteStoreError
 from instore.offline.engine import in_batches
-from instore.offline.interfaces import Item, ItemState, JobOptions
-from instore.offline.plan import Plan, is_in_source, make_plan
-from instore.offline.report import Report
-from instore.offline.run import run, worker_command
+from instore.offline.interfaces import Item, ItemState
+from instore.offline.job import TransformJob
+from instore.offline.names import FORMATS as NAME_FORMATS
+from instore.offline.report import FORMATS as REPORT_FORMATS
+from instore.offline.run import check_selection
+from instore.offline.settings import LOG_LEVELS, JobSettings
+from instore.offline.watching import run_and_watch
+from instore.runtime.load import load_class
+from instore.runtime.worker import create
+from instore.server.app import ETLApplication
 from instore.system import exit_codes
 from instore.system.limits import raise_file_limit
+from instore.system.logs import log_to_stderr
 from instore.system.printable import printable
 
 _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
-@click.command("transform")
+_chosen = group("Which objects")
+_made = group("What is made of them")
+_run_as = group("How")
+_instead = group("Instead")
+_said = group("What is said")
+
+
+@click.command("transform", cls=GroupedCommand)
 @click.argument("transform", type=PLACE)
-@click.argument("source", metavar="SRC", type=PLACE)
-@click.argument("destination", metavar="DST", type=PLACE)
-@click.option("--args", "etl_args", default="", metavar="TEXT", help="Arguments of the transform, its etl_args.")
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the number of CPUs]")
-@click.option("--prefix", default="", metavar="P", help="Only objects whose name starts with P.")
-@click.option("--ext", "extensions", multiple=True, metavar="OLD:NEW", help="Results' extension; may be repeated.")
-@click.option("--prepend", default="", metavar="P", help="What goes before each result's name.")
-@click.option("--continue-on-error", is_flag=True, help="Go on when an object fails.")
-@click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
-@click.option("--overwrite", is_flag=True, help="Do again what is already there.")
-@click.option("--report", metavar="FILE", help="Write a line of JSON for each object to FILE.")
-@click.option("-v", "--verbose", is_flag=True, help="Show where in your code each failure comes from.")
-@click.option(
+@click.argument("places", metavar="SRC... DST", nargs=-1, required=True, type=PLACE)
+@_chosen("--prefix", default="", metavar="P", help="Only those whose names start with P.")
+@_chosen("--include", multiple=True, metavar="GLOB", help="Only those that match, as in '*.jpg', 'train/**'.")
+@_chosen("--exclude", multiple=True, metavar="GLOB", help="None of those that match.")
+@_chosen("--files-from", default="", metavar="FILE", help="Only those named in FILE, a line each; -: in stdin.")
+@_chosen("-0", "names_format", flag_value="nul", default="", help="A NUL ends each name there.")
+@_chosen("--files-from-format", "names_format", type=click.Choice(NAME_FORMATS), hidden=True)
+@_chosen("--retry-failed", default="", metavar="REPORT", help="Only those that have failed by a report.")
+@_made("--args", "etl_args", default="", metavar="TEXT", help="The transform's etl_args.")
+@_made("--ext", "extensions", multiple=True, metavar="OLD:NEW", help="Results' extension; may be repeated.")
+@_made("--prepend", default="", metavar="P", help="What goes before each result's name.")
+@_made("--overwrite", is_flag=True, help="Make again what is there already.")
+@_made("--update", is_flag=True, help="Make again what is there and outdated.")
+@_made("--preserve", is_flag=True, help="Keep files' times and permissions.")
+@_run_as("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: the number of CPUs]")
+@_run_as("--timeout", default="", metavar="TIME", help="An object that takes longer fails: 90s, 5m.")
+@_run_as("--retries", default=0, type=click.IntRange(min=0), metavar="N", help="Try N times more what has failed.")
+@_run_as("--continue-on-error", is_flag=True, help="Go on when an object fails.")
+@_run_as("--max-failures", default="", metavar="N|P%", help="Go on until more than N, or P percent, fail.")
+@_run_as("--watch", is_flag=True, help="Do it again whenever SRC changes, with --update.")
+@_instead("--dry-run", is_flag=True, help="List what would be done.")
+@_instead("--check", is_flag=True, help="Transform all, write nothing; needs no DST.")
+@_instead("--debug", is_flag=True, help="In this process, one by one, for breakpoint().")
+@_said("--report", metavar="FILE", help="What became of each; FILE.jsonl: as it comes.")
+@_said("--report-format", type=click.Choice(REPORT_FORMATS), hidden=True)
+@_said("--log-file", default="", metavar="FILE", help="Append all that is said, and each failure.")
+@_said("-v", "--verbose", is_flag=True, help="Where in your code failures come from.")
+@_said(
     "--log-level",
     default="warning",
-    show_default=True,
-    type=click.Choice(["debug", "info", "warning"]),
-    help="Least level of what your code logs that is shown; what it prints always is.",
+    type=click.Choice(LOG_LEVELS),
+    metavar="LEVEL",
+    help="Show what your code logs from debug, info or warning.",
 )
 def transform(
     transform: str,
-    source: str,
-    destination: str,
+    places: tuple[str, ...],
     etl_args: str,
     workers: int | None,
     prefix: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    files_from: str,
+    names_format: str | None,
     extensions: tuple[str, ...],
     prepend: str,
     continue_on_error: bool,
+    max_failures: str,
+    timeout: str,
+    retries: int,
+    watch: bool,
     dry_run: bool,
+    check: bool,
+    debug: bool,
     overwrite: bool,
+    update: bool,
+    preserve: bool,
     report: str | None,
+    report_format: str | None,
+    retry_failed: str,
+    log_file: str,
     verbose: bool,
     log_level: str,
 ) -> None:
-    """Put every file under the folder SRC through TRANSFORM, and the results under DST with the same names.
-
-    TRANSFORM is file.py, file.py:Class or package.module:Class. Results appear whole or not at all; the same command
-    again does what is left.
-
-    SRC, DST or both may be ais://BUCKET[/PREFIX], in the store at AIS_ENDPOINT, with AIS_AUTHN_TOKEN if it demands
-    one; that needs pip install 'instore[ais]'. SRC's PREFIX selects objects, before what --prefix says, and stays in
-    their names; DST's goes before the results' names, before what --prepend says. A missing DST is made.
+    """Put every file of SRC through TRANSFORM, and the results under DST: whole or not at all. The same command again
+    does what is left. TRANSFORM is file.py, file.py:Class or package.module:Class. SRC and DST are folders, or
+    ais://BUCKET[/PREFIX] with pip install 'instore[ais]'; SRC may be files.
 
     \b
-    Exit codes: 0 all done; 1 an object failed; 2 the command can't run;
-    130 interrupted; 143 terminated.
+    Example:    instore transform thumbs.py photos small --ext png:jpg
+    Exit codes: 0 all done; 1 an object failed; 2 it can't run; 130, 143 ended.
     """
     raise_file_limit()
+    if len(places) == 1 and not check:
+        raise click.UsageError("Missing argument 'DST'; only --check needs none.")
+    settings = JobSettings(
+        transform=transform,
+        sources=places if len(places) == 1 else places[:-1],
+        destination=places[-1] if len(places) > 1 else None,
+        etl_args=etl_args,
+        workers=workers or 0,
+        prefix=prefix,
+        include=include,
+        exclude=exclude,
+        files_from=files_from,
+        names_format=names_format or "",
+        extensions=extensions,
+        prepend=prepend,
+        overwrite=overwrite,
+        update=update,
+        preserve=preserve,
+        continue_on_error=continue_on_error,
+        max_failures=max_failures,
+        timeout=timeout,
+        retries=retries,
+        checks=check,
+        report=report or "",
+        report_format=report_format or "",
+        retry_failed=retry_failed,
+        log_file=log_file,
+        verbose=verbose,
+        log_level=log_level,
+    )
     try:
-        plan = make_plan(source, destination, prefix, extensions, prepend, overwrite)
-        if dry_run:
-            if report is not None:
-                raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
-            work = _list(plan)
+        if dry_run and report is not None:
+            raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
+        _check_modes(dry_run, check, debug, watch, timeout)
+        work: Coroutine[None, None, int]
+        if watch:
+            work = run_and_watch(settings, lambda text: click.echo(text, err=True))
+        elif dry_run:
+            work = _list(TransformJob(settings))
         else:
-            if report is not None and is_in_source(plan, report):
-                raise ConfigurationError(
-                    f"--report {printable(report)} lies inside SRC, where it would become an object"
-                )
-            options = JobOptions(workers or os.cpu_count() or 1, etl_args, continue_on_error)
-            progress = Progress(None if report is None else Report(report), verbose)
-            work = _run(worker_command(transform, log_level), plan, options, progress)
+            work = _run(TransformJob(settings), _application(transform, log_level) if debug else None)
         code = uvloop.run(_until_signal(work))
-    except (OSError, RemoteStoreError) as error:  # the disk of the results or of the report; the bucket that is listed
+    except (OSError, RemoteStoreError, NothingSelectedError) as error:  # a disk, a bucket, or what is selected in it
         click.echo(f"instore: {printable(str(error))}", err=True)
         code = exit_codes.FAILED
     sys.exit(code)
@@ -130,49 +193,48 @@ def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handle
         signal.signal(number, handler)
 
 
-async def _list(plan: Plan) -> int:
+async def _list(job: TransformJob) -> int:
     """Say what would be done, on standard output."""
+    await job.load()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     counts: Counter[ItemState] = Counter()
     size = 0
-    async for batch in in_batches(plan.checked_items()):
+    async for batch in in_batches(job.plan.checked_items()):
         for item in batch:
             counts[item.state] += 1
             size += item.size if item.state is ItemState.TODO else 0
             click.echo(f"{item.state.value}: {printable(_describe(item))}")
+    check_selection(job.plan, counts)
     click.echo(", ".join(f"{counts[state]} {state.value}" for state in ItemState) + f"; {decimal(size)} to read")
     return exit_codes.FAILED if counts[ItemState.FAILED] else 0
 
 
 def _describe(item: Item) -> str:
-    return f"{item.name}: {item.reason}" if item.reason else f"{item.name} -> {item.result}"
+    if item.reason:
+        return f"{item.name}: {item.reason}"
+    return f"{item.name} -> {item.result}" + (f" (made {item.outdated})" if item.outdated else "")
 
 
-async def _run(command: Sequence[str], plan: Plan, options: JobOptions, progress: Progress) -> int:
-    """Do the job and say how it ended."""
-    report = progress.report
-    with contextlib.ExitStack() as undo:
-        undo.enter_context(progress)
-        if report is not None:
-            undo.callback(report.discard)  # unless it is closed by then
-        complete, ended = False, "interrupted"
-        try:
-            complete = await run(plan, command, options, progress)
-            ended = "complete" if complete else "stopped at the first failure"
-            if not complete:
-                progress.noted(f"{ended}; with --continue-on-error the others would be done")
-        except (WorkerError, RemoteStoreError, JobFailedError) as error:
-            ended = str(error)
-            progress.noted(f"instore: {error}; what is done is kept, and the same command goes on from here")
-        except asyncio.CancelledError:
-            _sum_up(report, progress, ended)
-            raise
-        _sum_up(report, progress, ended)
-    return 0 if complete and not progress.failed else exit_codes.FAILED
+async def _run(job: TransformJob, make_application: Callable[[], ETLApplication] | None) -> int:
+    report = await job.run(make_application)
+    return 0 if report.ok else exit_codes.FAILED
 
 
-def _sum_up(report: Report | None, progress: Progress, ended: str) -> None:
-    if report is not None:
-        report.close({"ended": ended, **progress.summary()})
-    progress.noted(progress.summary_line())
+def _check_modes(dry_run: bool, check: bool, debug: bool, watch: bool, timeout: str) -> None:
+    if watch and (dry_run or check or debug):
+        raise ConfigurationError("--watch makes results; leave it out, or --dry-run, --check and --debug")
+    if dry_run and (check or debug):
+        raise ConfigurationError("--dry-run transforms nothing; leave it out, or --check and --debug")
+    if debug and timeout:
+        raise ConfigurationError("--debug gives a debugger all the time it takes; leave --timeout out")
+
+
+def _application(transform: str, log_level: str) -> Callable[[], ETLApplication]:
+    """Makes what transforms in this process."""
+
+    def make() -> ETLApplication:
+        log_to_stderr(log_level)
+        return create(load_class(transform)).asgi_app
+
+    return make

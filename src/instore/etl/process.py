@@ -106,9 +106,9 @@ class Process:
         if not self.exited.done():
             self._process.send_signal(signal.SIGINT)
 
-    async def end(self) -> None:
+    async def end(self, grace: float | None = None) -> None:
         """Wait a little for the process to end, then end it; and with it whatever processes it has started."""
-        await asyncio.wait({self.exited}, timeout=self._grace)
+        await asyncio.wait({self.exited}, timeout=self._grace if grace is None else grace)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         await asyncio.wait({self.exited})
@@ -125,6 +125,7 @@ class ServerProcess:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.exited = process.exited
+        self._given_up = ""
 
     @property
     def pid(self) -> int:
@@ -133,7 +134,12 @@ class ServerProcess:
 
     def how_it_died(self) -> str:
         """`was killed by signal 9 (out of memory?)` or `exited with code 3`."""
-        return self.process.how_it_died()
+        return self._given_up or self.process.how_it_died()
+
+    async def give_up(self, reason: str) -> None:
+        """End it at once, with whatever it has started: it hangs. `reason` is how it died."""
+        self._given_up = reason
+        await self.process.end(grace=0)
 
     def last_lines(self, containing: str = "") -> list[str]:
         """The last lines of its log that contain a text, blank ones left out; the last of all comes last."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from instore.errors import ConfigurationError, InvalidRequestError
 from instore.etl.communicator import TransformRequest
-from instore.offline.interfaces import Item, ItemState
+from instore.offline.interfaces import NOT_THERE, Item, ItemState
 from instore.offline.lookup import Lookup
 from instore.offline.remote_bucket import RemoteBucket, configuring
 from instore.store.names import check_object_name
@@ -48,3 +48,10 @@ class BucketSource:
     def has(self, name: str) -> bool:
         """Whether there is an object `name`."""
         return name in self._lookup
+
+    def find(self, name: str) -> Item:
+        """The object `name`; a failed item if there is none."""
+        size = self._lookup.size(name)
+        if size is None:
+            return Item(name, ItemState.FAILED, NOT_THERE)
+        return Item(name, ItemState.TODO, size=size)

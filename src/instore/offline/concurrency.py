@@ -1,7 +1,11 @@
 """How many objects are under way at once, in one worker and in all: no more than help, or than files can be open."""
 
+import asyncio
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 
 from instore.errors import ConfigurationError
 from instore.offline.interfaces import JobOptions
@@ -40,6 +44,46 @@ class ConcurrencyLimit:
         less = seconds >= _QUICK and self.slots > self._least
         self.slots -= less
         return less
+
+
+class Turns:
+    """Whose turn it is in a worker: the oldest of the objects under way in it, as many as it transforms at once.
+
+    Each has its time from the beginning of its turn.
+
+    Args:
+        transforms: how many the worker transforms at once.
+        seconds: the time.
+    """
+
+    def __init__(self, transforms: int, seconds: float) -> None:
+        self._transforms = transforms
+        self._seconds = seconds
+        self._under_way: dict[asyncio.Timeout, None] = {}  # in their order
+        self._is_over = False
+
+    @contextmanager
+    def taken(self, timeout: asyncio.Timeout) -> Iterator[None]:
+        """An object is under way, with what ends it."""
+        self._under_way[timeout] = None
+        self._start()
+        try:
+            yield
+        finally:
+            del self._under_way[timeout]
+            self._start()
+
+    def end_all(self) -> bool:
+        """The worker is to be ended because of an object that is not under way any more; whether that was alone."""
+        is_alone = not self._under_way and not self._is_over
+        self._is_over = True
+        return is_alone
+
+    def _start(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for timeout in islice(self._under_way, self._transforms):
+            if timeout.when() is None:
+                timeout.reschedule(now + self._seconds)
 
 
 def within_file_limit(options: JobOptions) -> JobOptions:

@@ -7,7 +7,8 @@ committer, which commits whole batches.
 
 When a worker dies, every object under way in it is a suspect. A new worker runs the suspects alone, one at a time,
 before it takes anything else: an object that kills a worker while alone in it has done it, and is reported; those
-that merely were beside it are never blamed.
+that merely were beside it are never blamed. A worker that takes too long over an object is ended by us, if the options
+say so; it is known which of several objects that was only once it is alone, so these are suspects as well.
 
 When a store is away, each object fails, slowly, and none of them is to blame: after `MOST_AWAY` of them in a row, with
 none done between them, the job ends, whatever the options say of errors.
@@ -26,15 +27,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic
 
 from instore.errors import (
+    STATUS,
+    AnswerError,
     ConfigurationError,
     IncompleteAnswerError,
     InstoreError,
     JobFailedError,
     RemoteStoreError,
+    TransformError,
     WorkerError,
 )
 from instore.etl.communicator import TransformResponse
-from instore.offline.concurrency import ConcurrencyLimit
+from instore.offline.concurrency import ConcurrencyLimit, Turns
 from instore.offline.interfaces import (
     AnyStored,
     AnyWorker,
@@ -93,6 +97,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
         self._written: asyncio.Queue[tuple[ItemResult, AnyStored] | None] = asyncio.Queue(_UNCOMMITTED)
         self._fed = False
         self._away = 0  # objects in a row
+        self._failures = 0
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -194,28 +199,36 @@ class Engine(Generic[AnyWorker, AnyStored]):
         """Work until nothing is left or the worker is dead."""
         suspects: list[Item] = []
         limit = ConcurrencyLimit(worker.concurrency, self._options.slots, self._options.most_slots)
+        turns = None
+        if self._options.replaces_hung and self._options.timeout is not None:
+            turns = Turns(worker.concurrency, self._options.timeout)
         async with asyncio.TaskGroup() as slots:
             for _ in range(limit.slots):
-                slots.create_task(self._run_slot(worker, suspects, limit, slots))
+                slots.create_task(self._run_slot(worker, suspects, limit, turns, slots))
         return suspects
 
     async def _run_slot(
-        self, worker: AnyWorker, suspects: list[Item], limit: ConcurrencyLimit, slots: asyncio.TaskGroup
+        self,
+        worker: AnyWorker,
+        suspects: list[Item],
+        limit: ConcurrencyLimit,
+        turns: Turns | None,
+        slots: asyncio.TaskGroup,
     ) -> None:
         while (item := await self._take(worker)) is not None:
             began = time.perf_counter()
-            if not await self._attempt(worker, item, limit.turns):
+            if not await self._attempt(worker, item, limit.turns, turns):
                 suspects.append(item)
                 return
             seconds = time.perf_counter() - began
             if limit.grows(seconds):
-                slots.create_task(self._run_slot(worker, suspects, limit, slots))
+                slots.create_task(self._run_slot(worker, suspects, limit, turns, slots))
             elif limit.shrinks(seconds):
                 return
 
     async def _take(self, worker: AnyWorker) -> Item | None:
-        """The next object; None when there is none left, or the worker is dead."""
-        if worker.exited.done():
+        """The next object; None when there is none left, the job is to stop, or the worker is dead."""
+        if worker.exited.done() or self._stop.is_set():
             return None
         if self._queue.empty():
             there = asyncio.ensure_future(self._queue.get())
@@ -231,15 +244,27 @@ class Engine(Generic[AnyWorker, AnyStored]):
             self._queue.put_nowait(None)
         return item
 
-    async def _attempt(self, worker: AnyWorker, item: Item, turns: int = 1) -> bool:
-        """Have one object transformed and written, in as many tries as the options allow."""
+    async def _attempt(self, worker: AnyWorker, item: Item, wait: int = 1, turns: Turns | None = None) -> bool:
+        """Have one object transformed and written, in as many tries as the options allow.
+
+        Args:
+            worker: by whom.
+            item: the object.
+            wait: how many turns of the worker it may take until it has had its own, where `turns` doesn't tell.
+            turns: of the worker; None if the object is alone in it, or is not ended when its time is up.
+
+        Returns:
+            Whether the object is settled; if not, the worker is dead, and this object or one beside it is why.
+        """
         started = time.perf_counter()
-        limit = None if self._options.timeout is None else self._options.timeout * turns
+        seconds = self._options.timeout
+        limit = None if seconds is None or turns is not None else seconds * wait
         attempt = 0
         while True:
             try:
                 async with asyncio.timeout(limit) as timeout:
-                    written = await self._transfer(worker, item)
+                    with contextlib.nullcontext() if turns is None else turns.taken(timeout):
+                        written = await self._transfer(worker, item)
             except IncompleteAnswerError as error:
                 _end_if_out_of_files(error.__cause__)
                 if await worker.is_dead():
@@ -250,7 +275,12 @@ class Engine(Generic[AnyWorker, AnyStored]):
                     continue
                 self._fail(item, f"{error}{_tries(attempt)}{self._log_of(worker, item)}", started)
             except InstoreError as error:
-                self._fail(item, str(error), started)
+                if _is_the_transforms(error) and attempt < self._options.error_retries:
+                    await asyncio.sleep(backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE))
+                    attempt += 1
+                    continue
+                sentence, frames = split_frames(str(error))
+                self._fail(item, with_frames(f"{sentence}{_tries(attempt)}", frames), started)
                 self._end_if_away(error)
             except (CommittedError, OSError) as error:
                 done = error if isinstance(error, CommittedError) else error.__cause__  # where Python 3.13 has it
@@ -259,13 +289,25 @@ class Engine(Generic[AnyWorker, AnyStored]):
                     if _is_cancelled():
                         raise
                 elif timeout.expired():
-                    self._fail(item, f"it took longer than {limit or 0:g} s, and was given up", started)
+                    return await self._end_hung(worker, item, turns, limit or seconds or 0.0, started)
                 else:
                     _end_if_out_of_files(error)
                     self._fail(item, f"its result could not be written: {_reason(error)}", started)
             else:
                 await self._note_written(item, written, time.perf_counter() - started)
             return True
+
+    async def _end_hung(self, worker: AnyWorker, item: Item, turns: Turns | None, limit: float, started: float) -> bool:
+        """Deal with an object that has taken too long; see `_attempt`."""
+        late = f"took longer than {limit:g} s"
+        if not self._options.replaces_hung:
+            self._fail(item, f"it {late}, and was given up", started)
+            return True
+        is_alone = turns is None or turns.end_all()
+        await worker.give_up(f"{late} over an object, and was ended")
+        if is_alone:
+            self._fail(item, f"it {late}, and its worker was ended", started)
+        return is_alone
 
     async def _transfer(self, worker: AnyWorker, item: Item) -> AnyStored | int:
         """Have one object transformed, once."""
@@ -325,7 +367,11 @@ class Engine(Generic[AnyWorker, AnyStored]):
 
     def _settle(self, result: ItemResult) -> None:
         self._observer.settled(result)
-        if result.error and not self._options.continue_on_error:
+        if not result.error:
+            return
+        self._failures += 1
+        most = self._options.most_failures if self._options.continue_on_error else 0
+        if most is not None and self._failures > most:
             self._stop.set()
 
     def _tell_of_death(self, worker: AnyWorker, suspects: Sequence[Item]) -> None:
@@ -363,6 +409,11 @@ def _end_if_out_of_files(error: BaseException | None) -> None:
         raise JobFailedError(
             "no more files can be opened; raise the limit with ulimit -n, or give fewer --workers"
         ) from error
+
+
+def _is_the_transforms(error: InstoreError) -> bool:
+    """Whether a worker says that the user's code failed, which another try may do away with."""
+    return isinstance(error, AnswerError) and error.status == STATUS[TransformError]
 
 
 def _is_cancelled() -> bool:

@@ -10,6 +10,7 @@ final names, which the next run takes for done. Measured with 20,000 files of 16
 """
 
 import contextlib
+import errno
 import itertools
 import os
 import stat
@@ -20,7 +21,8 @@ from types import TracebackType
 from typing import Self
 
 from instore.errors import AnswerError, ConfigurationError, NameConflictError
-from instore.offline.interfaces import NOT_DELIVERED, Item
+from instore.offline.interfaces import NOT_DELIVERED, Item, ResultOrigin
+from instore.offline.maker import Maker
 from instore.system.files import flush_file_system, open_locked, rename_to_free, write_all
 from instore.system.printable import printable
 from instore.system.threads import in_thread
@@ -28,6 +30,10 @@ from instore.system.threads import in_thread
 PARTIAL = ".instore-partial"
 """The folder at the top of a destination where results are written before they are committed."""
 
+_ORIGIN = "user.instore.origin"
+_NO_ATTRIBUTES = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS)
+_HAS_ATTRIBUTES = hasattr(os, "setxattr")  # macOS has other calls for them
+_PERMISSIONS = 0o777
 _LOCK = "lock"
 _THREADS = 4
 _FOLDER_HAS_NAME = "a folder has that name"
@@ -49,25 +55,35 @@ class StoredFile:
 class FolderDestination:
     """A folder of results; a `ListedDestination`, which holds the folder's lock. It is made if it is missing.
 
+    What a result was made of is an extended attribute of its file, where the file system has such.
+
     Args:
         folder: its path, as the user gave it.
         overwrite: a result may take the place of a file. Default False: only a name that is free is taken, whatever
             the file system takes for the same name (upper and lower case, Unicode forms).
+        maker: what makes the results; default: that is not kept.
+        preserve: results get the time and the permissions of their objects' files.
 
     Attributes:
         folder: its real path.
         folds_names: see `ListedDestination`.
+        remembers: see `RemembersOrigins`.
 
     Raises:
         ConfigurationError: it is a file; on entering, if another job has the lock or the folder can't be made.
     """
 
-    def __init__(self, folder: str, overwrite: bool = False) -> None:
+    def __init__(
+        self, folder: str, overwrite: bool = False, maker: Maker | None = None, preserve: bool = False
+    ) -> None:
         if os.path.lexists(folder) and not os.path.isdir(folder):
             raise ConfigurationError(f"DST {printable(folder)} is not a folder; name a folder for the results")
         self.folder = os.path.realpath(folder)
         self.folds_names = False
+        self.remembers = True
         self._rename = os.rename if overwrite else rename_to_free
+        self._maker = maker
+        self._preserve = preserve
         self._partial = os.path.join(self.folder, PARTIAL)
         self._numbers = itertools.count()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
@@ -79,6 +95,7 @@ class FolderDestination:
                 self._lock = self._open_lock()
                 undo.callback(os.close, self._lock)
                 self.folds_names = self._folds_names()
+                self.remembers = _keep_origin(self._lock, b"-")
                 self._clean()  # also what a killed job has left
                 undo.pop_all()
         except BlockingIOError as error:
@@ -115,15 +132,25 @@ class FolderDestination:
             raise NameConflictError(_FOLDER_HAS_NAME)
         return True
 
-    async def write(self, _item: Item, body: AsyncIterator[bytes]) -> StoredFile:
+    def origin(self, name: str) -> ResultOrigin:
+        """What the result `name` was made of."""
+        path = self._path(name)
+        with contextlib.suppress(ValueError):  # none of ours is there
+            code, arguments, size, modified = _kept_origin(path).split(" ")
+            return ResultOrigin(code, arguments, int(size), int(modified))
+        with contextlib.suppress(FileNotFoundError):  # it has just gone
+            return ResultOrigin("", "", -1, os.stat(path).st_mtime_ns)
+        return ResultOrigin("", "", -1, 0)
+
+    async def write(self, item: Item, body: AsyncIterator[bytes]) -> StoredFile:
         """Write a result that comes in pieces; a small one, which comes in one, in a single thread hop."""
         path = os.path.join(self._partial, f"{next(self._numbers):x}")
         first = await anext(body, b"")
         second = await anext(body, b"")
         try:
             if not second:
-                return StoredFile(path, await in_thread(self._pool, _write_whole, path, first))
-            return StoredFile(path, await self._write_pieces(path, (first, second), body))
+                return StoredFile(path, await in_thread(self._pool, self._write_whole, path, first, item))
+            return StoredFile(path, await self._write_pieces(path, (first, second), body, item))
         except BaseException:  # also when cancelled
             _remove(path)
             raise
@@ -140,15 +167,34 @@ class FolderDestination:
         """There is nowhere to deliver it to."""
         raise AnswerError(NOT_DELIVERED)
 
-    async def _write_pieces(self, path: str, start: Sequence[bytes], body: AsyncIterator[bytes]) -> int:
+    def _write_whole(self, path: str, data: bytes, item: Item) -> int:
+        file = _create(path)
+        try:
+            size = write_all(file, data)
+            self._describe(file, item)
+        finally:
+            os.close(file)
+        return size
+
+    async def _write_pieces(self, path: str, start: Sequence[bytes], body: AsyncIterator[bytes], item: Item) -> int:
         file = _create(path)
         try:
             size = sum([await in_thread(self._pool, write_all, file, piece) for piece in start])
             async for piece in body:
                 size += await in_thread(self._pool, write_all, file, piece)
+            await in_thread(self._pool, self._describe, file, item)
         finally:
             await in_thread(self._pool, os.close, file, always=True)
         return size
+
+    def _describe(self, file: int, item: Item) -> None:
+        """Keep with a result what it was made of, and give it what it is to have of its object's file."""
+        if self._maker is not None:
+            origin = ResultOrigin(*self._maker, item.size, item.modified)
+            _keep_origin(file, " ".join(map(str, origin)).encode())
+        if self._preserve:
+            os.fchmod(file, os.stat(item.path).st_mode & _PERMISSIONS)
+            os.utime(file, ns=(item.modified, item.modified))
 
     def _commit(self, batch: Sequence[tuple[StoredFile, str]]) -> list[str]:
         try:
@@ -193,6 +239,27 @@ class FolderDestination:
                 os.unlink(os.path.join(self._partial, name))
 
 
+def _kept_origin(path: str) -> str:
+    """The text that is kept with a file; empty if there is none, or can be none."""
+    if _HAS_ATTRIBUTES:
+        with contextlib.suppress(OSError):
+            return os.getxattr(path, _ORIGIN).decode("ascii", "replace")
+    return ""
+
+
+def _keep_origin(file: int, text: bytes) -> bool:
+    """Keep a text with a file; whether its file system does."""
+    if not _HAS_ATTRIBUTES:
+        return False
+    try:
+        os.setxattr(file, _ORIGIN, text)
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTES:
+            raise
+        return False
+    return True
+
+
 def _why(error: OSError, path: str) -> str:
     if os.path.isdir(path):
         return _FOLDER_HAS_NAME
@@ -208,11 +275,3 @@ def _remove(path: str) -> None:
 
 def _create(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-
-
-def _write_whole(path: str, data: bytes) -> int:
-    file = _create(path)
-    try:
-        return write_all(file, data)
-    finally:
-        os.close(file)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from instore.errors import ConfigurationError
 from instore.etl.communicator import TransformRequest
 from instore.offline.folder_destination import PARTIAL
-from instore.offline.interfaces import Item, ItemState
+from instore.offline.interfaces import NOT_THERE, Item, ItemState
 from instore.system.printable import printable
 
 
@@ -61,6 +61,8 @@ class FolderSource:
                 yield name
             elif self._leads_to_prefix(name):
                 found = self._item(name)
+                if name.rpartition("/")[2] in _OF_DESKTOPS and found is not None:
+                    found = Item(name, ItemState.SKIPPED, "a file that desktops leave in folders")
                 if found is None:
                     folders.append(_names(os.path.join(self.folder, name), name + "/"))
                 elif name.startswith(self.prefix):
@@ -70,6 +72,21 @@ class FolderSource:
         """Whether the file `name` is an object."""
         found = self._item(name)
         return found is not None and found.state is ItemState.TODO
+
+    def find(self, name: str) -> Item:
+        """The file at `name`, a path relative to the folder, or an absolute one below it; a failed item if none is."""
+        path = os.path.normpath(os.path.join(self.folder, name))
+        if not is_inside(path, self.folder):
+            return Item(name, ItemState.FAILED, "that path is not below SRC")
+        name = path[len(self.folder.rstrip("/")) + 1 :]
+        if not os.path.lexists(path):
+            return Item(name, ItemState.FAILED, NOT_THERE)
+        if not is_inside(os.path.realpath(os.path.dirname(path)) + "/", self.folder):
+            return Item(name, ItemState.FAILED, "it is behind a link that leads out of the source folder")
+        found = self._item(name)
+        if found is None:
+            return Item(name, ItemState.FAILED, "it is a folder; name the files in it")
+        return found._replace(state=ItemState.FAILED) if found.state is ItemState.SKIPPED else found
 
     def _leads_to_prefix(self, name: str) -> bool:
         """Whether `name`, or something below it if it is a folder, can start with the prefix."""
@@ -96,9 +113,10 @@ class FolderSource:
             return Item(name, ItemState.SKIPPED, "a link that leads out of the source folder")
         if not stat.S_ISREG(state.st_mode):
             return Item(name, ItemState.SKIPPED, _SPECIAL.get(stat.S_IFMT(state.st_mode), "not a regular file"))
-        return Item(name, ItemState.TODO, path=path, size=state.st_size)
+        return Item(name, ItemState.TODO, path=path, size=state.st_size, modified=state.st_mtime_ns)
 
 
+_OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")
 _SPECIAL = {
     stat.S_IFIFO: "a pipe, not a file",
     stat.S_IFSOCK: "a socket, not a file",

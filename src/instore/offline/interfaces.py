@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 from instore.etl.communicator import Communicator, TransformRequest
 
@@ -32,6 +32,8 @@ class Item(NamedTuple):
         result: the result's name; empty if there is none.
         path: the real path of the object's file, free of links; empty where it has none.
         size: bytes of the object.
+        modified: when its file was changed, in nanoseconds of Unix time; 0: not known.
+        outdated: why a result that is there is not what would be made now; empty: it is, or there is none.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Item(NamedTuple):
     result: str = ""
     path: str = ""
     size: int = 0
+    modified: int = 0
+    outdated: str = ""
 
 
 class ItemResult(NamedTuple):
@@ -101,6 +105,18 @@ class ListedSource(ObjectSource, Protocol):
 
     def has(self, name: str) -> bool:
         """Whether there is an object `name`. It blocks."""
+
+
+NOT_THERE = "there is no such object in SRC"
+"""What a source says of a name that none of its objects has."""
+
+
+@runtime_checkable
+class FindingSource(Protocol):
+    """A source that can tell all that it knows of a single object, whose name is given; `has` tells less."""
+
+    def find(self, name: str) -> Item:
+        """The object `name`, however it is spelled; a failed item if there is none. It blocks."""
 
 
 class Stored(Protocol):
@@ -174,6 +190,36 @@ class ListedDestination(Destination[AnyStored], Protocol):
         """
 
 
+class ResultOrigin(NamedTuple):
+    """What a result was made of, and by what.
+
+    Attributes:
+        code, arguments: digests of the class and its arguments; empty: not known.
+        size: bytes of the object; -1: not known.
+        modified: as the object's `Item` had it; of the result itself where the rest isn't known.
+    """
+
+    code: str
+    arguments: str
+    size: int
+    modified: int
+
+
+@runtime_checkable
+class RemembersOrigins(Protocol):
+    """A destination that knows what its results were made of: `--update` needs that.
+
+    Attributes:
+        remembers: whether it does; if not, it knows only when they were made. Known once it is held.
+    """
+
+    @property
+    def remembers(self) -> bool: ...
+
+    def origin(self, name: str) -> ResultOrigin:
+        """That of the result `name`, which is there. It blocks."""
+
+
 class CommittedError(asyncio.CancelledError):  # it is a cancellation
     """A destination was cancelled while a result was committed, and it was: the object is done.
 
@@ -210,6 +256,9 @@ class Worker(Protocol):
 
     async def is_dead(self) -> bool:
         """Whether it is, asked when an exchange with it broke."""
+
+    async def give_up(self, reason: str) -> None:
+        """End it at once: it hangs. `reason` is how it died."""
 
     def how_it_died(self) -> str:
         """`exited with code 3`."""
@@ -266,7 +315,10 @@ class JobOptions:
             quick.
         most_slots: the most of them; 0: as many as help.
         retries: how often an object whose answer broke off is tried again, though its worker lives.
+        error_retries: how often an object that the transform failed on is tried again.
         timeout: seconds that one object may take, once the worker has time for it; None: as long as it takes.
+        replaces_hung: a worker that takes longer over an object is ended, and another takes its place.
+        most_failures: with `continue_on_error`: with one more the job ends; None: however many there are.
     """
 
     workers: int = 1
@@ -275,4 +327,7 @@ class JobOptions:
     slots: int = 0
     most_slots: int = 0
     retries: int = 0
+    error_retries: int = 0
     timeout: float | None = None
+    replaces_hung: bool = False
+    most_failures: int | None = None

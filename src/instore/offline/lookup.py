@@ -21,37 +21,41 @@ class Lookup:
         self.bucket = bucket
         self._prefix = prefix
         self._page = page
-        self._names: Iterator[str] | None = None  # the listing, from behind the second page
+        self._names: Iterator[tuple[str, int]] | None = None  # the listing, from behind the second page
         self._after = ""  # what the first page begins behind
-        self._first: list[str] = []
-        self._second: list[str] = []
-        self._held: frozenset[str] = frozenset()
+        self._first: list[tuple[str, int]] = []
+        self._second: list[tuple[str, int]] = []
+        self._held: dict[str, int] = {}
 
     def __contains__(self, name: str) -> bool:
         """Whether there is an object `name`; it blocks."""
+        return self.size(name) is not None
+
+    def size(self, name: str) -> int | None:
+        """Bytes of the object `name`; None if there is none. It blocks."""
         names = self._names
         if names is None or name <= self._after:
             names = self._begin(name[:-1])  # which is less than the name, and hardly anything lies between
-        while self._second and name > self._second[-1]:
+        while self._second and name > self._second[-1][0]:
             self._turn(names)
-        return name in self._held
+        return self._held.get(name)
 
-    def _begin(self, after: str) -> Iterator[str]:
+    def _begin(self, after: str) -> Iterator[tuple[str, int]]:
         names = self._names = self._listed(after)
         self._after, self._first, self._second = after, [], []
         self._turn(names)
         return names
 
-    def _turn(self, names: Iterator[str]) -> None:
+    def _turn(self, names: Iterator[tuple[str, int]]) -> None:
         if self._first:
-            self._after = self._first[-1]
+            self._after = self._first[-1][0]
         self._first, self._second = self._second, list(islice(names, self._page))
-        self._held = frozenset(self._first).union(self._second)
+        self._held = dict(self._first) | dict(self._second)
 
-    def _listed(self, after: str) -> Iterator[str]:
+    def _listed(self, after: str) -> Iterator[tuple[str, int]]:
         before = ""
-        for name, _ in self.bucket.names(self._prefix, after) if self.bucket.exists() else ():
+        for name, size in self.bucket.names(self._prefix, after) if self.bucket.exists() else ():
             if name < before:  # then a name that is missed here would be done again, and nobody would know
                 raise RemoteStoreError(f"{self.bucket} can't be listed: {name!r} comes after {before!r}, out of order")
-            yield name
+            yield name, size
             before = name

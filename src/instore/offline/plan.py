@@ -11,8 +11,10 @@ from instore.offline.bucket_destination import BucketDestination
 from instore.offline.bucket_source import BucketSource
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource, is_inside
-from instore.offline.interfaces import Item, ItemState, ListedDestination, ListedSource
+from instore.offline.interfaces import Item, ItemState, ListedDestination, ListedSource, RemembersOrigins
+from instore.offline.maker import Maker
 from instore.offline.naming import Naming
+from instore.offline.nowhere import Nowhere
 from instore.offline.remote_bucket import is_remote
 from instore.system.printable import printable
 
@@ -25,12 +27,18 @@ class Plan:
         source, destination: both sides.
         naming: what results are called.
         overwrite: results that are already there are made again.
+        maker: what makes the results.
+        update: results that are there are made again if they are outdated.
+        selection: how the objects were selected, for a person; empty: they are all of the source.
     """
 
     source: ListedSource
     destination: ListedDestination[Any]
     naming: Naming = field(default_factory=Naming)
     overwrite: bool = False
+    maker: Maker | None = None
+    update: bool = False
+    selection: str = ""
 
     def items(self) -> Iterator[Item]:
         """Everything in the source, and what is to be made of it. It blocks, and may be called more than once."""
@@ -58,7 +66,24 @@ class Plan:
         except NameConflictError as error:
             reason = f"its result can't be called {printable(result)}: {error}"
             return item._replace(state=ItemState.FAILED, reason=reason, result=result)
-        return item._replace(state=ItemState.THERE if there and not self.overwrite else ItemState.TODO, result=result)
+        if not there or self.overwrite:
+            return item._replace(result=result)
+        outdated = self._outdated(item, result)
+        state = ItemState.TODO if outdated and self.update else ItemState.THERE
+        return item._replace(state=state, result=result, outdated=outdated)
+
+    def _outdated(self, item: Item, result: str) -> str:
+        """Why the result that is there is not what would be made now; empty if it is, as far as that is known."""
+        if self.maker is None or not isinstance(self.destination, RemembersOrigins):
+            return ""
+        origin = self.destination.origin(result)
+        if origin.code not in ("", self.maker.code):
+            return "by another class, or by another version of it"
+        if origin.arguments not in ("", self.maker.arguments):
+            return "with other arguments"
+        if origin.size not in (-1, item.size) or item.modified > origin.modified:
+            return "of objects that have changed since"
+        return ""
 
     def _conflict_of(self, item: Item) -> str | None:
         """The name of another object with the same result as `item`; None if there is none.
@@ -79,27 +104,56 @@ class Plan:
 
 def make_plan(
     source: str,
-    destination: str,
+    destination: str | None,
     prefix: str = "",
     extensions: Sequence[str] = (),
     prepend: str = "",
     overwrite: bool = False,
+    names: Sequence[str] = (),
+    maker: Maker | None = None,
+    update: bool = False,
+    preserve: bool = False,
 ) -> Plan:
-    """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`."""
-    in_url = destination.partition("://")[2].partition("/")[2] if is_remote(destination) else ""
+    """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`.
+
+    With `names` it is about these files of the folder SRC alone, so that DST may be the folder, or lie inside it.
+    Without a destination nothing is written.
+    """
+    in_url = destination.partition("://")[2].partition("/")[2] if destination and is_remote(destination) else ""
     naming = Naming.from_options(in_url + prepend, extensions)
+    if destination and is_remote(destination) and (update or preserve):
+        raise ConfigurationError(
+            f"{'--update' if update else '--preserve'} is for results in a folder, and DST is a bucket; "
+            f"{'use --overwrite' if update else 'leave it out'}"
+        )
     origin = BucketSource(source, prefix) if is_remote(source) else FolderSource(source, prefix)
+    if destination is None:
+        return Plan(origin, Nowhere(), naming)
     if is_remote(destination):
         bucket = BucketDestination(destination, naming.prepend)
         if isinstance(origin, BucketSource):
             _check_buckets(origin, bucket, naming)
         return Plan(origin, bucket, naming, overwrite)
+    if preserve and not isinstance(origin, FolderSource):
+        raise ConfigurationError("--preserve is for files, and SRC is a bucket; leave it out")
     if prepend.split("/")[0] == PARTIAL:
         raise ConfigurationError(f"--prepend {printable(prepend)}: {PARTIAL} is where unfinished results are kept")
-    folder = FolderDestination(destination, overwrite)
-    if isinstance(origin, FolderSource):
+    folder = FolderDestination(destination, overwrite or update, maker, preserve)
+    if names and isinstance(origin, FolderSource):
+        _check_names(origin, folder, naming, names)
+    elif isinstance(origin, FolderSource):
         _check_folders(origin, folder, source, destination)
-    return Plan(origin, folder, naming, overwrite)
+    return Plan(origin, folder, naming, overwrite, maker, update)
+
+
+def _check_names(origin: FolderSource, folder: FolderDestination, naming: Naming, names: Sequence[str]) -> None:
+    originals = {os.path.join(origin.folder, name) for name in names}
+    for name in names:
+        result = os.path.join(folder.folder, naming(name))
+        if result in originals:
+            raise ConfigurationError(
+                f"the result of {printable(name)} would be SRC {printable(result)} itself; name another DST, or --ext"
+            )
 
 
 def _check_folders(origin: FolderSource, folder: FolderDestination, source: str, destination: str) -> None:

@@ -1,41 +1,89 @@
 """A job from its plan to its last result: what the command line runs."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, Protocol
 
+from instore.errors import NothingSelectedError
 from instore.offline.concurrency import within_file_limit
 from instore.offline.engine import Engine, in_batches
-from instore.offline.interfaces import ItemState, JobObserver, JobOptions
+from instore.offline.interfaces import AnyWorker, ItemState, JobObserver, JobOptions, RemembersOrigins, Workers
+from instore.offline.output import Printed
 from instore.offline.plan import Plan
-from instore.offline.workers import WorkerProcesses
+from instore.offline.settings import FailureLimit
 from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS, INSTORE_FRAMES, INSTORE_SPOOL
+
+_FORGETS = (
+    "DST's file system keeps no extended attributes, so it isn't known what made its results: only those of newer "
+    "objects are made again"
+)
+
+
+class MakeWorkers(Protocol[AnyWorker]):
+    """Makes the workers of a job."""
+
+    def __call__(
+        self, environment: Mapping[str, str], printed: Printed, /
+    ) -> contextlib.AbstractAsyncContextManager[Workers[AnyWorker]]:
+        """Workers with that environment; `printed` hears what they print."""
+
 
 NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
 
 
-async def run(plan: Plan, command: Sequence[str], options: JobOptions, observer: JobObserver) -> bool:
-    """Put what is to do through workers. What has been written when it ends, however it ends, is committed."""
+async def run(
+    plan: Plan,
+    make_workers: MakeWorkers[Any],
+    options: JobOptions,
+    observer: JobObserver,
+    failure_limit: FailureLimit | None = None,
+) -> bool:
+    """Put what is to do through workers. What has been written when it ends, however it ends, is committed.
+
+    There is always a worker, also where nothing is to do: the class is always loaded, and what is wrong with it said.
+    """
     async with plan.destination:
-        todo = await _count(plan)
-        options = within_file_limit(replace(options, workers=min(options.workers, todo)))
+        if plan.update and isinstance(plan.destination, RemembersOrigins) and not plan.destination.remembers:
+            observer.noted(_FORGETS)
+        todo = await _count(plan, observer)
+        most_failures = None if failure_limit is None else failure_limit.of(todo)
+        count = max(1, min(options.workers, todo))
+        options = within_file_limit(replace(options, workers=count, most_failures=most_failures))
         items = plan.items()
-        if not todo:  # and so no worker: what has come since the count is the next command's
-            items = (item for item in items if item.state is not ItemState.TODO)
         observer.started(todo)
-        environment = _environment(plan.source.file_root)
-        async with WorkerProcesses(command, environment, observer.printed) as workers:
+        async with make_workers(_environment(plan.source.file_root), observer.printed) as workers:
             return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
 
 
-async def _count(plan: Plan) -> int:
-    """How many objects there are to do."""
-    todo = 0
+async def load_class(plan: Plan, make_workers: MakeWorkers[Any], observer: JobObserver) -> None:
+    """Have one worker load the class, and end it: `ConfigurationError` if it can't."""
+    async with make_workers(_environment(plan.source.file_root), observer.printed) as workers:
+        await workers.start()
+
+
+async def _count(plan: Plan, observer: JobObserver) -> int:
+    """How many objects there are to do. What is there and outdated is said."""
+    counts = Counter[ItemState]()
+    outdated = Counter[str]()
     async for batch in in_batches(plan.checked_items()):
-        todo += sum(item.state is ItemState.TODO for item in batch)
-    return todo
+        counts.update(item.state for item in batch)
+        outdated.update(item.outdated for item in batch if item.outdated)
+    check_selection(plan, counts)
+    for why, count in outdated.items():
+        what = ", and are made again" if plan.update else "; they stay as they are: --update makes them again"
+        observer.noted(f"{count} results in DST were made {why}{what}")
+    return counts[ItemState.TODO]
+
+
+def check_selection(plan: Plan, counts: Mapping[ItemState, int]) -> None:
+    """Raise if the plan's selection stands for nothing."""
+    if plan.selection and not any(count for state, count in counts.items() if state is not ItemState.SKIPPED):
+        raise NothingSelectedError(f"no object of SRC is selected by {plan.selection}")
 
 
 def worker_command(transform: str, log_level: str) -> list[str]:

@@ -99,7 +99,7 @@ class WorkerProcesses:
         self._living: set[WorkerProcess] = set()
 
     async def __aenter__(self) -> Self:
-        self._folder = _private_folder()
+        self._folder = private_folder()
         self._parent, self._we_live = os.pipe()
         return self
 
@@ -132,7 +132,7 @@ class WorkerProcesses:
         self._living.discard(worker)
 
 
-def _private_folder() -> str:
+def private_folder() -> str:
     """A new folder that only this user can enter, with a path that is short enough for sockets."""
     with temporary("what the workers print"):
         folder = tempfile.mkdtemp(prefix="instore-")

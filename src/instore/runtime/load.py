@@ -12,7 +12,9 @@ from types import ModuleType
 
 from instore.compat.aistore import install
 from instore.errors import ConfigurationError, UnfitClassError
+from instore.shipping.class_file import SUFFIX, read_class_file
 from instore.webserver.base_etl_server import ETLServer, check_class
+from instore.webserver.utils import deserialize_class
 
 _LONG = 10.0  # seconds of an import after which it is said where it is
 _FORMS = "file.py, file.py:Class or package.module:Class"
@@ -23,8 +25,11 @@ def load_class(transform: str) -> type[ETLServer]:
     install()
     place, _, name = transform.rpartition(":") if _names_class(transform) else (transform, "", "")
     with _said_if_long(place):
-        module = _import_file(place) if place.endswith(".py") else _import_module(place, transform)
-    cls = _pick(module, name, place)
+        if place.endswith(SUFFIX):
+            cls = deserialize_class(read_class_file(place))
+        else:
+            module = _import_file(place) if place.endswith(".py") else _import_module(place, transform)
+            cls = _pick(module, name, place)
     try:
         check_class(cls)
     except UnfitClassError as error:

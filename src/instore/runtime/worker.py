@@ -70,7 +70,7 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replace
     log_to_stderr(log_level)
     set_up_process()
     exit_with_parent()
-    application = application_of(_create(cls))
+    application = application_of(create(cls))
     if not replaced:
         application.watchdog.end = functools.partial(_start_anew, listener)
     gc.collect()
@@ -122,7 +122,8 @@ def _made_already(cls: type[ETLServer]) -> ETLServer | None:
     return next((value for value in vars(module).values() if type(value) is cls), None) if module is not None else None
 
 
-def _create(cls: type[ETLServer]) -> ETLServer:
+def create(cls: type[ETLServer]) -> ETLServer:
+    """The user's object: the one that its module has made, else a new one."""
     try:
         server = _made_already(cls) or cls()
         application_of(server)

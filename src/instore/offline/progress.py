@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +11,9 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from instore.offline.interfaces import ItemResult, ItemState
-from instore.offline.report import Report
+from instore.offline.log_file import LogFile
+from instore.offline.report import JobReportFile
+from instore.offline.tally import JobReport, Tally
 from instore.system.printable import printable
 
 _BLINK = 0.1  # seconds between two changes of the bar
@@ -21,11 +22,32 @@ _STARTING = "starting workers"
 
 
 class Progress:
-    """Watches one job, and tells of it on standard error, as long as it is entered; a `JobObserver`."""
+    """Watches one job, and tells of it on standard error, as long as it is entered; a `JobObserver`.
 
-    def __init__(self, report: Report | None, verbose: bool = False) -> None:
+    Args:
+        tally: counts.
+        report: is written, if there is one.
+        log: is written, if there is one.
+        verbose: say where in the user's code failures come from.
+        quiet: say nothing but to report and log.
+        paced: show how the job gets on.
+    """
+
+    def __init__(
+        self,
+        tally: Tally,
+        report: JobReportFile | None = None,
+        log: LogFile | None = None,
+        verbose: bool = False,
+        quiet: bool = False,
+        paced: bool = True,
+    ) -> None:
         self._verbose = verbose
+        self._quiet = quiet
+        self._paced = paced and not quiet
+        self.tally = tally
         self.report = report
+        self._log = log
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._bar = rich.progress.Progress(
             rich.progress.BarColumn(bar_width=10),
@@ -37,15 +59,6 @@ class Progress:
         self._began = time.perf_counter()
         self._todo = 0
         self._refreshed = 0.0
-        self._finished = 0
-        self._received = 0
-        self._counts: Counter[str] = Counter()
-        self._bytes_in = self._bytes_out = 0
-
-    @property
-    def failed(self) -> int:
-        """How many objects failed."""
-        return self._counts["failed"]
 
     def __enter__(self) -> Self:
         return self
@@ -63,6 +76,8 @@ class Progress:
         """Show how the job gets on from now on."""
         self._began = time.perf_counter()
         self._todo = todo
+        if not self._paced:
+            return
         if self._console.is_terminal:
             self._task = self._bar.add_task("", total=todo, more=_STARTING)
             self._bar.start()
@@ -71,23 +86,21 @@ class Progress:
             self._lines = asyncio.create_task(self._tell_now_and_then())
 
     def settled(self, result: ItemResult) -> None:
-        """Count it, report it, and say it if it failed or was skipped."""
-        self._counts[result.status] += 1
-        self._finished += result.item.state is ItemState.TODO
-        if result.status == "done":
-            self._bytes_in += result.item.size
-            self._bytes_out += result.result_bytes or 0
+        """Count it, report it, and say it if it is the first that failed, or was skipped, for its reason."""
+        is_first = self.tally.add(result)
+        self.tally.finished += result.item.state is ItemState.TODO
         if self.report is not None:
             self.report.add(result)
-        if result.error or result.item.reason:
-            self.noted(f"{result.status} {result.item.name}: {result.error or result.item.reason}")
-            for frame in result.frames if self._verbose else ():
-                self.noted(f"  at {frame}")
+        cause = result.error or result.item.reason
+        if is_first or (cause and self._log is not None):
+            self._tell(f"{result.status} {result.item.name}: {cause}", shown=is_first)
+            for frame in result.frames:
+                self._tell(f"  at {frame}", shown=is_first and self._verbose)
         self._refresh_now_and_then()
 
     def received(self, size: int) -> None:
         """Count bytes of results under way."""
-        self._received += size
+        self.tally.received += size
         self._refresh_now_and_then()
 
     def printed(self, worker: int, line: str) -> None:
@@ -96,25 +109,23 @@ class Progress:
 
     def noted(self, text: str) -> None:
         """Say something, in one line."""
-        self._console.print(Text(printable(text)), soft_wrap=True)
+        self._tell(text, shown=True)
 
-    def summary(self) -> dict[str, object]:
-        """The counts, as the report has them."""
-        return {
-            **{status.replace(" ", "_"): self._counts[status] for status in _STATUSES},
-            "source_bytes": self._bytes_in,
-            "result_bytes": self._bytes_out,
-            "seconds": round(time.perf_counter() - self._began, 3),
-        }
+    def ended(self, ended: str) -> JobReport:
+        """Say what has not been said of single objects, and sum up."""
+        for line in self.tally.lines():
+            self._show(line)
+        return self.tally.report(ended, time.perf_counter() - self._began)
 
-    def summary_line(self) -> str:
-        """The counts, for a person."""
-        seconds = time.perf_counter() - self._began
-        counts = ", ".join(f"{self._counts[status]} {status}" for status in _STATUSES)
-        return (
-            f"{counts}; {decimal(self._bytes_in)} in, {decimal(self._bytes_out)} out; "
-            f"{seconds:.1f} s, {self._counts['done'] / seconds:.0f} objects/s"
-        )
+    def _tell(self, text: str, shown: bool) -> None:
+        if self._log is not None:
+            self._log.write(text)
+        if shown:
+            self._show(text)
+
+    def _show(self, text: str) -> None:
+        if not self._quiet:
+            self._console.print(Text(printable(text)), soft_wrap=True)
 
     def _refresh_now_and_then(self) -> None:
         # As often as the eye can follow: the bar's own bookkeeping costs more than a small object's.
@@ -124,19 +135,16 @@ class Progress:
             self._refresh()
 
     def _refresh(self) -> None:
-        if self._console.is_terminal and self._bar.tasks:
-            self._bar.update(self._task, completed=self._finished, more=self._more())
+        if self._bar.tasks:
+            self._bar.update(self._task, completed=self.tally.finished, more=self._more())
 
     def _more(self) -> str:
-        if not self._finished and not self._received:
+        if not self.tally.received and not self.tally.finished:
             return _STARTING
-        rate = self._finished / (time.perf_counter() - self._began)
-        return f"{decimal(self._received)} out, {rate:.0f}/s, {self.failed} failed"
+        rate = self.tally.finished / (time.perf_counter() - self._began)
+        return f"{decimal(self.tally.received)} out, {rate:.0f}/s, {self.tally['failed']} failed"
 
     async def _tell_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(_INTERVAL)
-            self.noted(f"{self._finished}/{self._todo} objects, {self._more()}")
-
-
-_STATUSES = ("done", "already there", "skipped", "failed")
+            self.noted(f"{self.tally.finished}/{self._todo} objects, {self._more()}")

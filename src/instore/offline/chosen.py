@@ -1,0 +1,71 @@
+"""Some of a source's objects, as a source: those whose names match patterns, or those whose names are given."""
+
+from collections.abc import Iterable, Iterator
+
+from instore.etl.communicator import TransformRequest
+from instore.offline.interfaces import NOT_THERE, FindingSource, Item, ItemState, ListedSource
+from instore.offline.patterns import Matches
+
+
+class MatchingObjects:
+    """The objects of a source whose names match."""
+
+    def __init__(self, source: ListedSource, matches: Matches) -> None:
+        self.prefix = source.prefix
+        self.file_root = source.file_root
+        self._source = source
+        self._matches = matches
+
+    def path(self, item: Item) -> str:
+        """As the source has it."""
+        return self._source.path(item)
+
+    def request(self, item: Item, etl_args: str) -> TransformRequest:
+        """As the source has it."""
+        return self._source.request(item, etl_args)
+
+    def list(self) -> Iterator[Item]:
+        """Those of the source that match."""
+        return (item for item in self._source.list() if self._matches(item.name))
+
+    def has(self, name: str) -> bool:
+        """Whether the source has it, and it matches."""
+        return self._matches(name) and self._source.has(name)
+
+
+class NamedObjects:
+    """The objects of a source with given names, each once; one that isn't there is a failure. It keeps the names."""
+
+    def __init__(self, source: ListedSource, names: Iterable[str]) -> None:
+        self.prefix = source.prefix
+        self.file_root = source.file_root
+        self._source = source
+        self._names = dict.fromkeys(sorted(names))  # in the order in which a bucket is quick to ask
+
+    def path(self, item: Item) -> str:
+        """As the source has it."""
+        return self._source.path(item)
+
+    def request(self, item: Item, etl_args: str) -> TransformRequest:
+        """As the source has it."""
+        return self._source.request(item, etl_args)
+
+    def list(self) -> Iterator[Item]:
+        """One for each name that starts with the prefix."""
+        seen = set[str]()
+        for name in self._names:
+            item = self._find(name)
+            if item.name.startswith(self.prefix) and item.name not in seen:
+                seen.add(item.name)
+                yield item
+
+    def has(self, name: str) -> bool:
+        """Whether it is one of the names, and there."""
+        return name in self._names and self._source.has(name)
+
+    def _find(self, name: str) -> Item:
+        if isinstance(self._source, FindingSource):
+            return self._source.find(name)
+        if self._source.has(name):
+            return Item(name, ItemState.TODO)
+        return Item(name, ItemState.FAILED, NOT_THERE)

@@ -1,0 +1,215 @@
+"""A job as its user has described it: planned, run, reported; the same for the command and the library."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from rich.filesize import decimal
+
+from instore.errors import ConfigurationError, JobFailedError, NothingSelectedError, RemoteStoreError, WorkerError
+from instore.offline.chosen import MatchingObjects, NamedObjects
+from instore.offline.interfaces import JobOptions, ListedSource
+from instore.offline.log_file import LogFile
+from instore.offline.maker import maker_of
+from instore.offline.names import read_names
+from instore.offline.own_process import OwnProcess
+from instore.offline.patterns import matcher
+from instore.offline.plan import Plan, is_in_source, make_plan
+from instore.offline.progress import Progress
+from instore.offline.report import failed_names, open_report
+from instore.offline.run import MakeWorkers, load_class, run, worker_command
+from instore.offline.settings import FailureLimit, JobSettings, parse_duration
+from instore.offline.tally import COMPLETE, JobReport, Tally
+from instore.offline.workers import WorkerProcesses
+from instore.server.app import ETLApplication
+from instore.system.printable import printable
+
+_GOES_ON = "; what is done is kept, and the same command goes on from here"
+
+
+class TransformJob:
+    """One job. `run` does it, once.
+
+    Attributes:
+        plan: what goes where.
+
+    Raises:
+        ConfigurationError: it can't be done as it is described.
+    """
+
+    def __init__(self, settings: JobSettings) -> None:
+        self.plan = planned(settings)
+        self._settings = settings
+        for option, path in (("--report", settings.report), ("--log-file", settings.log_file)):
+            if path and not isinstance(self.plan.source, NamedObjects) and is_in_source(self.plan, path):
+                raise ConfigurationError(
+                    f"{option} {printable(path)} lies inside SRC, where it would become an object; put it elsewhere"
+                )
+        limit = settings.max_failures
+        self._failure_limit = FailureLimit.parse("--max-failures", limit) if limit else None
+        self._options = JobOptions(
+            settings.workers or os.cpu_count() or 1,
+            settings.etl_args,
+            settings.continue_on_error or self._failure_limit is not None,
+            error_retries=settings.retries,
+            timeout=parse_duration("--timeout", settings.timeout) if settings.timeout else None,
+            replaces_hung=True,
+        )
+        self._make_workers = partial(WorkerProcesses, worker_command(settings.transform, settings.log_level))
+        if settings.checks:
+            self._options = replace(self._options, continue_on_error=True)
+
+    async def run(self, make_application: Callable[[], ETLApplication] | None = None) -> JobReport:
+        """Do it, say how it ended, and write the report.
+
+        Args:
+            make_application: makes what transforms the objects in this process, one at a time, for a debugger.
+                Default: the class is loaded by worker processes.
+
+        Raises:
+            ConfigurationError: the class can't be loaded, or a place can't be read or written.
+        """
+        settings = self._settings
+        options = self._options
+        make_workers: MakeWorkers[Any] = self._make_workers
+        if make_application is not None:
+            make_workers = partial(OwnProcess, make_application)
+            options = replace(options, workers=1, slots=1, timeout=None)
+        with contextlib.ExitStack() as undo:
+            report = log = None
+            if settings.log_file:
+                log = undo.enter_context(contextlib.closing(LogFile(settings.log_file)))
+            if settings.report:
+                report = open_report(settings.report, settings.report_format, self._described())
+                undo.callback(report.discard)  # unless it is closed by then
+            tally = Tally(settings.keeps_failures, names_all=settings.checks)
+            paced = make_application is None
+            progress = Progress(tally, report, log, settings.verbose, settings.quiet, paced)
+            undo.enter_context(progress)
+            try:
+                complete = await run(self.plan, make_workers, options, progress, self._failure_limit)
+            except (WorkerError, RemoteStoreError, JobFailedError) as error:
+                ended = str(error)
+                progress.noted(f"instore: {ended}{_GOES_ON}")
+            except NothingSelectedError as error:
+                ended = str(error)
+                progress.noted(f"instore: {ended}")
+            except asyncio.CancelledError:
+                _sum_up(progress, "interrupted")
+                raise
+            else:
+                ended = COMPLETE if complete else self._stopped()
+                if not complete:
+                    hint = "" if self._failure_limit else "; with --continue-on-error the others would be done"
+                    progress.noted(f"{ended}{hint}")
+            return _sum_up(progress, ended)
+
+    async def load(self) -> None:
+        """Only see whether the class can be loaded.
+
+        Raises:
+            ConfigurationError: it can't.
+        """
+        await load_class(self.plan, self._make_workers, Progress(Tally(), verbose=self._settings.verbose))
+
+    def _described(self) -> dict[str, object]:
+        """The job, as its report begins."""
+        settings = self._settings
+        return {
+            "transform": settings.name or settings.transform,
+            "args": settings.etl_args,
+            "sources": list(settings.sources),
+            "destination": settings.destination,
+            "began": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    def _stopped(self) -> str:
+        """Why the job has ended early."""
+        limit = self._failure_limit
+        return f"stopped: more than {limit} failed" if limit else "stopped at the first failure"
+
+
+def planned(settings: JobSettings) -> Plan:
+    """What goes where."""
+    place, files = _place(settings.sources)
+    plan = make_plan(
+        place,
+        None if settings.checks else settings.destination,
+        settings.prefix,
+        settings.extensions,
+        settings.prepend,
+        settings.overwrite,
+        names=files,
+        maker=settings.maker or maker_of(settings.transform, settings.etl_args),
+        update=settings.update,
+        preserve=settings.preserve,
+    )
+    source: ListedSource = plan.source
+    ways = list[str]()
+    names, way = _names(settings)
+    if files and names is not None:
+        raise ConfigurationError(f"{way} names files of a folder; give that folder as SRC, and no file")
+    if files or names is not None:
+        source = NamedObjects(source, files or names or ())
+        ways.append("the files named" if files else way)
+    if settings.include or settings.exclude:
+        source = MatchingObjects(source, matcher(settings.include, settings.exclude))
+        ways += [f"--include {printable(text)}" for text in settings.include]
+        ways += [f"--exclude {printable(text)}" for text in settings.exclude]
+    if source.prefix:
+        ways.append(f"the prefix {printable(source.prefix)}")
+    if settings.retry_failed and not names:  # that nothing has failed is good news
+        ways = []
+    return replace(plan, source=source, selection=" with ".join(ways))
+
+
+def _names(settings: JobSettings) -> tuple[Sequence[str] | None, str]:
+    """The names of the objects, if they are given, and how, for a person."""
+    if settings.files_from and settings.retry_failed:
+        raise ConfigurationError("--files-from and --retry-failed both name the objects; leave one of them out")
+    if settings.retry_failed:
+        return failed_names(settings.retry_failed), f"--retry-failed {printable(settings.retry_failed)}"
+    if settings.files_from:
+        names = read_names(settings.files_from, settings.names_format)
+        return names, f"--files-from {printable(settings.files_from)}"
+    return settings.names, "files"
+
+
+def _place(sources: Sequence[str]) -> tuple[str, list[str]]:
+    """The folder or bucket that SRC stands for, and the names of its files if SRC is files."""
+    if not sources:
+        raise ConfigurationError("there is no SRC; name a folder, a bucket, or files")
+    if len(sources) == 1 and not os.path.isfile(sources[0]):
+        return sources[0], []
+    for source in sources:
+        if not os.path.isfile(source):
+            raise ConfigurationError(
+                f"several SRC must be files of one folder, and {printable(source)} is no file; "
+                "give one folder, or run the command for each"
+            )
+    folder, *others = dict.fromkeys(os.path.dirname(source) for source in sources)
+    if others:
+        raise ConfigurationError(
+            f"several SRC must be files of one folder, and these are of {printable(folder or '.')} and "
+            f"{printable(others[0] or '.')}; give a folder above both with --include or --files-from"
+        )
+    return folder or ".", [os.path.basename(source) for source in sources]
+
+
+def _sum_up(progress: Progress, ended: str) -> JobReport:
+    """Say and report what came of it."""
+    summary = progress.ended(ended)
+    if progress.report is not None:
+        progress.report.close(summary.summary())
+    counts = ", ".join(f"{count} {status}" for status, count in progress.tally.counts().items())
+    rate = summary.done / summary.seconds if summary.seconds else 0
+    progress.noted(
+        f"{counts}; {decimal(summary.source_bytes)} in, {decimal(summary.result_bytes)} out; "
+        f"{summary.seconds:.1f} s, {rate:.0f} objects/s"
+    )
+    return summary

@@ -1,0 +1,180 @@
+"""Which objects a job is about: patterns, lists of names, files as SRC."""
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from instore.errors import ConfigurationError
+from instore.offline.folder_source import FolderSource
+from instore.offline.interfaces import ItemState
+from instore.offline.job import TransformJob, planned
+from instore.offline.names import read_names
+from instore.offline.patterns import matcher
+from instore.offline.settings import JobSettings
+from tests.offline.support import fill
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "name", "matches"),
+    [
+        (["*.jpg"], [], "a.jpg", True),
+        (["*.jpg"], [], "d/e/a.jpg", True),
+        (["*.jpg"], [], "a.jpg.txt", False),
+        (["train/*.jpg"], [], "train/a.jpg", True),
+        (["train/*.jpg"], [], "train/d/a.jpg", False),
+        (["train/**/*.jpg"], [], "train/a.jpg", True),
+        (["train/**/*.jpg"], [], "train/d/e/a.jpg", True),
+        (["**/d/*"], [], "x/y/d/a", True),
+        (["*.{jpg,png}"], [], "d/a.png", True),
+        (["?.jpg"], [], "ab.jpg", False),
+        (["*"], [], ".hidden", True),
+        (["*"], [], "new\nline", True),
+        (["*"], [], "bytes-\udcff", True),
+        ([], ["*.txt"], "d/a.txt", False),
+        ([], ["*.txt"], "d/a.jpg", True),
+        (["*.jpg", "*.png"], ["bad*"], "d/a.png", True),
+        (["*.jpg", "*.png"], ["bad*"], "d/bad.png", False),
+    ],
+)
+def test_a_name_is_chosen_by_patterns(include: list[str], exclude: list[str], name: str, matches: bool) -> None:
+    assert matcher(include, exclude)(name) == matches
+
+
+def test_without_the_library_patterns_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wcmatch", None)
+    with pytest.raises(ConfigurationError, match=r"need wcmatch .* pip install 'instore\[glob\]'"):
+        matcher(["*.jpg"], [])
+
+
+@pytest.mark.parametrize(
+    ("file", "form", "content", "names"),
+    [
+        ("names", "", b"a\nd/b c\r\n\nbytes-\xff", ["a", "d/b c", "bytes-\udcff"]),
+        ("names", "nul", b"a\nb\0c\r\0", ["a\nb", "c\r"]),
+        ("names.jsonl", "", b'{"name": "a\\nb", "label": 3}\n\n{"name": "c"}\n', ["a\nb", "c"]),
+        ("names", "jsonl", b'{"name": "c"}', ["c"]),
+        ("names.jsonl", "lines", b'{"name": "c"}', ['{"name": "c"}']),
+    ],
+)
+def test_names_are_read_from_a_file(tmp_path: Path, file: str, form: str, content: bytes, names: list[str]) -> None:
+    (tmp_path / file).write_bytes(content)
+    assert read_names(str(tmp_path / file), form) == names
+
+
+def test_names_are_read_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\0b\0")))
+    assert read_names("-", "nul") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b'{"name": "a"}\nb\n', "line 2 of names.jsonl is not JSON"),
+        (b'{"names": "a"}\n', "line 1 of names.jsonl has no name; write an object"),
+        (b'{"name": 7}\n', "line 1 of names.jsonl has no name"),
+        (b'["a"]\n', "line 1 of names.jsonl has no name"),
+    ],
+)
+def test_a_line_without_a_name_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("names.jsonl").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=sentence):
+        read_names("names.jsonl")
+
+
+def test_a_file_of_names_that_is_not_there_is_said() -> None:
+    with pytest.raises(ConfigurationError, match=r"^--files-from none/names can't be read: No such file"):
+        read_names("none/names")
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "state", "reason"),
+    [
+        ("a", "a", ItemState.TODO, ""),
+        ("./d//x/../b", "d/b", ItemState.TODO, ""),
+        ("{src}/d/b", "d/b", ItemState.TODO, ""),
+        ("inside", "inside", ItemState.TODO, ""),
+        (".DS_Store", ".DS_Store", ItemState.TODO, ""),
+        ("none", "none", ItemState.FAILED, "there is no such object in SRC"),
+        ("d", "d", ItemState.FAILED, "it is a folder; name the files in it"),
+        ("../src/a/../../secret", "../src/a/../../secret", ItemState.FAILED, "that path is not below SRC"),
+        ("/etc/passwd", "/etc/passwd", ItemState.FAILED, "that path is not below SRC"),
+        ("out/passwd", "out/passwd", ItemState.FAILED, "it is behind a link that leads out of the source folder"),
+        ("link", "link", ItemState.FAILED, "a link that leads out of the source folder"),
+        ("nul\0", "nul\0", ItemState.FAILED, "there is no such object in SRC"),
+    ],
+)
+def test_a_named_file_is_found_below_the_folder_and_nowhere_else(
+    tmp_path: Path, name: str, found: str, state: ItemState, reason: str
+) -> None:
+    source = tmp_path / "src"
+    fill(source, ["a", "d/b", ".DS_Store"])
+    (source / "inside").symlink_to("d/b")
+    (source / "out").symlink_to("/etc")
+    (source / "link").symlink_to("/etc/passwd")
+    item = FolderSource(str(source)).find(name.format(src=source))
+    assert (item.name, item.state) == (found, state)
+    assert reason in item.reason
+
+
+def test_what_desktops_leave_in_folders_is_skipped_and_said(tmp_path: Path) -> None:
+    fill(tmp_path, ["a", ".DS_Store", "d/Thumbs.db", "d/desktop.ini"])
+    states = {item.name: (item.state, item.reason) for item in FolderSource(str(tmp_path)).list()}
+    skipped = (ItemState.SKIPPED, "a file that desktops leave in folders")
+    assert states == {
+        "a": (ItemState.TODO, ""), ".DS_Store": skipped, "d/Thumbs.db": skipped, "d/desktop.ini": skipped,
+    }  # fmt: skip
+
+
+def settings(*sources: str, destination: str = "dst", **options: object) -> JobSettings:
+    return JobSettings(transform="upper.py", sources=sources, destination=destination, **options)  # type: ignore[arg-type]
+
+
+def names(*sources: str, destination: str = "dst", **options: object) -> list[str]:
+    return [item.name for item in planned(settings(*sources, destination=destination, **options)).items()]
+
+
+def test_files_may_be_given_in_place_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(Path("src"), ["a", "b", "c"])
+    assert names("src/b") == ["b"]
+    assert names("src/c", "src/a", destination="src/out") == ["a", "c"]
+    monkeypatch.chdir("src")
+    assert names("b", destination=".", extensions=("b:c",), prepend="x-") == ["b"]
+    TransformJob(settings("b", report="report.json"))
+
+
+@pytest.mark.parametrize(
+    ("sources", "options", "sentence"),
+    [
+        (("src/a", "src/d"), {}, "several SRC must be files of one folder, and src/d is no file"),
+        (("src/a", "none"), {}, "several SRC must be files of one folder, and none is no file"),
+        (("src/a", "src/d/b"), {}, "several SRC must be files of one folder, and these are of src and src/d"),
+        (("src/a",), {"destination": "src"}, "the result of a would be SRC .*/src/a itself; name another DST"),
+        (("src/a",), {"files_from": "src/a"}, "--files-from src/a names files of a folder; give that folder"),
+        (("src",), {"destination": "src/out", "names": ["a"]}, "DST src/out lies inside SRC src"),
+    ],
+)
+def test_what_can_not_be_chosen_is_said(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sources: tuple[str, ...],
+    options: dict[str, object],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(Path("src"), ["a", "d/b"])
+    with pytest.raises(ConfigurationError, match=sentence):
+        names(*sources, **options)  # type: ignore[arg-type]
+
+
+def test_patterns_and_names_work_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(Path("src"), ["a.jpg", "b.jpg", "c.txt"])
+    assert names("src", names=["c.txt", "b.jpg", "none.jpg"], include=("*.jpg",)) == ["b.jpg", "none.jpg"]
+    assert os.listdir() == ["src"]

@@ -1,0 +1,138 @@
+"""What made results, and which of them `--update` makes again."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from instore.errors import ConfigurationError
+from instore.offline import folder_destination
+from instore.offline.interfaces import ItemState
+from instore.offline.maker import Maker
+from instore.offline.plan import Plan, make_plan
+from tests.offline.support import fill, plan, run, tree
+
+OLD, NEW, ARGUMENTS = Maker("c1", "a1"), Maker("c2", "a1"), Maker("c1", "a2")
+
+
+@pytest.fixture(name="source")
+def _source(tmp_path: Path) -> Path:
+    fill(tmp_path / "src", ["a", "b", "c"])
+    return tmp_path / "src"
+
+
+@pytest.fixture(name="destination")
+def _destination(tmp_path: Path) -> Path:
+    return tmp_path / "dst"
+
+
+async def _make(what: Plan) -> list[str]:
+    made = []
+    async with what.destination as destination:
+        for item in list(what.items()):
+            if item.state is ItemState.TODO:
+                written = await destination.write(item, pieces(Path(item.path).read_bytes().upper()))
+                assert await destination.commit([(written, item.result)]) == [""]
+                made.append(item.name)
+    return made
+
+
+async def pieces(data: bytes) -> AsyncIterator[bytes]:
+    yield data[:3]
+    yield data[3:]
+
+
+def make(what: Plan) -> list[str]:
+    """Make the results that are to be made; the names of their objects."""
+    return asyncio.run(_make(what))
+
+
+def outdated(what: Plan) -> dict[str, str]:
+    return {item.name: item.outdated for item in what.items() if item.outdated}
+
+
+@pytest.mark.parametrize(
+    ("maker", "why"), [(NEW, "by another class, or by another version of it"), (ARGUMENTS, "with other arguments")]
+)
+def test_results_of_another_class_or_of_other_arguments_are_made_again(
+    source: Path, destination: Path, maker: Maker, why: str
+) -> None:
+    assert make(plan(source, destination, maker=OLD)) == ["a", "b", "c"]
+    assert outdated(plan(source, destination, maker=OLD)) == {}
+    (destination / "c").unlink()
+    assert outdated(plan(source, destination, maker=maker)) == {"a": why, "b": why}
+    assert make(plan(source, destination, maker=maker)) == ["c"]
+    assert make(plan(source, destination, maker=maker, update=True)) == ["a", "b"]
+    assert make(plan(source, destination, maker=maker, update=True)) == []
+
+
+def test_outdated_results_are_said_before_the_job_begins(source: Path, destination: Path) -> None:
+    make(plan(source, destination, maker=OLD))
+    why = "by another class, or by another version of it"
+    assert run(plan(source, destination, maker=NEW)).notes == [
+        f"3 results in DST were made {why}; they stay as they are: --update makes them again"
+    ]
+
+
+@pytest.mark.whole
+def test_results_that_are_made_again_are_said_too(source: Path, destination: Path) -> None:
+    make(plan(source, destination, maker=OLD))
+    seen = run(plan(source, destination, maker=ARGUMENTS, update=True))
+    assert seen.notes == ["3 results in DST were made with other arguments, and are made again"]
+    assert set(seen.statuses().values()) == {"done"}
+
+
+def test_results_of_objects_that_have_changed_are_made_again(source: Path, destination: Path) -> None:
+    make(plan(source, destination, maker=OLD))
+    state = (source / "a").stat()
+    (source / "a").write_text("of another size")
+    os.utime(source / "a", ns=(0, state.st_mtime_ns - 10**9))
+    (source / "c").write_bytes((source / "c").read_bytes().upper())
+    os.utime(source / "c", ns=(0, state.st_mtime_ns + 10**9))
+    why = "of objects that have changed since"
+    assert outdated(plan(source, destination, maker=OLD)) == {"a": why, "c": why}
+    assert make(plan(source, destination, maker=OLD, update=True)) == ["a", "c"]
+    assert tree(destination)["a"] == b"OF ANOTHER SIZE"
+    assert make(plan(source, destination, maker=OLD, update=True)) == []
+
+
+def test_a_result_that_nobody_knows_the_maker_of_is_made_again_only_for_a_newer_object(
+    source: Path, destination: Path
+) -> None:
+    fill(destination, ["a", "c"])
+    os.utime(destination / "a", ns=(0, (source / "a").stat().st_mtime_ns + 1))
+    os.utime(destination / "c", ns=(0, (source / "c").stat().st_mtime_ns - 1))
+    assert make(plan(source, destination, maker=OLD, update=True)) == ["b", "c"]
+
+
+def test_where_there_are_no_extended_attributes_it_is_said(
+    source: Path, destination: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_destination, "_ORIGIN", "nospace.instore")  # which no file system takes
+    make(plan(source, destination, maker=OLD))
+    seen = run(plan(source, destination, maker=NEW, update=True))
+    assert seen.notes == [
+        "DST's file system keeps no extended attributes, so it isn't known what made its results: only those of newer "
+        "objects are made again"
+    ]
+    assert set(seen.statuses().values()) == {"already there"}
+
+
+def test_results_have_the_times_and_permissions_of_their_objects(source: Path, destination: Path) -> None:
+    for name, mode in (("a", 0o640), ("b", 0o755)):
+        os.chmod(source / name, mode)
+        os.utime(source / name, ns=(1, 1_234_567_890_123_456_789))
+    make(plan(source, destination, maker=OLD, preserve=True))
+    for name in ("a", "b", "c"):
+        before, after = (source / name).stat(), (destination / name).stat()
+        assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+    assert make(plan(source, destination, maker=OLD, update=True)) == []
+
+
+@pytest.mark.parametrize("option", ["update", "preserve"])
+def test_what_a_bucket_can_not_do_is_said(source: Path, option: str) -> None:
+    options = {option: True}
+    with pytest.raises(ConfigurationError, match=f"--{option} is for results in a folder, and DST is a bucket"):
+        make_plan(str(source), "ais://bucket", update=options.get("update", False), preserve="preserve" in options)
