@@ -9,14 +9,20 @@ from instore.cli.listening import listening
 from instore.errors import ConfigurationError
 from instore.protocol.environment import AIS_TARGET_URL, Environment
 from instore.runtime.changes import check_watching
+from instore.runtime.devices import parse_devices, variables_for
 from instore.runtime.launch import Place, launch, launch_reloading
 from instore.runtime.load import load_class
+from instore.server.arguments import describe
+from instore.webserver.base_etl_server import ETLServer
 
 
 @click.command(short_help="Serve a transform.")
 @click.argument("transform", type=PLACE)
 @listening
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--devices", default="", metavar="LIST|auto", help="Accelerators, such as 0,1; each worker sees one.")
+@click.option("--workers-per-device", default=1, type=click.IntRange(1), metavar="N", help="With --devices.")
+@click.option("--help-args", is_flag=True, help="Say which arguments the class takes, and end.")
 @click.option("--reload", is_flag=True, help="A new worker whenever the code is saved, once it is ready.")
 @click.option("--target-url", metavar="URL", help=f"The local target's base URL; in place of {AIS_TARGET_URL}.")
 def serve(
@@ -27,6 +33,9 @@ def serve(
     fd: int | None,
     uds: str | None,
     workers: int,
+    devices: str,
+    workers_per_device: int,
+    help_args: bool,
     reload: bool,
     target_url: str | None,
 ) -> None:
@@ -39,6 +48,9 @@ def serve(
 
     The environment is that of the AIStore ETL protocol: AIS_TARGET_URL, DIRECT_PUT, ETL_DIRECT_FQN and so on.
     """
+    if help_args:
+        click.echo(args_of(load_class(transform)))
+        return
     if target_url is not None:
         os.environ[AIS_TARGET_URL] = target_url
     Environment.read(os.environ)
@@ -47,4 +59,16 @@ def serve(
             raise ConfigurationError("--reload is for one worker, on a port; leave --workers out")
         check_watching("--reload")
         launch_reloading(load_class(transform), transform, Place(host, port), log_level)
-    launch(load_class(transform), ["serve", transform], Place(host, port, fd, uds), workers, log_level)
+    visible = parse_devices(devices) if devices else []
+    count = len(visible) * workers_per_device or workers
+    if count == 1:
+        os.environ.update(variables_for(visible, 0))  # before anything is imported that looks
+    launch(load_class(transform), ["serve", transform], Place(host, port, fd, uds), count, log_level, visible)
+
+
+def args_of(cls: type[ETLServer]) -> str:
+    """The arguments of a class, one a line."""
+    if cls.Args is None:
+        return f"{cls.__name__} has no Args: its etl_args are a text of its own"
+    rows = [f"{name}: {kind}" + (f" = {default}" if default else "") for name, kind, default in describe(cls.Args)]
+    return "\n".join(rows)

@@ -34,6 +34,7 @@ from instore.system import exit_codes
 from instore.system.limits import raise_file_limit
 from instore.system.logs import log_to_stderr
 from instore.system.printable import printable
+from instore.webserver.base_etl_server import application_of
 
 _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -62,6 +63,8 @@ _said = group("What is said")
 @_made("--update", is_flag=True, help="Make again what is there and outdated.")
 @_made("--preserve", is_flag=True, help="Keep files' times and permissions.")
 @_run_as("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: the number of CPUs]")
+@_run_as("--devices", default="", metavar="LIST|auto", help="Accelerators, such as 0,1; each worker sees one.")
+@_run_as("--workers-per-device", default=1, type=click.IntRange(min=1), metavar="N", help="With --devices.")
 @_run_as("--timeout", default="", metavar="TIME", help="An object that takes longer fails: 90s, 5m.")
 @_run_as("--retries", default=0, type=click.IntRange(min=0), metavar="N", help="Try N times more what has failed.")
 @_run_as("--continue-on-error", is_flag=True, help="Go on when an object fails.")
@@ -86,6 +89,8 @@ def transform(
     places: tuple[str, ...],
     etl_args: str,
     workers: int | None,
+    devices: str,
+    workers_per_device: int,
     prefix: str,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -128,6 +133,8 @@ def transform(
         destination=places[-1] if len(places) > 1 else None,
         etl_args=etl_args,
         workers=workers or 0,
+        devices=devices,
+        workers_per_device=workers_per_device,
         prefix=prefix,
         include=include,
         exclude=exclude,
@@ -235,6 +242,6 @@ def _application(transform: str, log_level: str) -> Callable[[], ETLApplication]
 
     def make() -> ETLApplication:
         log_to_stderr(log_level)
-        return create(load_class(transform)).asgi_app
+        return application_of(create(load_class(transform)))
 
     return make

@@ -26,6 +26,7 @@ from instore.offline.run import MakeWorkers, load_class, run, worker_command
 from instore.offline.settings import FailureLimit, JobSettings, parse_duration
 from instore.offline.tally import COMPLETE, JobReport, Tally
 from instore.offline.workers import WorkerProcesses
+from instore.runtime.devices import parse_devices
 from instore.server.app import ETLApplication
 from instore.system.printable import printable
 
@@ -52,15 +53,18 @@ class TransformJob:
                 )
         limit = settings.max_failures
         self._failure_limit = FailureLimit.parse("--max-failures", limit) if limit else None
+        devices = parse_devices(settings.devices) if settings.devices else []
         self._options = JobOptions(
-            settings.workers or os.cpu_count() or 1,
+            settings.workers or len(devices) * settings.workers_per_device or os.cpu_count() or 1,
             settings.etl_args,
             settings.continue_on_error or self._failure_limit is not None,
             error_retries=settings.retries,
             timeout=parse_duration("--timeout", settings.timeout) if settings.timeout else None,
             replaces_hung=True,
         )
-        self._make_workers = partial(WorkerProcesses, worker_command(settings.transform, settings.log_level))
+        self._make_workers = partial(
+            WorkerProcesses, worker_command(settings.transform, settings.log_level), devices=devices
+        )
         if settings.checks:
             self._options = replace(self._options, continue_on_error=True)
 
@@ -115,7 +119,8 @@ class TransformJob:
         Raises:
             ConfigurationError: it can't.
         """
-        await load_class(self.plan, self._make_workers, Progress(Tally(), verbose=self._settings.verbose))
+        progress = Progress(Tally(), verbose=self._settings.verbose)
+        await load_class(self.plan, self._make_workers, progress, self._settings.etl_args)
 
     def _described(self) -> dict[str, object]:
         """The job, as its report begins."""

@@ -29,6 +29,8 @@ class RunOptions(TypedDict, total=False):
 
     args: str | Mapping[str, Any]
     workers: int
+    devices: str
+    workers_per_device: int
     prefix: str
     include: str | Sequence[str]
     exclude: str | Sequence[str]
@@ -72,6 +74,8 @@ def run(
 
             - `args` (str, or a mapping, which goes as JSON): the transform's `etl_args`. Default: empty.
             - `workers` (int): processes. Default: as many as there are CPUs.
+            - `devices` (str): accelerators such as `"0,1"`, or `"auto"`; each worker sees one. Default: none.
+            - `workers_per_device` (int): how many workers share one. Default 1.
             - `prefix` (str): only objects whose names start with it.
             - `include`, `exclude` (str, or several): only objects whose names match one pattern of the first and none
               of the second, such as `"train/**/*.jpg"` (docs/jobs.md#which-objects).
@@ -188,6 +192,8 @@ def _settings(
         destination=None if destination is None else _path("destination", destination),
         etl_args=_args(options.get("args", "")),
         workers=_count("workers", options.get("workers"), 1),
+        devices=_string("devices", options.get("devices", "")),
+        workers_per_device=_count("workers_per_device", options.get("workers_per_device"), 1) or 1,
         prefix=_string("prefix", options.get("prefix", "")),
         include=_strings("include", options.get("include", ())),
         exclude=_strings("exclude", options.get("exclude", ())),

@@ -15,7 +15,7 @@ from instore.offline.interfaces import AnyWorker, ItemState, JobObserver, JobOpt
 from instore.offline.output import Printed
 from instore.offline.plan import Plan
 from instore.offline.settings import FailureLimit
-from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS, INSTORE_FRAMES, INSTORE_SPOOL
+from instore.protocol.environment import AIS_TARGET_URL, INSTORE_ARGS, INSTORE_FILE_ROOTS, INSTORE_FRAMES, INSTORE_SPOOL
 
 _FORGETS = (
     "DST's file system keeps no extended attributes, so it isn't known what made its results: only those of newer "
@@ -56,13 +56,13 @@ async def run(
         options = within_file_limit(replace(options, workers=count, most_failures=most_failures))
         items = plan.items()
         observer.started(todo)
-        async with make_workers(_environment(plan.source.file_root), observer.printed) as workers:
+        async with make_workers(_environment(plan.source.file_root, options.etl_args), observer.printed) as workers:
             return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
 
 
-async def load_class(plan: Plan, make_workers: MakeWorkers[Any], observer: JobObserver) -> None:
+async def load_class(plan: Plan, make_workers: MakeWorkers[Any], observer: JobObserver, etl_args: str) -> None:
     """Have one worker load the class, and end it: `ConfigurationError` if it can't."""
-    async with make_workers(_environment(plan.source.file_root), observer.printed) as workers:
+    async with make_workers(_environment(plan.source.file_root, etl_args), observer.printed) as workers:
         await workers.start()
 
 
@@ -91,10 +91,10 @@ def worker_command(transform: str, log_level: str) -> list[str]:
     return [sys.executable, "-P", "-m", "instore", "serve", transform, "--log-level", log_level, "--uds"]
 
 
-def _environment(file_root: str) -> Mapping[str, str]:
-    """Ours, with leave to read the files below a folder, if there is one."""
+def _environment(file_root: str, etl_args: str) -> Mapping[str, str]:
+    """Ours, with the arguments of all objects, and leave to read the files below a folder, if there is one."""
     # A worker's streams are not held: a result that breaks off is seen here, and nothing of it kept.
-    ours = {AIS_TARGET_URL: NO_TARGET, INSTORE_SPOOL: "0", INSTORE_FRAMES: "true", **os.environ}
+    ours = {AIS_TARGET_URL: NO_TARGET, INSTORE_SPOOL: "0", INSTORE_FRAMES: "true", **os.environ, INSTORE_ARGS: etl_args}
     if not file_root:
         return ours
     # Colons separate the variable's entries: a folder with one in its path is reached through the nearest without.

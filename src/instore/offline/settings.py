@@ -63,6 +63,8 @@ class JobSettings:
         destination: DST; None where `checks` is set: nothing is written then.
         etl_args: go with every object.
         workers: processes; 0: as many as there are CPUs.
+        devices: the accelerators of the workers, as `instore.runtime.devices.parse_devices` reads them; empty: none.
+        workers_per_device: how many workers share one, unless `workers` says how many there are.
         prefix: only objects whose names start with it.
         include, exclude: only objects whose names match one of the first, and none of the second.
         files_from: file with the names of the objects; `-` for standard input; empty: none.
@@ -96,6 +98,8 @@ class JobSettings:
     destination: str | None
     etl_args: str = ""
     workers: int = 0
+    devices: str = ""
+    workers_per_device: int = 1
     prefix: str = ""
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()

@@ -21,6 +21,7 @@ from instore.etl.http_communicator import HTTPCommunicator
 from instore.etl.process import Process, ServerProcess
 from instore.offline.output import Output, Printed
 from instore.protocol.headers import CONCURRENCY
+from instore.runtime.devices import variables_for
 from instore.system.files import temporary
 from instore.system.threads import to_its_end
 
@@ -91,10 +92,19 @@ class WorkerProcess(ServerProcess):
 class WorkerProcesses:
     """The workers of one job; an asynchronous context that leaves no process and no file behind."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], printed: Printed | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        printed: Printed | None = None,
+        *,
+        devices: Sequence[str] = (),
+    ) -> None:
         self._command = command
         self._environment = environment
         self._printed = printed
+        self._devices = devices
+        self._places: dict[WorkerProcess, int] = {}  # a worker's, that its successor gets: the device is by it
         self._numbers = itertools.count()
         self._living: set[WorkerProcess] = set()
 
@@ -118,9 +128,12 @@ class WorkerProcesses:
         """Start a worker, and wait until it is ready."""
         number = next(self._numbers)
         socket, log = (os.path.join(self._folder, f"{number}.{kind}") for kind in ("sock", "log"))
-        process = await Process.start([*self._command, socket], self._environment, log, self._parent)
+        place = next(place for place in itertools.count() if place not in self._places.values())
+        environment = {**self._environment, **variables_for(self._devices, place)}
+        process = await Process.start([*self._command, socket], environment, log, self._parent)
         output = None if self._printed is None else Output(log, number + 1, self._printed)
         worker = WorkerProcess(process, socket, output)
+        self._places[worker] = place
         self._living.add(worker)
         await worker.wait_until_ready()
         return worker
@@ -130,6 +143,7 @@ class WorkerProcesses:
         await worker.stop()
         worker.remove_files()
         self._living.discard(worker)
+        self._places.pop(worker, None)
 
 
 def private_folder() -> str:

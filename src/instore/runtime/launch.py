@@ -44,7 +44,14 @@ def launch_reloading(cls: type[ETLServer], transform: str, place: Place, log_lev
     sys.exit(ReloadingSupervisor(command, listener.fileno(), transform).run())
 
 
-def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: int, log_level: str) -> None:
+def launch(
+    cls: type[ETLServer],
+    command: Sequence[str],
+    place: Place,
+    workers: int,
+    log_level: str,
+    devices: Sequence[str] = (),
+) -> None:
     """Serve a class until a signal says stop; does not return."""
     if place.fd is not None:
         serve(cls, socket.socket(fileno=place.fd), log_level, replaced=INSTORE_PARENT_FD in os.environ)
@@ -57,7 +64,7 @@ def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: 
         _announce(cls.__name__, listeners[0], workers)
         log_to_stderr(log_level)
         commands = [(worker_command(command, one.fileno(), log_level), one.fileno()) for one in listeners]
-        sys.exit(Supervisor(commands).run())
+        sys.exit(Supervisor(commands, devices).run())
 
 
 def _announce(name: str, listener: socket.socket, workers: int) -> None:

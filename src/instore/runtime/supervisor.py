@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from instore.protocol.environment import INSTORE_PARENT_FD
+from instore.runtime.devices import variables_for
 from instore.system import exit_codes
 
 logger = logging.getLogger("instore")
@@ -26,8 +27,9 @@ class Supervisor:
     keeps dying within seconds of its start stops all, too.
     """
 
-    def __init__(self, commands: Sequence[tuple[list[str], int]]) -> None:
+    def __init__(self, commands: Sequence[tuple[list[str], int]], devices: Sequence[str] = ()) -> None:
         self._commands = commands
+        self._devices = devices
         self._alive, self._parent_end = os.pipe()
         self._started: dict[subprocess.Popen[bytes], tuple[int, float]] = {}
         self._quick_deaths = 0
@@ -68,7 +70,8 @@ class Supervisor:
     def _spawn(self, number: int, environment: dict[str, str], *descriptors: int) -> subprocess.Popen[bytes]:
         command, listener = self._commands[number]
         passed = (listener, self._alive, *descriptors)
-        return subprocess.Popen(command, env=environment, pass_fds=passed)  # noqa: S603
+        variables = {**environment, **variables_for(self._devices, number)}
+        return subprocess.Popen(command, env=variables, pass_fds=passed)  # noqa: S603
 
     def _replace_dead(self, environment: dict[str, str]) -> int:
         for process in [process for process in self._started if process.poll() is not None]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from instore.errors import ConfigurationError
 from instore.http.server import BACKLOG, bind
-from instore.protocol.environment import INSTORE_PARENT_FD, INSTORE_READY_FD, Environment
+from instore.protocol.environment import INSTORE_ARGS, INSTORE_PARENT_FD, INSTORE_READY_FD, Environment
 from instore.server.prints import name_objects
 from instore.server.process import set_up_process
 from instore.server.run import run
@@ -75,6 +75,8 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replace
         application.watchdog.end = functools.partial(_start_anew, listener)
     gc.collect()
     gc.freeze()  # modules and models stay for good: no collection looks at them again
+    if (args := os.environ.get(INSTORE_ARGS)) is not None:
+        application.check_args(args)
     application.warm_up()
     _say_ready()
     run(application, listener)

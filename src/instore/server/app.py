@@ -3,7 +3,7 @@
 import logging
 from types import SimpleNamespace
 
-from instore.errors import ConfigurationError
+from instore.errors import ArgumentsError, ConfigurationError
 from instore.http.request import Request
 from instore.http.websocket import WebSocketReceiver, WebSocketSender
 from instore.server.asgi import ASGIRequest, DisconnectWatcher, Receive, Scope, Send, serve_websocket
@@ -58,6 +58,17 @@ class ETLApplication:
             logger.exception("%s.warm_up() failed", self._transform.name)
             raise ConfigurationError(f"{self._transform.name}.warm_up() failed: {say(error)}") from error
         self._is_warm = True
+
+    def check_args(self, text: str) -> None:
+        """Refuse arguments that every request will have.
+
+        Raises:
+            ConfigurationError: the class does not take them.
+        """
+        try:
+            self._transform.decode_args(text)
+        except ArgumentsError as error:
+            raise ConfigurationError(str(error)) from error
 
     async def start(self) -> None:
         """Called before the first request."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 from urllib.parse import unquote
 
 from instore.errors import UnfitClassError
-from instore.protocol.environment import Environment
+from instore.protocol.environment import INSTORE_DEVICE, Environment
 from instore.protocol.headers import DEFAULT_MIME_TYPE
 from instore.server.app import ETLApplication
 from instore.server.arguments import decoder_of
@@ -172,6 +172,12 @@ class ETLServer:
     def direct_put_retries(self) -> int:
         """`AIS_DIRECT_PUT_RETRIES`: how often a transient failure of a direct put is retried."""
         return Environment.read(os.environ).direct_put_retries
+
+    @functools.cached_property
+    def device(self) -> str:
+        """What a model is to run on: `cuda` where `--devices` has given this process a device, which is the only one
+        that it sees, else `cpu`."""
+        return os.environ.get(INSTORE_DEVICE, "cpu")
 
     @functools.cached_property
     def token(self) -> str | None:
