@@ -104,7 +104,8 @@ class WorkerProcesses:
         self._environment = environment
         self._printed = printed
         self._devices = devices
-        self._places: dict[WorkerProcess, int] = {}  # a worker's, that its successor gets: the device is by it
+        self._taken: set[int] = set()  # places of workers: the device is by it, and a successor gets it again
+        self._places: dict[WorkerProcess, int] = {}
         self._numbers = itertools.count()
         self._living: set[WorkerProcess] = set()
 
@@ -128,7 +129,8 @@ class WorkerProcesses:
         """Start a worker, and wait until it is ready."""
         number = next(self._numbers)
         socket, log = (os.path.join(self._folder, f"{number}.{kind}") for kind in ("sock", "log"))
-        place = next(place for place in itertools.count() if place not in self._places.values())
+        place = next(place for place in itertools.count() if place not in self._taken)
+        self._taken.add(place)
         environment = {**self._environment, **variables_for(self._devices, place)}
         process = await Process.start([*self._command, socket], environment, log, self._parent)
         output = None if self._printed is None else Output(log, number + 1, self._printed)
@@ -143,7 +145,7 @@ class WorkerProcesses:
         await worker.stop()
         worker.remove_files()
         self._living.discard(worker)
-        self._places.pop(worker, None)
+        self._taken.discard(self._places.pop(worker))
 
 
 def private_folder() -> str:
