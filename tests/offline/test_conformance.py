@@ -106,7 +106,7 @@ def item(name: str) -> Item:
 
 async def store(destination: ListedDestination[Any], name: str, *data: bytes) -> str:
     """Write and commit one result; why it could not be done, or an empty text."""
-    written = await destination.write(item(name), pieces(*data))
+    written = await destination.write(item(name), pieces(*data), "text/plain")
     return "" if isinstance(written, int) else (await destination.commit([(written, name)]))[0]
 
 
@@ -198,7 +198,7 @@ def test_a_body_that_breaks_off_leaves_nothing(kind: Kind, before: tuple[bytes, 
     async def check() -> None:
         async with kind.destination(kind.place) as destination:
             with pytest.raises(ConnectionError):
-                await destination.write(item("x"), breaking())
+                await destination.write(item("x"), breaking(), "text/plain")
 
     asyncio.run(check())
     assert kind.content() == {}

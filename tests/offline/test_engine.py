@@ -219,7 +219,7 @@ class RemoteDestination:
         self.writes = 0
         self._served = served
 
-    async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
+    async def write(self, item: Item, body: AsyncIterator[bytes], content_type: str) -> int:
         self.writes += 1
         size = sum([len(piece) async for piece in body])
         if not self._served or self.writes % self._served:
@@ -240,7 +240,7 @@ class RemoteDestination:
 class LateDestination(RemoteDestination):
     """A destination whose results take for ever to get their names, and have them when that is given up."""
 
-    async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
+    async def write(self, item: Item, body: AsyncIterator[bytes], content_type: str) -> int:
         self.writes += 1
         try:
             await asyncio.get_running_loop().create_future()

@@ -31,6 +31,7 @@ from instore.errors import (
     InstoreError,
     JobFailedError,
     RemoteStoreError,
+    ResultExistsError,
     WorkerError,
 )
 from instore.etl.communicator import TransformResponse
@@ -249,6 +250,9 @@ class Engine(Generic[AnyWorker, AnyStored]):
                     attempt += 1
                     continue
                 self._fail(item, f"{error}{_tries(attempt)}{self._log_of(worker, item)}", started)
+            except ResultExistsError:
+                self._away = 0
+                self._settle(ItemResult(item._replace(state=ItemState.THERE)))
             except InstoreError as error:
                 self._fail(item, str(error), started)
                 self._end_if_away(error)
@@ -273,7 +277,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
         if answer is None:
             return self._destination.delivered(item)
         try:
-            return await self._destination.write(item, self._counted(answer))
+            return await self._destination.write(item, self._counted(answer), answer.content_type)
         finally:
             await answer.close()
 

@@ -115,7 +115,7 @@ class FolderDestination:
             raise NameConflictError(_FOLDER_HAS_NAME)
         return True
 
-    async def write(self, _item: Item, body: AsyncIterator[bytes]) -> StoredFile:
+    async def write(self, _item: Item, body: AsyncIterator[bytes], _content_type: str) -> StoredFile:
         """Write a result that comes in pieces; a small one, which comes in one, in a single thread hop."""
         path = os.path.join(self._partial, f"{next(self._numbers):x}")
         first = await anext(body, b"")
