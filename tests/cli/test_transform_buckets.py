@@ -486,7 +486,7 @@ def test_another_url_is_no_folder(url: str) -> None:
     for source, destination in [(url, "dst"), ("src", url)]:
         code, _, err = transform(source, destination)
         assert code == 2
-        assert f"{url} is neither a folder nor ais://BUCKET" in one_line(err)
+        assert f"{url} is neither a folder nor ais://BUCKET, s3://BUCKET" in one_line(err)
     assert sorted(os.listdir()) == ["src", "tmp", "upper.py"]
 
 

@@ -17,11 +17,14 @@ from aistore import Client
 from instore.errors import AnswerError, ConfigurationError, NameConflictError
 from instore.offline.bucket_destination import BucketDestination
 from instore.offline.bucket_source import BucketSource
+from instore.offline.cloud_destination import CloudDestination
+from instore.offline.cloud_source import CloudSource
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource
 from instore.offline.interfaces import CommittedError, Item, ItemState, ListedDestination, ListedSource
 from tests.offline.support import fill, tree
 from tests.support.cancelling import TIMES, cancelled_at
+from tests.support.clouds import Cloud
 from tests.support.node import running_node
 
 NAMES = ["a.txt", "b/c d%41#?.txt", "b/empty", "b/é日.txt", "ba", "z"]
@@ -56,10 +59,12 @@ def _client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         del os.environ["AIS_ENDPOINT"]
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", "bucket", "cloud"])
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
     if request.param == "folder":
         return _folder(tmp_path / "place")
+    if request.param == "cloud":
+        return _cloud(request.getfixturevalue("cloud"))
     return _bucket(request.getfixturevalue("client"))
 
 
@@ -89,6 +94,20 @@ def _bucket(client: Client) -> Kind:
         return {one.name: bucket.object(one.name).get_reader().read_all() for one in bucket.list_all_objects()}
 
     return Kind(f"ais://{name}", put, content, BucketSource, BucketDestination)
+
+
+def _cloud(cloud: Cloud) -> Kind:
+    name = cloud.free_name()
+
+    def put(objects: dict[str, bytes]) -> None:
+        cloud.client.create_bucket(Bucket=name)
+        cloud.put(name, objects)
+
+    def destination(place: str) -> ListedDestination[Any]:
+        cloud.client.create_bucket(Bucket=name)  # which no command does
+        return CloudDestination(place)
+
+    return Kind(f"s3://{name}", put, lambda: cloud.content(name), CloudSource, destination)
 
 
 def objects(names: list[str]) -> dict[str, bytes]:

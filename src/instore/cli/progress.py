@@ -73,7 +73,7 @@ class Progress:
     def settled(self, result: ItemResult) -> None:
         """Count it, report it, and say it if it failed or was skipped."""
         self._counts[result.status] += 1
-        self._finished += result.item.state is ItemState.TODO
+        self._finished += result.item.state is ItemState.TODO or result.seconds is not None  # tried, then found there
         if result.status == "done":
             self._bytes_in += result.item.size
             self._bytes_out += result.result_bytes or 0

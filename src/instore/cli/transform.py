@@ -20,6 +20,7 @@ from rich.filesize import decimal
 
 from instore.cli.progress import Progress
 from instore.errors import ConfigurationError, JobFailedError, RemoteStoreError, WorkerError
+from instore.offline.cloud_store import CloudOptions
 from instore.offline.engine import in_batches
 from instore.offline.interfaces import Item, ItemState, JobOptions
 from instore.offline.plan import Plan, is_in_source, make_plan
@@ -44,6 +45,10 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 @click.option("--continue-on-error", is_flag=True, help="Go on when an object fails.")
 @click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
 @click.option("--overwrite", is_flag=True, help="Do again what is already there.")
+@click.option("--endpoint", default="", metavar="URL", help="Of a store that speaks a cloud's protocol.")
+@click.option("--anonymous", is_flag=True, help="Read a public SRC without credentials.")
+@click.option("--no-clobber", is_flag=True, help="Never replace what another command has stored meanwhile.")
+@click.option("--keep-metadata", is_flag=True, help="Give results the user metadata of their objects.")
 @click.option("--report", metavar="FILE", help="Write a line of JSON for each object to FILE.")
 @click.option("-v", "--verbose", is_flag=True, help="Show where in your code each failure comes from.")
 @click.option(
@@ -65,6 +70,10 @@ def transform(
     continue_on_error: bool,
     dry_run: bool,
     overwrite: bool,
+    endpoint: str,
+    anonymous: bool,
+    no_clobber: bool,
+    keep_metadata: bool,
     report: str | None,
     verbose: bool,
     log_level: str,
@@ -84,7 +93,8 @@ def transform(
     """
     raise_file_limit()
     try:
-        plan = make_plan(source, destination, prefix, extensions, prepend, overwrite)
+        clouds = CloudOptions(endpoint, anonymous, no_clobber, keep_metadata)
+        plan = make_plan(source, destination, prefix, extensions, prepend, overwrite, clouds)
         if dry_run:
             if report is not None:
                 raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")

@@ -12,6 +12,7 @@ from instore.offline.remote_bucket import RemoteBucket, configuring
 from instore.offline.spool import gathered
 from instore.store.names import check_object_name
 
+
 class BucketDestination:
     """A bucket's objects; a `ListedDestination`. The bucket is made if it is missing."""
 

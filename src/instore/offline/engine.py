@@ -252,7 +252,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
                 self._fail(item, f"{error}{_tries(attempt)}{self._log_of(worker, item)}", started)
             except ResultExistsError:
                 self._away = 0
-                self._settle(ItemResult(item._replace(state=ItemState.THERE)))
+                self._settle(ItemResult(item._replace(state=ItemState.THERE), seconds=time.perf_counter() - started))
             except InstoreError as error:
                 self._fail(item, str(error), started)
                 self._end_if_away(error)

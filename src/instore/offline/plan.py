@@ -2,18 +2,21 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from instore.errors import ConfigurationError, NameConflictError
 from instore.offline.bucket_destination import BucketDestination
 from instore.offline.bucket_source import BucketSource
+from instore.offline.cloud_destination import CloudDestination
+from instore.offline.cloud_source import CloudSource
+from instore.offline.cloud_store import NO_OPTIONS, SCHEMES, CloudOptions
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource, is_inside
 from instore.offline.interfaces import Item, ItemState, ListedDestination, ListedSource
 from instore.offline.naming import Naming
-from instore.offline.remote_bucket import is_remote
+from instore.offline.remote_bucket import SCHEME
 from instore.system.printable import printable
 
 
@@ -84,14 +87,21 @@ def make_plan(
     extensions: Sequence[str] = (),
     prepend: str = "",
     overwrite: bool = False,
+    clouds: CloudOptions = NO_OPTIONS,
 ) -> Plan:
     """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`."""
-    in_url = destination.partition("://")[2].partition("/")[2] if is_remote(destination) else ""
+    schemes = _scheme(source), _scheme(destination)
+    _check_options(schemes, clouds, overwrite)
+    in_url = destination.partition("://")[2].partition("/")[2] if schemes[1] else ""
     naming = Naming.from_options(in_url + prepend, extensions)
-    origin = BucketSource(source, prefix) if is_remote(source) else FolderSource(source, prefix)
-    if is_remote(destination):
-        bucket = BucketDestination(destination, naming.prepend)
-        if isinstance(origin, BucketSource):
+    origin = _source(source, prefix, clouds)
+    if schemes[1]:
+        bucket = (
+            BucketDestination(destination, naming.prepend)
+            if schemes[1] == _AIS
+            else CloudDestination(destination, naming.prepend, clouds, _metadata_of(origin, clouds))
+        )
+        if not isinstance(origin, FolderSource):
             _check_buckets(origin, bucket, naming)
         return Plan(origin, bucket, naming, overwrite)
     if prepend.split("/")[0] == PARTIAL:
@@ -100,6 +110,54 @@ def make_plan(
     if isinstance(origin, FolderSource):
         _check_folders(origin, folder, source, destination)
     return Plan(origin, folder, naming, overwrite)
+
+
+_AIS = SCHEME.partition(":")[0]
+
+
+def _scheme(place: str) -> str:
+    """That of the bucket which SRC or DST names; empty for a folder."""
+    scheme, separator, _ = place.partition("://")
+    if not separator or not scheme.isalnum():
+        return ""
+    if scheme not in (_AIS, *SCHEMES):
+        known = ", ".join(f"{one}://BUCKET" for one in (_AIS, *SCHEMES))
+        raise ConfigurationError(
+            f"{printable(place)} is neither a folder nor {known}; a folder of that name is ./{printable(place)}"
+        )
+    return scheme
+
+
+def _check_options(schemes: tuple[str, str], clouds: CloudOptions, overwrite: bool) -> None:
+    """Refuse what nothing would come of."""
+    source, destination = (scheme if scheme in SCHEMES else "" for scheme in schemes)
+    wrong = {
+        "--endpoint needs a cloud's bucket as SRC or DST": clouds.endpoint and not source and not destination,
+        f"--endpoint is of one store, and SRC is {source}://, DST {destination}://": (
+            clouds.endpoint and source and destination and source != destination
+        ),
+        "--anonymous needs a cloud's bucket as SRC": clouds.anonymous and not source,
+        "--keep-metadata needs a cloud's bucket as SRC and as DST": clouds.keep_metadata
+        and not (source and destination),
+        "--no-clobber needs a cloud's bucket as DST": clouds.no_clobber and not destination,
+        "--no-clobber leaves what is there, and --overwrite replaces it; give one of them": clouds.no_clobber
+        and overwrite,
+    }
+    for text, is_wrong in wrong.items():
+        if is_wrong:
+            raise ConfigurationError(text)
+
+
+def _source(place: str, prefix: str, clouds: CloudOptions) -> FolderSource | BucketSource | CloudSource:
+    scheme = _scheme(place)
+    if not scheme:
+        return FolderSource(place, prefix)
+    return BucketSource(place, prefix) if scheme == _AIS else CloudSource(place, prefix, clouds)
+
+
+def _metadata_of(origin: ListedSource, clouds: CloudOptions) -> Callable[[str], Awaitable[Mapping[str, str]]] | None:
+    """Where results get the metadata of their objects from, if they are to have it."""
+    return origin.bucket.metadata if clouds.keep_metadata and isinstance(origin, CloudSource) else None
 
 
 def _check_folders(origin: FolderSource, folder: FolderDestination, source: str, destination: str) -> None:
@@ -117,9 +175,11 @@ def _check_folders(origin: FolderSource, folder: FolderDestination, source: str,
         )
 
 
-def _check_buckets(origin: BucketSource, bucket: BucketDestination, naming: Naming) -> None:
+def _check_buckets(
+    origin: BucketSource | CloudSource, bucket: BucketDestination | CloudDestination, naming: Naming
+) -> None:
     prefix = origin.prefix
-    if origin.bucket.name == bucket.bucket.name and (naming.prepend + prefix).startswith(prefix):
+    if str(origin.bucket) == str(bucket.bucket) and (naming.prepend + prefix).startswith(prefix):
         taken = f"every name that starts with {prefix!r}" if prefix else "every name"
         raise ConfigurationError(
             f"the results in {bucket.bucket} would become objects of this job: SRC stands for {taken} there; "

@@ -39,16 +39,6 @@ _GIVEN_UP: ContextVar[Event] = ContextVar("_GIVEN_UP", default=Event())  # noqa:
 """Set when nobody waits any more for what the thread does."""
 
 
-def is_remote(place: str) -> bool:
-    """Whether SRC or DST names a bucket, and not a folder."""
-    scheme, separator, _ = place.partition("://")
-    if separator and scheme.isalnum() and not place.startswith(SCHEME):
-        raise ConfigurationError(
-            f"{printable(place)} is neither a folder nor {SCHEME}BUCKET; a folder of that name is ./{printable(place)}"
-        )
-    return place.startswith(SCHEME)
-
-
 class RemoteBucket:
     """A bucket, and the names in it that start with a prefix.
 

@@ -1,0 +1,323 @@
+"""A bucket of a cloud, through obstore: list, read, write.
+
+obstore is an optional package. It tries a request again where that can help; its errors become `RemoteStoreError`, in
+one sentence.
+"""
+
+import contextlib
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from instore.errors import ConfigurationError, InstoreError, RemoteStoreError, ResultExistsError
+from instore.offline.cloud_errors import CloudFailure
+from instore.system.printable import printable
+
+SCHEMES = ("s3", "gs", "az")
+
+PIECE = 4 << 20
+"""Bytes that are read at once; a larger object is read in pieces of that size."""
+
+_PART = 8 << 20  # bytes of a part of an upload in parts
+_MOST_PARTS = 10_000
+_PARTS_AT_ONCE = 2
+_PAGE = 1000  # names, as many as a store lists at once
+_MARGIN = "~~~~"
+
+_CONNECT = timedelta(seconds=10)
+_REQUEST = timedelta(seconds=60)  # for one piece or part
+_LEAST_PACE = 256 << 10  # bytes a second, for what can't be sent in parts
+_RETRIES = {
+    "max_retries": 3,
+    "backoff": {"init_backoff": timedelta(seconds=0.25), "max_backoff": timedelta(seconds=2), "base": 2},
+    "retry_timeout": timedelta(minutes=3),
+}
+
+_STANDARD = frozenset(
+    ("Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Storage-Class")
+)
+"""Attributes of an object that are not its user's metadata."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudOptions:
+    """What a user says of the clouds among SRC and DST.
+
+    Attributes:
+        endpoint: URL of the store, where it is not the cloud's own.
+        anonymous: SRC is public; it is read without credentials.
+        no_clobber: a result is stored only if there is none of its name by then.
+        keep_metadata: results get the user metadata of their objects.
+    """
+
+    endpoint: str = ""
+    anonymous: bool = False
+    no_clobber: bool = False
+    keep_metadata: bool = False
+
+
+NO_OPTIONS = CloudOptions()
+"""What a user says who says nothing."""
+
+
+class Entry(NamedTuple):
+    """What a listing shows.
+
+    Attributes:
+        name: the object's name.
+        size: its bytes.
+        is_marker: it is no object of that name: it stands for a folder, and its name really ends with a slash.
+    """
+
+    name: str
+    size: int
+    is_marker: bool
+
+
+class Version(NamedTuple):
+    """What tells one version of an object from another."""
+
+    tag: str | None
+    size: int
+    changed: object
+
+
+class CloudStore:
+    """A bucket, and the names in it that start with a prefix.
+
+    Args:
+        url: `s3://bucket`, `gs://bucket` or `az://container`, each with a `/prefix` or without.
+        endpoint: URL of the store, where it is not the cloud's own.
+        anonymous: requests are not signed.
+
+    Attributes:
+        name: the bucket's.
+        prefix: what stands after the bucket's slash; may be empty.
+
+    Raises:
+        ConfigurationError: a malformed URL, no obstore, no credentials.
+    """
+
+    def __init__(self, url: str, endpoint: str = "", anonymous: bool = False) -> None:
+        self.scheme, _, place = url.partition("://")
+        self.name, _, self.prefix = place.partition("/")
+        if not self.name:
+            raise ConfigurationError(f"{printable(url)} names no bucket; expected {self.scheme}://BUCKET[/PREFIX]")
+        if endpoint and not endpoint.startswith(("http://", "https://")):
+            raise ConfigurationError(f"--endpoint {printable(endpoint)} is no URL; expected http://… or https://…")
+        self._endpoint = endpoint.rstrip("/")
+        try:
+            import obstore
+            import obstore.exceptions as kinds
+        except ImportError as error:
+            raise ConfigurationError(
+                f"{printable(url)} needs obstore ({error}); run: pip install 'instore[cloud]'"
+            ) from error
+        self._obstore = obstore
+        self._kinds = kinds
+        self._credentials = {"skip_signature": True} if anonymous else self._found_credentials()
+        self._store = self._open(_REQUEST)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.name}"
+
+    def exists(self) -> bool:
+        """Whether there is such a bucket; a blocking call."""
+        try:
+            with self._errors("can't be listed"):
+                next(iter(self._obstore.list(self._store, chunk_size=1)), None)
+        except RemoteStoreError as error:
+            if error.__cause__ is not None and CloudFailure(error.__cause__).status == 404:
+                return False
+            raise
+        return True
+
+    def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """What there is whose name starts with `prefix` and is greater than `after`, in order.
+
+        Listings come a page at a time; it blocks. obstore knows no slash at a name's end, and lists `x/`, by which
+        tools stand for an empty folder, as `x`: what is empty is looked at.
+
+        Raises:
+            RemoteStoreError: it can't be listed, or not in order, so that what is there would be missed.
+        """
+        folder = prefix.rpartition("/")[0]
+        before = ""
+        with self._errors("can't be listed"):
+            pages = self._obstore.list(
+                self._store, folder or None, offset=_offset(after, prefix) or None, chunk_size=_PAGE
+            )
+            for page in pages:
+                for one in page:
+                    name, size = one["path"], one["size"]
+                    is_marker = not size and (name <= before or not self._has(name))
+                    if is_marker:
+                        yield Entry(name, 0, is_marker=True)
+                        continue
+                    if name <= before:
+                        raise RemoteStoreError(
+                            f"{self} can't be listed: {name!r} comes after {before!r}, out of order; "
+                            "a name there may begin with a slash"
+                        )
+                    before = name
+                    if name.startswith(prefix) and name > after:
+                        yield Entry(name, size, is_marker=False)
+                    elif name > prefix and not name.startswith(prefix):
+                        return
+
+    def names(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """Names and sizes of the objects among `entries`."""
+        return ((one.name, one.size) for one in self.entries(prefix, after) if not one.is_marker)
+
+    async def read(self, name: str, start: int, size: int, version: Version | None) -> tuple[bytes, Version]:
+        """A piece of an object from byte `start` on, and the version it is of.
+
+        Args:
+            name: the object's.
+            start: where the piece begins.
+            size: of the object, as far as is known.
+            version: that of the pieces before, if there were any.
+        """
+        with self._errors("could not be read", name):
+            options: dict[str, Any] = {"range": (start, start + PIECE)} if start or size > PIECE else {}
+            if version is not None and version.tag:
+                options["if_match"] = version.tag
+            try:
+                answer = await self._obstore.get_async(self._store, name, options=options)  # type: ignore[arg-type]
+            except self._kinds.PreconditionError:
+                raise RemoteStoreError(f"{self}/{name} changed while it was read") from None
+            meta = answer.meta
+            of = Version(meta["e_tag"], meta["size"], meta["last_modified"])
+            if version not in (None, of):
+                raise RemoteStoreError(f"{self}/{name} changed while it was read")
+            if not options and of.size > PIECE:  # it has grown since it was listed
+                return await self.read(name, start, of.size, of)
+            piece = (await answer.bytes_async()).to_bytes()
+        expected = min(PIECE, of.size - start) if options else of.size
+        if len(piece) != expected:
+            raise RemoteStoreError(f"{self}/{name} ended after {start + len(piece)} of its {of.size} bytes")
+        return piece, of
+
+    async def metadata(self, name: str) -> Mapping[str, str]:
+        """The user metadata of an object."""
+        with self._errors("could not be looked at", name):
+            answer = await self._obstore.get_async(self._store, name, options={"head": True})
+            return {key: value for key, value in answer.attributes.items() if key not in _STANDARD}
+
+    async def put(
+        self, name: str, content: bytes | mmap.mmap, attributes: Mapping[str, str], only_if_free: bool = False
+    ) -> int:
+        """Store an object, whole or not at all; its size.
+
+        Raises:
+            ResultExistsError: there is one of that name, and `only_if_free`.
+        """
+        size = len(content)
+        in_parts = size > _PART and not only_if_free
+        pace = timedelta(seconds=size // _LEAST_PACE)
+        with self._errors("could not be stored", name):
+            try:
+                stored = await self._obstore.put_async(
+                    self._store if in_parts or pace < _REQUEST else self._open(pace),
+                    name,
+                    content,
+                    attributes=dict(attributes),
+                    mode="create" if only_if_free else "overwrite",
+                    use_multipart=in_parts,
+                    chunk_size=max(_PART, -(-size // _MOST_PARTS)),
+                    max_concurrency=_PARTS_AT_ONCE,
+                )
+            except self._kinds.AlreadyExistsError:
+                raise ResultExistsError(f"{self}/{name} is there already") from None
+            if size > _PART:
+                await self._verify(name, size, stored["e_tag"])
+        return size
+
+    async def _verify(self, name: str, size: int, tag: str | None) -> None:
+        """Look whether all of what was stored is there; what is not would be taken for done, and is removed."""
+        there = await self._obstore.head_async(self._store, name)
+        if there["size"] != size and there["e_tag"] == tag:
+            await self._obstore.delete_async(self._store, name)
+            raise RemoteStoreError(
+                f"{self}/{name} could not be stored: of {size} bytes that were sent, the store had {there['size']}; "
+                "it has been removed"
+            )
+
+    def _has(self, name: str) -> bool:
+        try:
+            self._obstore.head(self._store, name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _errors(self, what: str, name: str = "") -> Iterator[None]:
+        """Turn obstore's errors into `RemoteStoreError`, after `what` went wrong."""
+        try:
+            yield
+        except InstoreError:
+            raise
+        except (self._kinds.BaseError, FileNotFoundError, ValueError) as error:
+            failure = CloudFailure(error)
+            place = f"{self}/{name}" if name else str(self)
+            raise RemoteStoreError(f"{place} {what}: {failure}", failure.is_away) from error
+
+    def _open(self, timeout: timedelta) -> Any:
+        """obstore's own store, each request of which takes `timeout` at most."""
+        from obstore.store import AzureStore, GCSStore, S3Store
+
+        kinds: dict[str, tuple[Any, str]] = {
+            "s3": (S3Store, "endpoint"),
+            "gs": (GCSStore, "base_url"),
+            "az": (AzureStore, "endpoint"),
+        }
+        kind, endpoint = kinds[self.scheme]
+        settings = {endpoint: self._endpoint} if self._endpoint else {}
+        try:
+            return kind(
+                self.name,
+                client_options={"allow_http": True, "connect_timeout": _CONNECT, "timeout": timeout},
+                retry_config=_RETRIES,
+                **settings,
+                **self._credentials,
+            )
+        except (self._kinds.BaseError, ValueError) as error:
+            raise ConfigurationError(f"{self} can't be used: {CloudFailure(error)}") from error
+
+    def _found_credentials(self) -> dict[str, Any]:
+        """Settings with credentials, where obstore does not find them by itself."""
+        return _credentials_of_aws(str(self)) if self.scheme == "s3" else {}
+
+
+def _credentials_of_aws(place: str) -> dict[str, Any]:
+    """What Amazon's own library finds: the environment, profiles, single sign-on, a machine's role."""
+    try:
+        import boto3
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{printable(place)} needs boto3 for its credentials ({error}); run: pip install 'instore[cloud]'"
+        ) from error
+    try:
+        session = boto3.Session()
+        if session.get_credentials() is None:
+            raise ConfigurationError(
+                f"{printable(place)}: no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+                "AWS_PROFILE; public data is read with --anonymous"
+            )
+        region = os.environ.get("AWS_REGION") or session.region_name
+        return {"credential_provider": Boto3CredentialProvider(session), **({"region": region} if region else {})}
+    except BotoCoreError as error:
+        raise ConfigurationError(f"{printable(place)}: the credentials can't be used: {error}") from error
+
+
+def _offset(after: str, prefix: str) -> str:
+    """A name that all those come after that are greater than `after` and start with `prefix`, as obstore takes it."""
+    just_before = prefix[:-1] + chr(ord(prefix[-1]) - 1) + _MARGIN if "0" < prefix[-1:] <= "z" else ""
+    offset = max(after, just_before)
+    folder, _, last = offset.rpartition("/")
+    return folder if last in ("", ".", "..") else offset
