@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from instore.errors import ConfigurationError, InvalidRequestError
 from instore.etl.communicator import TransformRequest
-from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, Version
+from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, CloudVersion
 from instore.offline.interfaces import Item, ItemState
 from instore.offline.lookup import Lookup
 from instore.offline.remote_bucket import configuring
@@ -72,7 +72,7 @@ class CloudObject:
         self._bucket = bucket
         self._name = name
         self._size = size
-        self._version: Version | None = None
+        self._version: CloudVersion | None = None
         self._came = 0
 
     async def take(self) -> bytes:

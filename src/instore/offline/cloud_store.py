@@ -63,7 +63,7 @@ NO_OPTIONS = CloudOptions()
 """What a user says who says nothing."""
 
 
-class Entry(NamedTuple):
+class CloudEntry(NamedTuple):
     """What a listing shows.
 
     Attributes:
@@ -77,7 +77,7 @@ class Entry(NamedTuple):
     is_marker: bool
 
 
-class Version(NamedTuple):
+class CloudVersion(NamedTuple):
     """What tells one version of an object from another."""
 
     tag: str | None
@@ -135,7 +135,7 @@ class CloudStore:
             raise
         return True
 
-    def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
+    def entries(self, prefix: str, after: str = "") -> Iterator[CloudEntry]:
         """What there is whose name starts with `prefix` and is greater than `after`, in order.
 
         Listings come a page at a time; it blocks. obstore knows no slash at a name's end, and lists `x/`, by which
@@ -155,7 +155,7 @@ class CloudStore:
                     name, size = one["path"], one["size"]
                     is_marker = not size and (name <= before or not self._has(name))
                     if is_marker:
-                        yield Entry(name, 0, is_marker=True)
+                        yield CloudEntry(name, 0, is_marker=True)
                         continue
                     if name <= before:
                         raise RemoteStoreError(
@@ -164,7 +164,7 @@ class CloudStore:
                         )
                     before = name
                     if name.startswith(prefix) and name > after:
-                        yield Entry(name, size, is_marker=False)
+                        yield CloudEntry(name, size, is_marker=False)
                     elif name > prefix and not name.startswith(prefix):
                         return
 
@@ -172,7 +172,7 @@ class CloudStore:
         """Names and sizes of the objects among `entries`."""
         return ((one.name, one.size) for one in self.entries(prefix, after) if not one.is_marker)
 
-    async def read(self, name: str, start: int, size: int, version: Version | None) -> tuple[bytes, Version]:
+    async def read(self, name: str, start: int, size: int, version: CloudVersion | None) -> tuple[bytes, CloudVersion]:
         """A piece of an object from byte `start` on, and the version it is of.
 
         Args:
@@ -190,7 +190,7 @@ class CloudStore:
             except self._kinds.PreconditionError:
                 raise RemoteStoreError(f"{self}/{name} changed while it was read") from None
             meta = answer.meta
-            of = Version(meta["e_tag"], meta["size"], meta["last_modified"])
+            of = CloudVersion(meta["e_tag"], meta["size"], meta["last_modified"])
             if version not in (None, of):
                 raise RemoteStoreError(f"{self}/{name} changed while it was read")
             if not options and of.size > PIECE:  # it has grown since it was listed
