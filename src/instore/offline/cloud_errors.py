@@ -2,7 +2,7 @@
 
 import re
 
-_ANSWERED = re.compile(r"status code: (\d{3})[^:\n]*(?::\s*(.*?))?(?:\n\nDebug source:|\Z)", re.DOTALL)
+_ANSWERED = re.compile(r"status code: (\d{3})[^:\n]*(?::[ \n]?(.*?))?(?:\n\nDebug source:|\Z)", re.DOTALL)
 _SERVER = re.compile(r"\bError performing [A-Z]+ (\w+://[^/\s]+)")
 _TAG = r"<{0}>(.*?)</{0}>"
 _CAUSES = re.compile(
@@ -14,6 +14,8 @@ _PLAIN = {
     "UnexpectedEof": "the connection was closed in the middle of an answer",
     "ConnectionReset": "the connection was reset",
 }
+
+_MOVED = "redirect without LOCATION"
 
 _OF_THE_STORE = (
     "NoSuchBucket",
@@ -61,7 +63,8 @@ class CloudFailure:
         server = _SERVER.search(self._text)
         where = server[1] if server else "the store"
         if not self.status:
-            return f"{where} can't be reached or broke off: {self._cause()}" if server else self._cause()
+            said = "said" if _MOVED in self._text else "can't be reached or broke off"
+            return f"{where} {said}: {self._cause()}" if server else self._cause()
         hint = _HINTS.get(self.code, "")
         return f"{where} answered {self.status}: {self._reason()}" + (f"; {hint}" if hint else "")
 
@@ -77,6 +80,8 @@ class CloudFailure:
 
     def _cause(self) -> str:
         """The innermost of the causes that obstore shows, else the first line of its text."""
+        if _MOVED in self._text:
+            return f"the bucket is in another region; {_HINTS['PermanentRedirect']}"
         causes = [one[1] or _PLAIN.get(one[2] or "", "") or one[3] for one in _CAUSES.finditer(self._text)]
         first = self._text.partition("\n")[0].rpartition(" - ")[2]
         return causes[-1] if causes else first or type(self).__name__

@@ -81,6 +81,6 @@ class CloudObject:
             return b""
         piece, version = await self._bucket.read(self._name, self._came, self._size, self._version)
         self._came += len(piece)
-        self._version = version
-        self.drained = self._came == version.size
+        self._version, self._size = version, version.size
+        self.drained = self._came == self._size
         return piece

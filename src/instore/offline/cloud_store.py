@@ -28,7 +28,7 @@ _PAGE = 1000  # names, as many as a store lists at once
 _MARGIN = "~~~~"
 
 _CONNECT = timedelta(seconds=10)
-_REQUEST = timedelta(seconds=60)  # for one piece or part
+_REQUEST = timedelta(minutes=2)  # for one piece or part, on a slow line that many share
 _LEAST_PACE = 256 << 10  # bytes a second, for what can't be sent in parts
 _RETRIES = {
     "max_retries": 3,
@@ -181,7 +181,8 @@ class CloudStore:
             size: of the object, as far as is known.
             version: that of the pieces before, if there were any.
         """
-        with self._errors("could not be read", name):
+        what = "could not be read"
+        with self._errors(what, name):
             options: dict[str, Any] = {"range": (start, start + PIECE)} if start or size > PIECE else {}
             if version is not None and version.tag:
                 options["if_match"] = version.tag
@@ -193,7 +194,10 @@ class CloudStore:
             of = CloudVersion(meta["e_tag"], meta["size"], meta["last_modified"])
             if version not in (None, of):
                 raise RemoteStoreError(f"{self}/{name} changed while it was read")
-            if not options and of.size > PIECE:  # it has grown since it was listed
+            if of.size != size:  # a new version, or an answer that is not all of it
+                now = await self._obstore.head_async(self._store, name)
+                if now["size"] != of.size:
+                    raise RemoteStoreError(f"{self}/{name} {what}: of its {now['size']} bytes only {of.size} came")
                 return await self.read(name, start, of.size, of)
             piece = (await answer.bytes_async()).to_bytes()
         expected = min(PIECE, of.size - start) if options else of.size
