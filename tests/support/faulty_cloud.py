@@ -39,11 +39,13 @@ class FaultyCloud:
     Attributes:
         endpoint: its URL.
         fault: what becomes of a request; None: nothing out of the ordinary.
+        page: names that one page of a listing has at most; 0: as many as the cloud gives.
         asked: all requests.
     """
 
     endpoint: str = ""
     fault: Callable[[Asked], Fault | None] = lambda _asked: None
+    page: int = 0
     asked: list[Asked] = field(default_factory=list)
 
     def breaks(self, fault: Fault, method: str = "", query: str = "", key: str = "", times: int = 1 << 30) -> None:
@@ -158,7 +160,8 @@ def faulty_cloud(behind: str) -> Iterator[FaultyCloud]:
 
         def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
             connection = HTTPConnection(host)
-            connection.request(self.command, self.path, body, dict(self.headers.items()))
+            path = f"{self.path}&max-keys={cloud.page}" if cloud.page and "list-type" in self.path else self.path
+            connection.request(self.command, path, body, dict(self.headers.items()))
             response: HTTPResponse = connection.getresponse()
             data = response.read()
             connection.close()
@@ -187,7 +190,7 @@ def faulty_cloud(behind: str) -> Iterator[FaultyCloud]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     cloud.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield cloud

@@ -24,13 +24,13 @@ PIECE = 4 << 20
 _PART = 8 << 20  # bytes of a part of an upload in parts
 _MOST_PARTS = 10_000
 _PARTS_AT_ONCE = 2
-_PAGE = 1000  # names, as many as a store lists at once
+PAGE = 1000  # names, as many as a store lists at once
 _MARGIN = "~~~~"
 
 _CONNECT = timedelta(seconds=10)
 _REQUEST = timedelta(minutes=2)  # for one piece or part, on a slow line that many share
 _LEAST_PACE = 256 << 10  # bytes a second, for what can't be sent in parts
-_RETRIES = {
+RETRIES = {
     "max_retries": 3,
     "backoff": {"init_backoff": timedelta(seconds=0.25), "max_backoff": timedelta(seconds=2), "base": 2},
     "retry_timeout": timedelta(minutes=3),
@@ -148,7 +148,7 @@ class CloudStore:
         before = ""
         with self._errors("can't be listed"):
             pages = self._obstore.list(
-                self._store, folder or None, offset=_offset(after, prefix) or None, chunk_size=_PAGE
+                self._store, folder or None, offset=_offset(after, prefix) or None, chunk_size=PAGE
             )
             for page in pages:
                 for one in page:
@@ -284,7 +284,7 @@ class CloudStore:
             return kind(
                 self.name,
                 client_options={"allow_http": True, "connect_timeout": _CONNECT, "timeout": timeout},
-                retry_config=_RETRIES,
+                retry_config=RETRIES,
                 **settings,
                 **self._credentials,
             )
@@ -321,7 +321,7 @@ def _credentials_of_aws(place: str) -> dict[str, Any]:
 
 def _offset(after: str, prefix: str) -> str:
     """A name that all those come after that are greater than `after` and start with `prefix`, as obstore takes it."""
-    just_before = prefix[:-1] + chr(ord(prefix[-1]) - 1) + _MARGIN if "0" < prefix[-1:] <= "z" else ""
+    just_before = prefix[:-1] + chr(ord(prefix[-1]) - 1) + _MARGIN if "!" < prefix[-1:] <= "~" else ""
     offset = max(after, just_before)
     folder, _, last = offset.rpartition("/")
     return folder if last in ("", ".", "..") else offset
