@@ -40,12 +40,14 @@ class FaultyCloud:
         endpoint: its URL.
         fault: what becomes of a request; None: nothing out of the ordinary.
         page: names that one page of a listing has at most; 0: as many as the cloud gives.
+        is_google: it speaks Google's protocol.
         asked: all requests.
     """
 
     endpoint: str = ""
     fault: Callable[[Asked], Fault | None] = lambda _asked: None
     page: int = 0
+    is_google: bool = False
     asked: list[Asked] = field(default_factory=list)
 
     def breaks(self, fault: Fault, method: str = "", query: str = "", key: str = "", times: int = 1 << 30) -> None:
@@ -130,6 +132,14 @@ def saying(**headers: str) -> Fault:
     return fault
 
 
+def _in_words_of_amazon(headers: dict[str, str]) -> dict[str, str]:
+    """Headers of Google's protocol, which is Amazon's but for these, as the cloud behind understands them."""
+    ours = {name.replace("x-goog-meta-", "x-amz-meta-"): value for name, value in headers.items()}
+    if ours.pop("x-goog-if-generation-match", "") == "0":
+        ours["if-none-match"] = "*"
+    return {**ours, "authorization": "AWS4-HMAC-SHA256 Credential=key/20200101/us-east-1/s3/aws4_request"}
+
+
 @contextmanager
 def faulty_cloud(behind: str) -> Iterator[FaultyCloud]:
     """A proxy on a free port, in front of the cloud `behind`, until the context ends."""
@@ -161,11 +171,16 @@ def faulty_cloud(behind: str) -> Iterator[FaultyCloud]:
         def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
             connection = HTTPConnection(host)
             path = f"{self.path}&max-keys={cloud.page}" if cloud.page and "list-type" in self.path else self.path
-            connection.request(self.command, path, body, dict(self.headers.items()))
+            asks = {name.lower(): value for name, value in self.headers.items()}
+            connection.request(self.command, path, body, _in_words_of_amazon(asks) if cloud.is_google else asks)
             response: HTTPResponse = connection.getresponse()
             data = response.read()
             connection.close()
-            headers = {name: value for name, value in response.getheaders() if name.lower() not in _NOT_PASSED_ON}
+            headers = {
+                name.replace("x-amz-meta-", "x-goog-meta-") if cloud.is_google else name: value
+                for name, value in response.getheaders()
+                if name.lower() not in _NOT_PASSED_ON
+            }
             if self.command == "HEAD":
                 headers["Content-Length"] = response.headers["Content-Length"]
             return response.status, headers, data

@@ -30,7 +30,7 @@ _MARGIN = "~~~~"
 _CONNECT = timedelta(seconds=10)
 _REQUEST = timedelta(minutes=2)  # for one piece or part, on a slow line that many share
 _LEAST_PACE = 256 << 10  # bytes a second, for what can't be sent in parts
-RETRIES = {
+RETRIES: dict[str, Any] = {
     "max_retries": 3,
     "backoff": {"init_backoff": timedelta(seconds=0.25), "max_backoff": timedelta(seconds=2), "base": 2},
     "retry_timeout": timedelta(minutes=3),
