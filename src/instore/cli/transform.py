@@ -84,8 +84,9 @@ def transform(
     again does what is left.
 
     SRC, DST or both may be ais://BUCKET[/PREFIX], in the store at AIS_ENDPOINT, with AIS_AUTHN_TOKEN if it demands
-    one; that needs pip install 'instore[ais]'. SRC's PREFIX selects objects, before what --prefix says, and stays in
-    their names; DST's goes before the results' names, before what --prepend says. A missing DST is made.
+    one; that needs pip install 'instore[ais]'. So may a cloud's s3://, gs:// or az://BUCKET[/PREFIX], with pip install
+    'instore[cloud]'. SRC's PREFIX selects objects, before what --prefix says, and stays in their names; DST's goes
+    before the results' names, before what --prepend says. A missing DST is made, but for a cloud's bucket.
 
     \b
     Exit codes: 0 all done; 1 an object failed; 2 the command can't run;

@@ -30,6 +30,7 @@ _MARGIN = "~~~~"
 _CONNECT = timedelta(seconds=10)
 _REQUEST = timedelta(minutes=2)  # for one piece or part, on a slow line that many share
 _LEAST_PACE = 256 << 10  # bytes a second, for what can't be sent in parts
+_CREDENTIALS_LAST = timedelta(minutes=5)  # then boto3 is asked for them anew, which renews what ends in ten
 RETRIES: dict[str, Any] = {
     "max_retries": 3,
     "backoff": {"init_backoff": timedelta(seconds=0.25), "max_backoff": timedelta(seconds=2), "base": 2},
@@ -314,7 +315,10 @@ def _credentials_of_aws(place: str) -> dict[str, Any]:
                 "AWS_PROFILE; public data is read with --anonymous"
             )
         region = os.environ.get("AWS_REGION") or session.region_name
-        return {"credential_provider": Boto3CredentialProvider(session), **({"region": region} if region else {})}
+        return {
+            "credential_provider": Boto3CredentialProvider(session, ttl=_CREDENTIALS_LAST),
+            **({"region": region} if region else {}),
+        }
     except BotoCoreError as error:
         raise ConfigurationError(f"{printable(place)}: the credentials can't be used: {error}") from error
 
