@@ -17,6 +17,9 @@ _CAUSES = {
 }
 """What stands somewhere in the text of an error that came without an answer."""
 
+_NO_ANSWER = ("Error performing", "HTTP error", "valid authentication credentials")
+"""What the text of an error has that came without an answer, or without credentials to ask with."""
+
 _STATUSES_OF_STORE = (301, 307, 401, 403, 408, 429)
 _CODES_OF_STORE = ("NoSuchBucket", "ContainerNotFound", "ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed")
 """What another object's request would get, too, as well as every status from 500."""
@@ -45,8 +48,12 @@ class CloudFailure:
         self._said = (answered[2] or "").strip() if answered else ""
         self.status = int(answered[1]) if answered else 0
         self.code = self._tag("Code")
-        of_store = self.status in _STATUSES_OF_STORE or self.code in _CODES_OF_STORE
-        self.is_away = not self.status or self.status >= 500 or of_store
+        self.is_away = (
+            self.status >= 500
+            or self.status in _STATUSES_OF_STORE
+            or self.code in _CODES_OF_STORE
+            or (not self.status and any(sign in self._text for sign in _NO_ANSWER))
+        )
 
     def __str__(self) -> str:
         server = _SERVER.search(self._text)
