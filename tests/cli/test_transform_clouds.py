@@ -62,26 +62,29 @@ def times_stored(cloud: Cloud, bucket: str) -> dict[str, int]:
     return counts
 
 
-def test_objects_pass_from_a_folder_through_a_cloud_into_a_cloud_and_back(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_objects_pass_from_a_folder_into_a_cloud_and_back(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    first, second = cloud.bucket(), cloud.bucket()
+    bucket = cloud.bucket()
     for name, data in originals(NAMES).items():
         Path("src", name).parent.mkdir(exist_ok=True)
         Path("src", name).write_bytes(data)
-    at = ("--endpoint", cloud.endpoint)
-    code, _, err = transform("src", f"s3://{first}/new/", *at)
+    code, _, err = transform("src", f"s3://{bucket}/new/", "--endpoint", cloud.endpoint)
     assert code == 0, err
-    assert cloud.content(first) == {f"new/{name}": data for name, data in shouted(NAMES).items()}
-    cloud.put(first, {"new/z": b"with metadata"}, Metadata={"origin": "here"})
-    code, _, err = transform(f"s3://{first}/new/", f"s3://{second}", "--keep-metadata", "--no-clobber", *at)
-    assert code == 0, err
-    assert cloud.head(second, "new/z")["Metadata"] == {"origin": "here"}
-    code, _, err = transform(f"s3://{second}/new/d", "dst", *at)
+    assert cloud.content(bucket) == {f"new/{name}": data for name, data in shouted(NAMES).items()}
+    code, _, err = transform(f"s3://{bucket}/new/d", "dst", "--endpoint", cloud.endpoint)
     assert code == 0, err
     assert tree(Path("dst")) == {f"new/{name}": data for name, data in shouted(NAMES).items() if name.startswith("d/")}
     assert not os.listdir("tmp")
+
+
+@pytest.mark.whole
+def test_objects_pass_from_cloud_to_cloud_with_their_metadata(cloud: Cloud) -> None:
+    inbox, outbox = cloud.bucket(originals(["a"])), cloud.bucket()
+    cloud.put(inbox, {"b": b"with metadata"}, Metadata={"origin": "here"}, CacheControl="no-store")
+    code, _, err = transform(f"s3://{inbox}", f"s3://{outbox}", "--keep-metadata")
+    assert code == 0, err
+    assert cloud.content(outbox) == {"a": b"OBJECT A", "b": b"WITH METADATA"}
+    assert [cloud.head(outbox, name)["Metadata"] for name in "ab"] == [{}, {"origin": "here"}]
 
 
 @pytest.mark.whole
@@ -116,6 +119,7 @@ def test_results_may_not_become_objects_of_the_same_job(cloud: Cloud) -> None:
     assert cloud.content(inbox) == {**originals(["train/a"]), "new/train/a": b"OBJECT TRAIN/A"}
 
 
+@pytest.mark.whole
 def test_a_bucket_that_is_not_there_is_one_line(cloud: Cloud) -> None:
     code, _, err = transform("src", "s3://no-such-bucket/new/")
     assert code == 2

@@ -34,6 +34,9 @@ SMALL = b"0123456789abcdef" * 4096
 LARGE = os.urandom(1 << 20) * 10  # read in three pieces, sent in two parts
 MOMENT = timedelta(milliseconds=1)
 
+EITHER_SIZE = pytest.mark.parametrize(
+    "data", [pytest.param(SMALL, id="small"), pytest.param(LARGE, id="large", marks=pytest.mark.whole)]
+)
 SLOW_DOWN = answering(503, "SlowDown", "Please reduce your request rate.")
 
 
@@ -73,7 +76,7 @@ def write(to: CloudDestination, name: str, data: bytes, content_type: str = "tex
 # Reading
 
 
-@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@EITHER_SIZE
 @pytest.mark.parametrize(
     "fault", [cutting(1000), SLOW_DOWN, answering(500), hanging_up], ids=["cut", "slow down", "500", "hang up"]
 )
@@ -85,7 +88,7 @@ def test_what_passes_is_read_whole(cloud: Cloud, faulty: FaultyCloud, fault: Fau
     assert faulty.count("GET") > 2  # the bucket was looked at, and the object asked for twice
 
 
-@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@EITHER_SIZE
 @pytest.mark.parametrize(
     ("fault", "is_away", "said"),
     [
@@ -113,7 +116,7 @@ def test_what_can_not_be_read_is_one_sentence(
     assert caught.value.is_away is is_away
 
 
-@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@EITHER_SIZE
 def test_an_answer_that_lacks_its_end_is_never_the_whole(cloud: Cloud, faulty: FaultyCloud, data: bytes) -> None:
     bucket = cloud.bucket({"a": data})
     origin = source(bucket, faulty)
@@ -145,7 +148,7 @@ def test_a_store_that_ignores_conditions_does_not_mix_versions(cloud: Cloud, fau
         read(origin, "a", len(LARGE))
 
 
-@pytest.mark.parametrize("now", [b"", SMALL, LARGE])
+@pytest.mark.parametrize("now", [b"", SMALL, pytest.param(LARGE, marks=pytest.mark.whole)])
 def test_an_object_that_has_changed_since_it_was_listed_is_read_as_it_is(
     cloud: Cloud, faulty: FaultyCloud, now: bytes
 ) -> None:
@@ -276,7 +279,7 @@ def test_a_result_that_the_store_has_not_all_of_is_taken_back(cloud: Cloud, faul
     assert cloud.content(bucket) == {}
 
 
-@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@EITHER_SIZE
 def test_what_another_command_has_stored_meanwhile_is_left(cloud: Cloud, faulty: FaultyCloud, data: bytes) -> None:
     bucket = cloud.bucket()
     into = destination(bucket, faulty, no_clobber=True)

@@ -25,8 +25,9 @@ from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource
 from instore.offline.interfaces import CommittedError, Item, ItemState, ListedDestination, ListedSource
 from tests.offline.support import fill, tree
+from tests.support.azurite import AZURE, make_container, running_azurite
 from tests.support.cancelling import TIMES, cancelled_at
-from tests.support.clouds import AZURE, Cloud, google_key, make_container, running_azurite
+from tests.support.clouds import Cloud, google_key
 from tests.support.faulty_cloud import faulty_cloud
 from tests.support.node import running_node
 
@@ -62,7 +63,9 @@ def _client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         del os.environ["AIS_ENDPOINT"]
 
 
-@pytest.fixture(params=["folder", "bucket", "s3", "gs", pytest.param("az", marks=pytest.mark.whole)])
+@pytest.fixture(
+    params=["folder", "bucket", "s3", *(pytest.param(name, marks=pytest.mark.whole) for name in ("gs", "az"))]
+)
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
     if request.param == "folder":
         return _folder(tmp_path / "place")
