@@ -175,6 +175,8 @@ def test_what_stands_for_a_folder_is_no_object(cloud: Cloud, faulty: FaultyCloud
     found = {one.name: one.state for one in source(bucket, faulty).list()}
     objects, folders = ["a", "a-b", "a/b", "c"], ["a/", "b/", "d/", "d/e/"]
     assert found == {**dict.fromkeys(objects, ItemState.TODO), **dict.fromkeys(folders, ItemState.SKIPPED)}
+    prefixed = CloudSource(f"s3://{bucket}/d", options=CloudOptions(faulty.endpoint))
+    assert [one.name for one in prefixed.list()] == ["d/", "d/e/"]
     into = destination(bucket, faulty)
     assert [name for name in ("a", "b", "c", "d", "d/e") if into.exists(name)] == ["a", "c"]
 
@@ -206,6 +208,15 @@ def test_a_prefix_is_listed_without_what_lies_before_and_behind_it(
     assert [name for name, _ in store.names("b10")] == ["b10"]
     assert [name for name, _ in store.names("b", "b17")] == ["b18", "b19"]
     assert faulty.count("GET") <= 4
+
+
+def test_a_prefix_is_any_start_of_a_name(cloud: Cloud, faulty: FaultyCloud) -> None:
+    names = ["!a", "-a", "A", "a", "a b", "a!", "a-b", "a.b", "a/.b", "a/b", "a/b/c", "a0", "~", "é", "éa", "日", "/日"]
+    bucket = cloud.bucket(dict.fromkeys(names, b"x"))
+    store = CloudStore(f"s3://{bucket}", faulty.endpoint)
+    names.remove("/日")  # which nobody else could ask for
+    for prefix in {name[:length] for name in names for length in range(1, len(name) + 1)}:
+        assert [name for name, _ in store.names(prefix)] == sorted(one for one in names if one.startswith(prefix))
 
 
 # Writing
@@ -307,6 +318,9 @@ def test_results_that_are_there_are_found_in_pages(cloud: Cloud, faulty: FaultyC
     ("places", "options", "said"),
     [
         (("s3://", "dst"), CloudOptions(), "s3:// names no bucket; expected s3://BUCKET[/PREFIX]"),
+        (("s3://a b/c", "dst"), CloudOptions(), "s3://a b/c names no bucket; expected s3://BUCKET[/PREFIX]"),
+        (("s3://x/a//b", "dst"), CloudOptions(), "SRC s3://x/a//b: no name that starts with 'a//b' can be asked for"),
+        (("s3://x/../b", "dst"), CloudOptions(), "SRC s3://x/../b: no name that starts with '../b' can be asked for"),
         (("ftp://x", "dst"), CloudOptions(), "ftp://x is neither a folder nor ais://BUCKET, s3://BUCKET"),
         (("s3://x", "dst"), CloudOptions("localhost"), "--endpoint localhost is no URL"),
         ((".", "dst"), CloudOptions("http://127.0.0.1:1"), "--endpoint needs a cloud's bucket"),
@@ -319,7 +333,7 @@ def test_results_that_are_there_are_found_in_pages(cloud: Cloud, faulty: FaultyC
     ],
 )
 def test_what_can_not_be_done_is_said_before_it_is_begun(
-    cloud: Cloud, places: tuple[str, str], options: CloudOptions, said: str
+    faulty: FaultyCloud, places: tuple[str, str], options: CloudOptions, said: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         make_plan(*places, clouds=options)
@@ -354,3 +368,11 @@ def test_a_missing_package_is_said_with_the_command_that_installs_it(monkeypatch
             patch.setitem(__import__("sys").modules, module, None)
             with pytest.raises(ConfigurationError, match=r"run: pip install 'instore\[cloud\]'"):
                 CloudStore(url)
+
+
+def test_a_password_in_an_address_is_never_shown(cloud: Cloud, faulty: FaultyCloud) -> None:
+    for endpoint in ("http://me:secret@127.0.0.1:1", "me:secret@127.0.0.1:1"):
+        with pytest.raises(ConfigurationError) as caught:
+            CloudSource("s3://x", options=CloudOptions(endpoint))
+        assert "127.0.0.1:1" in str(caught.value)
+        assert "secret" not in str(caught.value)

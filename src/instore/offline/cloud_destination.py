@@ -8,12 +8,11 @@ from types import TracebackType
 from typing import Self
 
 from instore.errors import AnswerError, ConfigurationError, InvalidRequestError, NameConflictError
-from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore
+from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, check_cloud_name
 from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, Stored
 from instore.offline.lookup import Lookup
 from instore.offline.remote_bucket import configuring
 from instore.offline.spool import gathered
-from instore.store.names import check_object_name
 from instore.system.printable import printable
 from instore.system.threads import in_thread, to_its_end
 
@@ -63,11 +62,9 @@ class CloudDestination:
     def exists(self, name: str) -> bool:
         """Whether there is a result `name`."""
         try:
-            check_object_name(name)
+            check_cloud_name(name)
         except InvalidRequestError as error:
             raise NameConflictError(str(error)) from error
-        if any(character < " " or character == "\x7f" for character in name):
-            raise NameConflictError("it holds a control character")
         return name in self._lookup
 
     async def write(self, item: Item, body: AsyncIterator[bytes], content_type: str) -> int:

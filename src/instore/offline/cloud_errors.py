@@ -3,7 +3,8 @@
 import re
 
 _ANSWERED = re.compile(r"status code: (\d{3})[^:\n]*(?::[ \n]?(.*?))?(?:\n\nDebug source:|\Z)", re.DOTALL)
-_SERVER = re.compile(r"\bError performing [A-Z]+ (\w+://[^/\s]+)")
+_SERVER = re.compile(r"\bError performing [A-Z]+ (\w+://)(?:[^/\s]*@)?([^/\s]+)")
+_URL = re.compile(r"(\w+://)(?:[^/\s]*@)?([^/?\s]*)\S*")  # which may have a secret before or behind its host
 
 _SAID_BY_SYSTEM = re.compile(r'message: "((?:[^"\\]|\\.)+)"')
 _OTHER_REGION = "the bucket is in another region; set AWS_REGION to its own"
@@ -59,13 +60,14 @@ class CloudFailure:
         server = _SERVER.search(self._text)
         if not server:
             return self._cause()
+        where = "".join(server.groups())
         if not self.status:
-            return f"{server[1]} can't be reached or broke off: {self._cause()}"
+            return f"{where} can't be reached or broke off: {self._cause()}"
         hint = f"; {_HINTS[self.code]}" if self.code in _HINTS else ""
-        return f"{server[1]} answered {self.status}: {self._reason()}{hint}"
+        return f"{where} answered {self.status}: {self._reason()}{hint}"
 
     def _cause(self) -> str:
-        said = _SAID_BY_SYSTEM.findall(self._text) or [self._text.partition("\n")[0].rpartition(" - ")[2]]
+        said = _SAID_BY_SYSTEM.findall(self._text) or [_URL.sub(r"\1\2", self._text.partition("\n")[0])]
         return next((text for sign, text in _CAUSES.items() if sign in self._text), said[-1])
 
     def _reason(self) -> str:

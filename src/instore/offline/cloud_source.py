@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from instore.errors import ConfigurationError, InvalidRequestError
 from instore.etl.communicator import TransformRequest
-from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, CloudVersion
+from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, CloudVersion, check_cloud_name
 from instore.offline.interfaces import Item, ItemState
 from instore.offline.lookup import Lookup
 from instore.offline.remote_bucket import configuring
@@ -25,6 +25,12 @@ class CloudSource:
     def __init__(self, url: str, prefix: str = "", options: CloudOptions = NO_OPTIONS) -> None:
         self.bucket = CloudStore(url, options.endpoint, options.anonymous)
         self.prefix = self.bucket.prefix + prefix
+        try:
+            check_cloud_name(self.prefix + "x")
+        except InvalidRequestError as error:
+            raise ConfigurationError(
+                f"SRC {printable(url)}: no name that starts with {self.prefix!r} can be asked for; name another prefix"
+            ) from error
         with configuring():
             if not self.bucket.exists():
                 raise ConfigurationError(f"SRC {printable(url)}: there is no bucket {self.bucket}; name one that is")
@@ -44,7 +50,7 @@ class CloudSource:
         """Every object whose name starts with the prefix. Names come from elsewhere: none may lead out of a folder."""
         for name, size, is_marker in self.bucket.entries(self.prefix):
             if is_marker:
-                yield Item(f"{name}/", ItemState.SKIPPED, "it stands for a folder, and is no object")
+                yield Item(name, ItemState.SKIPPED, "it stands for a folder, and is no object")
                 continue
             try:
                 check_object_name(name)

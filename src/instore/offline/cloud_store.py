@@ -7,16 +7,20 @@ one sentence.
 import contextlib
 import mmap
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from instore.errors import ConfigurationError, InstoreError, RemoteStoreError, ResultExistsError
+from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError, ResultExistsError
 from instore.offline.cloud_errors import CloudFailure
+from instore.offline.remote_bucket import shown
+from instore.store.names import check_object_name
 from instore.system.printable import printable
 
 SCHEMES = ("s3", "gs", "az")
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9._$-]+")
 
 PIECE = 4 << 20
 """Bytes that are read at once; a larger object is read in pieces of that size."""
@@ -32,8 +36,8 @@ _REQUEST = timedelta(minutes=2)  # for one piece or part, on a slow line that ma
 _LEAST_PACE = 256 << 10  # bytes a second, for what can't be sent in parts
 _CREDENTIALS_LAST = timedelta(minutes=5)  # then boto3 is asked for them anew, which renews what ends in ten
 RETRIES: dict[str, Any] = {
-    "max_retries": 3,
-    "backoff": {"init_backoff": timedelta(seconds=0.25), "max_backoff": timedelta(seconds=2), "base": 2},
+    "max_retries": 5,
+    "backoff": {"init_backoff": timedelta(seconds=0.25), "max_backoff": timedelta(seconds=4), "base": 2},
     "retry_timeout": timedelta(minutes=3),
 }
 
@@ -70,7 +74,7 @@ class CloudEntry(NamedTuple):
     Attributes:
         name: the object's name.
         size: its bytes.
-        is_marker: it is no object of that name: it stands for a folder, and its name really ends with a slash.
+        is_marker: it stands for a folder, and its name ends with a slash.
     """
 
     name: str
@@ -105,10 +109,10 @@ class CloudStore:
     def __init__(self, url: str, endpoint: str = "", anonymous: bool = False) -> None:
         self.scheme, _, place = url.partition("://")
         self.name, _, self.prefix = place.partition("/")
-        if not self.name:
+        if not _BUCKET_NAME.fullmatch(self.name):
             raise ConfigurationError(f"{printable(url)} names no bucket; expected {self.scheme}://BUCKET[/PREFIX]")
         if endpoint and not endpoint.startswith(("http://", "https://")):
-            raise ConfigurationError(f"--endpoint {printable(endpoint)} is no URL; expected http://… or https://…")
+            raise ConfigurationError(f"--endpoint {shown(endpoint)} is no URL; expected http://… or https://…")
         self._endpoint = endpoint.rstrip("/")
         try:
             import obstore
@@ -145,29 +149,23 @@ class CloudStore:
         Raises:
             RemoteStoreError: it can't be listed, or not in order, so that what is there would be missed.
         """
-        folder = prefix.rpartition("/")[0]
         before = ""
         with self._errors("can't be listed"):
-            pages = self._obstore.list(
-                self._store, folder or None, offset=_offset(after, prefix) or None, chunk_size=PAGE
-            )
-            for page in pages:
-                for one in page:
-                    name, size = one["path"], one["size"]
-                    is_marker = not size and (name <= before or not self._has(name))
-                    if is_marker:
-                        yield CloudEntry(name, 0, is_marker=True)
-                        continue
-                    if name <= before:
-                        raise RemoteStoreError(
-                            f"{self} can't be listed: {name!r} comes after {before!r}, out of order; "
-                            "a name there may begin with a slash"
-                        )
+            for name, size in self._listed(prefix, after):
+                if name > prefix and not name.startswith(prefix):
+                    return
+                if not size and (name <= before or not self._has(name)):
+                    entry = CloudEntry(name + "/", 0, is_marker=True)
+                elif name > before:
+                    entry = CloudEntry(name, size, is_marker=False)
                     before = name
-                    if name.startswith(prefix) and name > after:
-                        yield CloudEntry(name, size, is_marker=False)
-                    elif name > prefix and not name.startswith(prefix):
-                        return
+                else:
+                    raise RemoteStoreError(
+                        f"{self} can't be listed: {name!r} comes after {before!r}, out of order; "
+                        "a name there may begin with a slash"
+                    )
+                if entry.name.startswith(prefix) and entry.name > after:
+                    yield entry
 
     def names(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
         """Names and sizes of the objects among `entries`."""
@@ -251,6 +249,13 @@ class CloudStore:
                 "it has been removed"
             )
 
+    def _listed(self, prefix: str, after: str) -> Iterator[tuple[str, int]]:
+        """Names and sizes as obstore has them, from somewhere before the first that is wanted on."""
+        folder = prefix.rpartition("/")[0]
+        offset = _as_offset(max(after, _just_before(prefix)))
+        for page in self._obstore.list(self._store, folder or None, offset=offset or None, chunk_size=PAGE):
+            yield from ((one["path"], one["size"]) for one in page)
+
     def _has(self, name: str) -> bool:
         try:
             self._obstore.head(self._store, name)
@@ -323,9 +328,22 @@ def _credentials_of_aws(place: str) -> dict[str, Any]:
         raise ConfigurationError(f"{printable(place)}: the credentials can't be used: {error}") from error
 
 
-def _offset(after: str, prefix: str) -> str:
-    """A name that all those come after that are greater than `after` and start with `prefix`, as obstore takes it."""
-    just_before = prefix[:-1] + chr(ord(prefix[-1]) - 1) + _MARGIN if "!" < prefix[-1:] <= "~" else ""
-    offset = max(after, just_before)
-    folder, _, last = offset.rpartition("/")
-    return folder if last in ("", ".", "..") else offset
+def check_cloud_name(name: str) -> None:
+    """Refuse what obstore can't ask for, or what no object can be called here."""
+    check_object_name(name)
+    if any(character < " " or character == "\x7f" for character in name):
+        raise InvalidRequestError(f"{name!r} can't be an object's name: it holds a control character")
+
+
+def _just_before(prefix: str) -> str:
+    """A name before all that start with `prefix`, with few others between."""
+    last = prefix[-1:]
+    if "!" < last <= "~":
+        return prefix[:-1] + chr(ord(last) - 1) + _MARGIN
+    return prefix[:-1] + ("~" if last > "~" else "")
+
+
+def _as_offset(name: str) -> str:
+    """`name`, or one before it where obstore takes none such."""
+    folder, _, last = name.rpartition("/")
+    return folder if last in ("", ".", "..") else name

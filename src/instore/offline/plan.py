@@ -131,21 +131,24 @@ def _scheme(place: str) -> str:
 def _check_options(schemes: tuple[str, str], clouds: CloudOptions, overwrite: bool) -> None:
     """Refuse what nothing would come of."""
     source, destination = (scheme if scheme in SCHEMES else "" for scheme in schemes)
-    wrong = {
-        "--endpoint needs a cloud's bucket as SRC or DST": clouds.endpoint and not source and not destination,
-        f"--endpoint is of one store, and SRC is {source}://, DST {destination}://": (
-            clouds.endpoint and source and destination and source != destination
+    neither, both = not (source or destination), source and destination
+    refused = [
+        (clouds.endpoint and neither, "--endpoint needs a cloud's bucket as SRC or DST"),
+        (
+            clouds.endpoint and both and source != destination,
+            f"--endpoint is of one store, and SRC is {source}://, DST {destination}://",
         ),
-        "--anonymous needs a cloud's bucket as SRC": clouds.anonymous and not source,
-        "--keep-metadata needs a cloud's bucket as SRC and as DST": clouds.keep_metadata
-        and not (source and destination),
-        "--no-clobber needs a cloud's bucket as DST": clouds.no_clobber and not destination,
-        "--no-clobber leaves what is there, and --overwrite replaces it; give one of them": clouds.no_clobber
-        and overwrite,
-    }
-    for text, is_wrong in wrong.items():
-        if is_wrong:
-            raise ConfigurationError(text)
+        (clouds.anonymous and not source, "--anonymous needs a cloud's bucket as SRC"),
+        (clouds.keep_metadata and not both, "--keep-metadata needs a cloud's bucket as SRC and as DST"),
+        (clouds.no_clobber and not destination, "--no-clobber needs a cloud's bucket as DST"),
+        (
+            clouds.no_clobber and overwrite,
+            "--no-clobber leaves what is there, and --overwrite replaces it; give one of them",
+        ),
+    ]
+    for is_refused, reason in refused:
+        if is_refused:
+            raise ConfigurationError(reason)
 
 
 def _source(place: str, prefix: str, clouds: CloudOptions) -> FolderSource | BucketSource | CloudSource:
