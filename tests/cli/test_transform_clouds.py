@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import textwrap
 import time
@@ -208,6 +209,17 @@ def test_an_interrupted_command_counts_what_it_has_stored(cloud: Cloud) -> None:
     assert "Traceback" not in err
     done = {name for name, status in verdicts().items() if status == "done"}
     assert done == set(times_stored(cloud, bucket))
+
+
+@pytest.mark.whole
+def test_a_command_whose_cloud_is_silent_can_be_interrupted(cloud: Cloud) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = start("src", "s3://photos", "--endpoint", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in err
 
 
 @pytest.mark.whole

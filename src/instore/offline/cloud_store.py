@@ -8,16 +8,20 @@ import contextlib
 import mmap
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from threading import Thread
+from typing import Any, NamedTuple, TypeVar
 
 from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError, ResultExistsError
 from instore.offline.cloud_errors import CloudFailure
 from instore.offline.remote_bucket import shown
 from instore.store.names import check_object_name
 from instore.system.printable import printable
+
+Result = TypeVar("Result")
 
 SCHEMES = ("s3", "gs", "az")
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9._$-]+")
@@ -32,13 +36,14 @@ PAGE = 1000  # names, as many as a store lists at once
 _MARGIN = "~~~~"
 
 _CONNECT = timedelta(seconds=10)
+_LOOK = timedelta(seconds=20)  # for what has no body, or a page of names
 _REQUEST = timedelta(minutes=2)  # for one piece or part, on a slow line that many share
 _LEAST_PACE = 256 << 10  # bytes a second, for what can't be sent in parts
 _CREDENTIALS_LAST = timedelta(minutes=5)  # then boto3 is asked for them anew, which renews what ends in ten
 RETRIES: dict[str, Any] = {
     "max_retries": 5,
     "backoff": {"init_backoff": timedelta(seconds=0.25), "max_backoff": timedelta(seconds=4), "base": 2},
-    "retry_timeout": timedelta(minutes=3),
+    "retry_timeout": timedelta(seconds=30),
 }
 
 _STANDARD = frozenset(
@@ -124,7 +129,7 @@ class CloudStore:
         self._obstore = obstore
         self._kinds = kinds
         self._credentials = {"skip_signature": True} if anonymous else self._found_credentials()
-        self._store = self._open(_REQUEST)
+        self._looks, self._store = self._open(_LOOK), self._open(_REQUEST)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.name}"
@@ -133,7 +138,7 @@ class CloudStore:
         """Whether there is such a bucket; a blocking call."""
         try:
             with self._errors("can't be listed"):
-                next(iter(self._obstore.list(self._store, chunk_size=1)), None)
+                _heeding_signals(lambda: next(iter(self._obstore.list(self._looks, chunk_size=1)), None))
         except RemoteStoreError as error:
             if error.__cause__ is not None and CloudFailure(error.__cause__).status == 404:
                 return False
@@ -194,7 +199,7 @@ class CloudStore:
             if version not in (None, of):
                 raise RemoteStoreError(f"{self}/{name} changed while it was read")
             if of.size != size:  # a new version, or an answer that is not all of it
-                now = await self._obstore.head_async(self._store, name)
+                now = await self._obstore.head_async(self._looks, name)
                 if now["size"] != of.size:
                     raise RemoteStoreError(f"{self}/{name} {what}: of its {now['size']} bytes only {of.size} came")
                 return await self.read(name, start, of.size, of)
@@ -207,7 +212,7 @@ class CloudStore:
     async def metadata(self, name: str) -> Mapping[str, str]:
         """The user metadata of an object."""
         with self._errors("could not be looked at", name):
-            answer = await self._obstore.get_async(self._store, name, options={"head": True})
+            answer = await self._obstore.get_async(self._looks, name, options={"head": True})
             return {key: value for key, value in answer.attributes.items() if key not in _STANDARD}
 
     async def put(
@@ -241,7 +246,7 @@ class CloudStore:
 
     async def _verify(self, name: str, size: int, tag: str | None) -> None:
         """Look whether all of what was stored is there; what is not would be taken for done, and is removed."""
-        there = await self._obstore.head_async(self._store, name)
+        there = await self._obstore.head_async(self._looks, name)
         if there["size"] != size and there["e_tag"] == tag:
             await self._obstore.delete_async(self._store, name)
             raise RemoteStoreError(
@@ -253,12 +258,12 @@ class CloudStore:
         """Names and sizes as obstore has them, from somewhere before the first that is wanted on."""
         folder = prefix.rpartition("/")[0]
         offset = _as_offset(max(after, _just_before(prefix)))
-        for page in self._obstore.list(self._store, folder or None, offset=offset or None, chunk_size=PAGE):
+        for page in self._obstore.list(self._looks, folder or None, offset=offset or None, chunk_size=PAGE):
             yield from ((one["path"], one["size"]) for one in page)
 
     def _has(self, name: str) -> bool:
         try:
-            self._obstore.head(self._store, name)
+            self._obstore.head(self._looks, name)
         except FileNotFoundError:
             return False
         return True
@@ -326,6 +331,20 @@ def _credentials_of_aws(place: str) -> dict[str, Any]:
         }
     except BotoCoreError as error:
         raise ConfigurationError(f"{printable(place)}: the credentials can't be used: {error}") from error
+
+
+def _heeding_signals(call: Callable[[], Result]) -> Result:
+    """Make a blocking call of obstore's, which hears of no signal, so that Ctrl-C ends the wait for it."""
+    done: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:  # obstore's panics are no exceptions
+            done.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return done.result()
 
 
 def check_cloud_name(name: str) -> None:
