@@ -323,6 +323,10 @@ def test_results_that_are_there_are_found_in_pages(cloud: Cloud, faulty: FaultyC
         (("s3://x/../b", "dst"), CloudOptions(), "SRC s3://x/../b: no name that starts with '../b' can be asked for"),
         (("ftp://x", "dst"), CloudOptions(), "ftp://x is neither a folder nor ais://BUCKET, s3://BUCKET"),
         (("s3://x", "dst"), CloudOptions("localhost"), "--endpoint localhost is no URL"),
+        (("s3://x", "dst"), CloudOptions("http://a b"), "--endpoint http://a b is no URL"),
+        (("gs://x", "dst"), CloudOptions("http://"), "--endpoint http:// is no URL"),
+        (("gs://x", "dst"), CloudOptions("http://[::1"), "--endpoint http://[::1 is no URL"),
+        (("az://x", "dst"), CloudOptions("http://127.0.0.1:99999"), "--endpoint http://127.0.0.1:99999 is no URL"),
         ((".", "dst"), CloudOptions("http://127.0.0.1:1"), "--endpoint needs a cloud's bucket"),
         (("s3://x", "gs://x"), CloudOptions("http://127.0.0.1:1"), "--endpoint is of one store"),
         ((".", "s3://x"), CloudOptions(anonymous=True), "--anonymous needs a cloud's bucket as SRC"),
@@ -337,6 +341,19 @@ def test_what_can_not_be_done_is_said_before_it_is_begun(
 ) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         make_plan(*places, clouds=options)
+
+
+def test_a_variable_that_is_no_address_is_named(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9")
+    with pytest.raises(ConfigurationError, match=r"AWS_ENDPOINT_URL 127\.0\.0\.1:9 is no URL of a store"):
+        CloudStore("s3://x")
+
+
+def test_a_setting_that_obstore_does_not_survive_is_one_sentence(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_REGION", "here and there")  # which becomes a part of a host's name
+    with pytest.raises(ConfigurationError, match="obstore can't work with a setting, such as a region: "):
+        CloudSource("s3://x")
 
 
 def test_overwriting_and_not_clobbering_contradict_each_other(cloud: Cloud) -> None:

@@ -62,13 +62,15 @@ class CloudFailure:
             return self._cause()
         where = "".join(server.groups())
         if not self.status:
-            return f"{where} can't be reached or broke off: {self._cause()}"
+            said = _SAID_BY_SYSTEM.findall(self._text) or [""]
+            return f"{where} can't be reached or broke off: {self._cause(said[-1])}"
         hint = f"; {_HINTS[self.code]}" if self.code in _HINTS else ""
         return f"{where} answered {self.status}: {self._reason()}{hint}"
 
-    def _cause(self) -> str:
-        said = _SAID_BY_SYSTEM.findall(self._text) or [_URL.sub(r"\1\2", self._text.partition("\n")[0])]
-        return next((text for sign, text in _CAUSES.items() if sign in self._text), said[-1])
+    def _cause(self, said: str = "") -> str:
+        """A sentence that is known by a sign, or what the system has said, or all of obstore's own."""
+        own = _URL.sub(r"\1\2", self._text.partition("\n")[0])
+        return next((text for sign, text in _CAUSES.items() if sign in self._text), said or own)
 
     def _reason(self) -> str:
         """The store's code and message; what else its answer has, if it is no page."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from threading import Thread
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError, ResultExistsError
 from instore.offline.cloud_errors import CloudFailure
@@ -24,6 +25,13 @@ from instore.system.printable import printable
 Result = TypeVar("Result")
 
 SCHEMES = ("s3", "gs", "az")
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""Variables that have a store's URL; the first that is set counts."""
+
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9._$-]+")
 
 PIECE = 4 << 20
@@ -116,9 +124,7 @@ class CloudStore:
         self.name, _, self.prefix = place.partition("/")
         if not _BUCKET_NAME.fullmatch(self.name):
             raise ConfigurationError(f"{printable(url)} names no bucket; expected {self.scheme}://BUCKET[/PREFIX]")
-        if endpoint and not endpoint.startswith(("http://", "https://")):
-            raise ConfigurationError(f"--endpoint {shown(endpoint)} is no URL; expected http://… or https://…")
-        self._endpoint = endpoint.rstrip("/")
+        self._endpoint = _endpoint(self.scheme, endpoint)
         try:
             import obstore
             import obstore.exceptions as kinds
@@ -333,6 +339,26 @@ def _credentials_of_aws(place: str) -> dict[str, Any]:
         raise ConfigurationError(f"{printable(place)}: the credentials can't be used: {error}") from error
 
 
+def _endpoint(scheme: str, option: str) -> str:
+    """The store's URL, by the command's option or a variable; empty: the cloud's own."""
+    said_by = {"--endpoint": option, **{name: os.environ.get(name, "") for name in _ENDPOINTS[scheme]}}
+    source, url = next(((source, url) for source, url in said_by.items() if url), ("", ""))
+    if url and not _is_address(url):
+        raise ConfigurationError(f"{source} {shown(url)} is no URL of a store; expected http://HOST or https://HOST")
+    return url.rstrip("/")
+
+
+def _is_address(url: str) -> bool:
+    """Whether it is a URL that obstore takes; it does not survive every other."""
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port != 0
+    except ValueError:
+        return False
+    is_plain = url.isascii() and url.isprintable() and " " not in url
+    return is_plain and port_is_valid and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def _heeding_signals(call: Callable[[], Result]) -> Result:
     """Make a blocking call of obstore's, which hears of no signal, so that Ctrl-C ends the wait for it."""
     done: Future[Result] = Future()
@@ -340,8 +366,10 @@ def _heeding_signals(call: Callable[[], Result]) -> Result:
     def run() -> None:
         try:
             done.set_result(call())
-        except BaseException as error:  # obstore's panics are no exceptions
+        except Exception as error:
             done.set_exception(error)
+        except BaseException as panic:  # obstore's own word for what it does not survive
+            done.set_exception(ConfigurationError(f"obstore can't work with a setting, such as a region: {panic}"))
 
     Thread(target=run, daemon=True).start()
     return done.result()
