@@ -14,11 +14,11 @@ PIP := $(BIN)/python $(INSTALL)
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
-setup: $(READY)  ## make .venv with instore and all that its tests and the demo need: 160 MB to download
+setup: $(READY)  ## make .venv with instore and all that its tests and the demo need: 190 MB to download
 
 $(READY): pyproject.toml src/instore/version.py
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "instore needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
-	@echo "Setting up .venv: about 160 MB to download, 0.5 GB on the disk; 25 seconds plus the download."
+	@echo "Setting up .venv: about 190 MB to download, 0.6 GB on the disk; 25 seconds plus the download."
 	@echo "More than half of it is pyarrow and onnxruntime, for two of the examples."
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable '.[test]'
@@ -48,7 +48,7 @@ test-all: $(READY)  ## run all tests: twelve minutes on two cores, more the firs
 
 test-pythons: $(READY)  ## run the tests of every day on each other Python that is here, in environments of their own
 	@.ci/pythons | while read -r version python; do \
-		echo "Python $$version, $$python: about 160 MB to download, then three minutes"; \
+		echo "Python $$version, $$python: about 190 MB to download, then three minutes"; \
 		"$$python" -m venv .venv-$$version && \
 		.venv-$$version/bin/python $(INSTALL) --editable '.[test]' && \
 		.venv-$$version/bin/python $(INSTALL) --no-deps 'scikit-image>=0.25' && \

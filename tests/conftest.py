@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-pytest_plugins = ["tests.everyday"]
+pytest_plugins = ["tests.everyday", "tests.support.clouds"]
 
 # A run in the background ignores these, and so would every process that a test starts and ends by one of them.
 for _ignored, _default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

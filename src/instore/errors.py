@@ -234,6 +234,10 @@ class RemoteStoreError(InstoreError):
         super().__init__(message)
 
 
+class ResultExistsError(InstoreError):
+    """A result that was to be stored only if there is none of its name, and there is one."""
+
+
 class WorkerError(InstoreError):
     """A worker process could not be started, or is no longer there."""
 
@@ -319,6 +323,7 @@ STATUS: dict[type[InstoreError], int] = {
     ETLExistsError: 409,
     ETLStageError: 400,
     RemoteStoreError: 502,
+    ResultExistsError: 409,
     WorkerError: 503,
     JobFailedError: 422,
     NobodyWaitsError: 410,

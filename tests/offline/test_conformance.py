@@ -13,17 +13,24 @@ from typing import Any
 
 import pytest
 from aistore import Client
+from obstore.store import AzureStore
 
 from instore.errors import AnswerError, ConfigurationError, NameConflictError
 from instore.offline.bucket_destination import BucketDestination
 from instore.offline.bucket_source import BucketSource
 from instore.offline.chosen import MatchingObjects, NamedObjects
+from instore.offline.cloud_destination import CloudDestination
+from instore.offline.cloud_source import CloudSource
+from instore.offline.cloud_store import CloudOptions
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource
 from instore.offline.interfaces import CommittedError, Item, ItemState, ListedDestination, ListedSource
 from instore.offline.patterns import matcher
 from tests.offline.support import fill, tree
+from tests.support.azurite import AZURE, make_container, running_azurite
 from tests.support.cancelling import TIMES, cancelled_at
+from tests.support.clouds import Cloud, google_key
+from tests.support.faulty_cloud import faulty_cloud
 from tests.support.node import running_node
 
 NAMES = ["a.txt", "b/c d%41#?.txt", "b/empty", "b/é日.txt", "ba", "z"]
@@ -58,10 +65,16 @@ def _client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         del os.environ["AIS_ENDPOINT"]
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(
+    params=["folder", "bucket", "s3", *(pytest.param(name, marks=pytest.mark.whole) for name in ("gs", "az"))]
+)
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
     if request.param == "folder":
         return _folder(tmp_path / "place")
+    if request.param in ("s3", "gs"):
+        return _cloud(request.getfixturevalue("cloud"), request.getfixturevalue(request.param), request.param)
+    if request.param == "az":
+        return _azure(request.getfixturevalue("az"))
     return _bucket(request.getfixturevalue("client"))
 
 
@@ -93,6 +106,73 @@ def _bucket(client: Client) -> Kind:
     return Kind(f"ais://{name}", put, content, BucketSource, BucketDestination)
 
 
+def _cloud(cloud: Cloud, endpoint: str, scheme: str) -> Kind:
+    name = cloud.free_name()
+    options = CloudOptions(endpoint)
+
+    def put(objects: dict[str, bytes]) -> None:
+        cloud.client.create_bucket(Bucket=name)
+        cloud.put(name, objects)
+
+    def destination(place: str) -> ListedDestination[Any]:
+        cloud.client.create_bucket(Bucket=name)  # which no command does
+        return CloudDestination(place, options=options)
+
+    def source(place: str, prefix: str = "") -> ListedSource:
+        return CloudSource(place, prefix, options)
+
+    return Kind(f"{scheme}://{name}", put, lambda: cloud.content(name), source, destination)
+
+
+def _azure(endpoint: str) -> Kind:
+    name = f"place-{next(_NUMBERS)}"
+    store = AzureStore(name, endpoint=endpoint, client_options={"allow_http": True})
+    options = CloudOptions(endpoint)
+
+    def put(objects: dict[str, bytes]) -> None:
+        make_container(endpoint, name)
+        for key, data in objects.items():
+            store.put(key, data)
+
+    def content() -> dict[str, bytes]:
+        return {one["path"]: store.get(one["path"]).bytes().to_bytes() for page in store.list() for one in page}
+
+    def destination(place: str) -> ListedDestination[Any]:
+        make_container(endpoint, name)
+        return CloudDestination(place, options=options)
+
+    def source(place: str, prefix: str = "") -> ListedSource:
+        return CloudSource(place, prefix, options)
+
+    return Kind(f"az://{name}", put, content, source, destination)
+
+
+@pytest.fixture(name="s3")
+def _s3(cloud: Cloud) -> str:
+    return cloud.endpoint
+
+
+@pytest.fixture(name="gs")
+def _gs(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", google_key(tmp_path))
+    with faulty_cloud(cloud.endpoint) as running:
+        running.is_google = True
+        yield running.endpoint
+
+
+@pytest.fixture(scope="module")
+def _azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_azurite(tmp_path_factory.mktemp("azurite")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(name="az")
+def _az(_azurite: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in AZURE.items():
+        monkeypatch.setenv(name, value)
+    return _azurite
+
+
 def objects(names: list[str]) -> dict[str, bytes]:
     return {name: b"" if name.endswith("empty") else f"object {name}".encode() for name in names}
 
@@ -108,7 +188,7 @@ def item(name: str) -> Item:
 
 async def store(destination: ListedDestination[Any], name: str, *data: bytes) -> str:
     """Write and commit one result; why it could not be done, or an empty text."""
-    written = await destination.write(item(name), pieces(*data))
+    written = await destination.write(item(name), pieces(*data), "text/plain")
     return "" if isinstance(written, int) else (await destination.commit([(written, name)]))[0]
 
 
@@ -218,7 +298,7 @@ def test_a_body_that_breaks_off_leaves_nothing(kind: Kind, before: tuple[bytes, 
     async def check() -> None:
         async with kind.destination(kind.place) as destination:
             with pytest.raises(ConnectionError):
-                await destination.write(item("x"), breaking())
+                await destination.write(item("x"), breaking(), "text/plain")
 
     asyncio.run(check())
     assert kind.content() == {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from instore.errors import AnswerError, ConfigurationError, RemoteStoreError, WorkerError
+from instore.errors import AnswerError, ConfigurationError, RemoteStoreError, ResultExistsError, WorkerError
 from instore.offline.concurrency import Turns
 from instore.offline.engine import MOST_AWAY, Engine
 from instore.offline.interfaces import CommittedError, Item, JobOptions, Stored
@@ -279,7 +279,7 @@ class RemoteDestination:
         self.writes = 0
         self._served = served
 
-    async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
+    async def write(self, item: Item, body: AsyncIterator[bytes], content_type: str) -> int:
         self.writes += 1
         size = sum([len(piece) async for piece in body])
         if not self._served or self.writes % self._served:
@@ -297,10 +297,18 @@ class RemoteDestination:
         raise AnswerError("nothing is delivered")
 
 
+class RivalledDestination(RemoteDestination):
+    """A destination in which another command has stored every result meanwhile."""
+
+    async def write(self, item: Item, body: AsyncIterator[bytes], content_type: str) -> int:
+        assert content_type == "application/octet-stream"  # what the fake worker says
+        raise ResultExistsError(f"{item.result} is there already")
+
+
 class LateDestination(RemoteDestination):
     """A destination whose results take for ever to get their names, and have them when that is given up."""
 
-    async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
+    async def write(self, item: Item, body: AsyncIterator[bytes], content_type: str) -> int:
         self.writes += 1
         try:
             await asyncio.get_running_loop().create_future()
@@ -329,6 +337,13 @@ def test_a_store_that_serves_now_and_then_does_not_end_the_job(source: Path, des
     assert asyncio.run(into(RemoteDestination(served=2), plan(source, destination), seen))
     assert len(seen.results) == 200
     assert len(seen.errors()) == 100
+
+
+def test_a_result_that_another_command_has_stored_meanwhile_is_no_failure(source: Path, destination: Path) -> None:
+    fill(source, ["a", "b"])
+    seen = Seen()
+    assert asyncio.run(into(RivalledDestination(), plan(source, destination), seen))
+    assert seen.statuses() == {"a": "already there", "b": "already there"}
 
 
 def test_a_result_that_gets_its_name_while_the_job_is_cancelled_is_done(source: Path, destination: Path) -> None:

@@ -14,6 +14,7 @@ from instore.offline.plan import Plan
 from tests.offline.support import fill, run, tree
 
 ITEM = Item("x", ItemState.TODO)
+KIND = "application/octet-stream"
 
 
 async def body(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -24,7 +25,7 @@ async def body(*pieces: bytes) -> AsyncIterator[bytes]:
 def test_a_result_has_no_name_until_it_is_committed(tmp_path: Path) -> None:
     async def check() -> None:
         async with FolderDestination(str(tmp_path)) as results:
-            written = await results.write(ITEM, body(b"one", b"two", b"three"))
+            written = await results.write(ITEM, body(b"one", b"two", b"three"), KIND)
             assert os.listdir(tmp_path) == [PARTIAL]
             assert await results.commit([(written, "d/e/x")]) == [""]
             assert (written.size, (tmp_path / "d/e/x").read_bytes()) == (11, b"onetwothree")
@@ -41,7 +42,8 @@ def test_one_bad_name_in_a_batch_spoils_no_other(tmp_path: Path) -> None:
     async def check() -> None:
         async with FolderDestination(str(tmp_path)) as results:
             batch = [
-                (await results.write(ITEM, body(b"x")), name) for name in ("a", "folder", "file/b", "n" * 256, "c")
+                (await results.write(ITEM, body(b"x"), KIND), name)
+                for name in ("a", "folder", "file/b", "n" * 256, "c")
             ]
             assert await results.commit(batch) == [
                 "",
@@ -65,7 +67,7 @@ def test_a_body_that_breaks_leaves_nothing(tmp_path: Path, pieces: tuple[bytes, 
     async def check() -> None:
         async with FolderDestination(str(tmp_path)) as results:
             with pytest.raises(ConnectionError):
-                await results.write(ITEM, breaking())
+                await results.write(ITEM, breaking(), KIND)
             assert os.listdir(tmp_path / PARTIAL) == ["lock"]
 
     asyncio.run(check())
@@ -131,7 +133,7 @@ def test_where_names_fold_the_second_of_two_is_an_error_and_the_first_is_kept(tm
 def test_a_name_is_taken_only_while_it_is_free_unless_results_may_be_replaced(tmp_path: Path) -> None:
     async def committed(overwrite: bool) -> list[str]:
         async with FolderDestination(str(tmp_path), overwrite) as results:
-            stored = await results.write(ITEM, body(b"new"))
+            stored = await results.write(ITEM, body(b"new"), KIND)
             (tmp_path / "x").write_bytes(b"old")  # made by someone else, after we have looked
             return await results.commit([(stored, "x")])
 

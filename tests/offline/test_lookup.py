@@ -1,7 +1,6 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 from hypothesis import given
@@ -32,7 +31,7 @@ class Listed:
                 yield name, 0
 
     def lookup(self, prefix: str = "", page: int = 10_000) -> Lookup:
-        return Lookup(cast(RemoteBucket, self), prefix, page)
+        return Lookup(self, prefix, page)
 
 
 NAMES = st.text("ab/.\U0001f600\uffff", min_size=1, max_size=4)

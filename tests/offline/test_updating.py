@@ -33,7 +33,7 @@ async def _make(what: Plan) -> list[str]:
     async with what.destination as destination:
         for item in list(what.items()):
             if item.state is ItemState.TODO:
-                written = await destination.write(item, pieces(Path(item.path).read_bytes().upper()))
+                written = await destination.write(item, pieces(Path(item.path).read_bytes().upper()), "")
                 assert await destination.commit([(written, item.result)]) == [""]
                 made.append(item.name)
     return made

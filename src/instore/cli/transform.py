@@ -19,6 +19,7 @@ from rich.filesize import decimal
 from instore.cli.completion import PLACE
 from instore.cli.grouped import GroupedCommand, group
 from instore.errors import ConfigurationError, NothingSelectedError, RemoteStoreError
+from instore.offline.cloud_store import CloudOptions
 from instore.offline.engine import in_batches
 from instore.offline.interfaces import Item, ItemState
 from instore.offline.job import TransformJob
@@ -42,6 +43,7 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _chosen = group("Which objects")
 _made = group("What is made of them")
 _run_as = group("How")
+_clouds = group("Clouds")
 _instead = group("Instead")
 _said = group("What is said")
 
@@ -62,6 +64,10 @@ _said = group("What is said")
 @_made("--overwrite", is_flag=True, help="Make again what is there already.")
 @_made("--update", is_flag=True, help="Make again what is there and outdated.")
 @_made("--preserve", is_flag=True, help="Keep files' times and permissions.")
+@_made("--no-clobber", is_flag=True, help="Never replace what another command has stored meanwhile.")
+@_made("--keep-metadata", is_flag=True, help="Give results the user metadata of their objects.")
+@_clouds("--endpoint", default="", metavar="URL", help="Of a store that speaks a cloud's protocol.")
+@_clouds("--anonymous", is_flag=True, help="Read a public SRC without credentials.")
 @_run_as("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: the number of CPUs]")
 @_run_as("--devices", default="", metavar="LIST|auto", help="Accelerators, such as 0,1; each worker sees one.")
 @_run_as("--workers-per-device", default=1, type=click.IntRange(min=1), metavar="N", help="With --devices.")
@@ -109,6 +115,10 @@ def transform(
     overwrite: bool,
     update: bool,
     preserve: bool,
+    endpoint: str,
+    anonymous: bool,
+    no_clobber: bool,
+    keep_metadata: bool,
     report: str | None,
     report_format: str | None,
     retry_failed: str,
@@ -116,9 +126,9 @@ def transform(
     verbose: bool,
     log_level: str,
 ) -> None:
-    """Put every file of SRC through TRANSFORM, and the results under DST: whole or not at all. The same command again
-    does what is left. TRANSFORM is file.py, file.py:Class or package.module:Class. SRC and DST are folders, or
-    ais://BUCKET[/PREFIX] with pip install 'instore[ais]'; SRC may be files.
+    """Put every object of SRC through TRANSFORM, and the results under DST: whole or not at all. The same command again
+    does what is left. TRANSFORM is file.py, file.py:Class or package.module:Class. SRC and DST are folders,
+    s3://BUCKET[/PREFIX], gs:// or az:// (pip install 'instore[cloud]'), or ais:// ('instore[ais]'); SRC may be files.
 
     \b
     Example:    instore transform thumbs.py photos small --ext png:jpg
@@ -156,6 +166,7 @@ def transform(
         log_file=log_file,
         verbose=verbose,
         log_level=log_level,
+        clouds=CloudOptions(endpoint, anonymous, no_clobber, keep_metadata),
     )
     try:
         if dry_run and report is not None:

@@ -1,7 +1,6 @@
 """A bucket of a store elsewhere as a destination: a result is sent only when all of it is here."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import IO, Self
@@ -10,10 +9,8 @@ from instore.errors import AnswerError, InvalidRequestError, NameConflictError
 from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, Stored
 from instore.offline.lookup import Lookup
 from instore.offline.remote_bucket import RemoteBucket, configuring
+from instore.offline.spool import gathered
 from instore.store.names import check_object_name
-
-_AT_ONCE = 4 << 20
-"""Bytes up to which a result is held in memory; a larger one gathers in a temporary file before it is sent."""
 
 
 class BucketDestination:
@@ -45,16 +42,10 @@ class BucketDestination:
             raise NameConflictError(str(error)) from error
         return name in self._lookup
 
-    async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
+    async def write(self, item: Item, body: AsyncIterator[bytes], _content_type: str) -> int:
         """Store the result of `item`: sent only when all of it is here, so that a part is never committed."""
-        pieces: list[bytes] = []
-        size = 0
-        async for piece in body:
-            pieces.append(piece)
-            size += len(piece)
-            if size > _AT_ONCE:
-                return await self._write_large(item, pieces, body)
-        return await self._put(item, b"".join(pieces))
+        async with gathered(body, self.bucket.in_thread) as content:
+            return await self._put(item, content)
 
     async def commit(self, batch: Sequence[tuple[Stored, str]]) -> list[str]:
         """Results are committed when they are stored."""
@@ -66,14 +57,6 @@ class BucketDestination:
     def delivered(self, item: Item) -> int:  # noqa: ARG002
         """There is nowhere to deliver it to."""
         raise AnswerError(NOT_DELIVERED)
-
-    async def _write_large(self, item: Item, pieces: list[bytes], body: AsyncIterator[bytes]) -> int:
-        with tempfile.TemporaryFile() as file:  # it has no name, so that nothing is left of it however we end
-            await self.bucket.in_thread(file.writelines, tuple(pieces))
-            pieces.clear()
-            async for piece in body:
-                await self.bucket.in_thread(file.write, piece)
-            return await self._put(item, file)
 
     async def _put(self, item: Item, content: bytes | IO[bytes]) -> int:
         stored: list[int] = []

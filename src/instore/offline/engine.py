@@ -34,6 +34,7 @@ from instore.errors import (
     InstoreError,
     JobFailedError,
     RemoteStoreError,
+    ResultExistsError,
     TransformError,
     WorkerError,
 )
@@ -274,6 +275,9 @@ class Engine(Generic[AnyWorker, AnyStored]):
                     attempt += 1
                     continue
                 self._fail(item, f"{error}{_tries(attempt)}{self._log_of(worker, item)}", started)
+            except ResultExistsError:
+                self._away = 0
+                self._settle(ItemResult(item._replace(state=ItemState.THERE), seconds=time.perf_counter() - started))
             except InstoreError as error:
                 if _is_the_transforms(error) and attempt < self._options.error_retries:
                     await asyncio.sleep(backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE))
@@ -315,7 +319,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
         if answer is None:
             return self._destination.delivered(item)
         try:
-            return await self._destination.write(item, self._counted(answer))
+            return await self._destination.write(item, self._counted(answer), answer.content_type)
         finally:
             await answer.close()
 

@@ -142,7 +142,7 @@ class FolderDestination:
             return ResultOrigin("", "", -1, os.stat(path).st_mtime_ns)
         return ResultOrigin("", "", -1, 0)
 
-    async def write(self, item: Item, body: AsyncIterator[bytes]) -> StoredFile:
+    async def write(self, item: Item, body: AsyncIterator[bytes], _content_type: str) -> StoredFile:
         """Write a result that comes in pieces; a small one, which comes in one, in a single thread hop."""
         path = os.path.join(self._partial, f"{next(self._numbers):x}")
         first = await anext(body, b"")

@@ -136,14 +136,15 @@ AnyStored = TypeVar("AnyStored", bound=Stored)
 class Destination(Protocol[AnyStored]):
     """Where results go."""
 
-    async def write(self, item: Item, body: AsyncIterator[bytes]) -> AnyStored | int:
-        """Take the result of `item`, piece by piece.
+    async def write(self, item: Item, body: AsyncIterator[bytes], content_type: str) -> AnyStored | int:
+        """Take the result of `item`, piece by piece; `content_type` is what its worker says it is.
 
         Returns:
             What is to be committed; its size, if it is committed already.
 
         Raises:
             OSError: it can't be kept.
+            ResultExistsError: another command has stored it meanwhile, and it is to be left.
             CommittedError: cancelled, but too late: the result is committed.
         """
 

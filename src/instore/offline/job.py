@@ -149,6 +149,7 @@ def planned(settings: JobSettings) -> Plan:
         settings.extensions,
         settings.prepend,
         settings.overwrite,
+        settings.clouds,
         names=files,
         maker=settings.maker or maker_of(settings.transform, settings.etl_args),
         update=settings.update,

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypedDict, Unpack
 import uvloop
 
 from instore.errors import ConfigurationError
+from instore.offline.cloud_store import CloudOptions
 from instore.offline.job import TransformJob
 from instore.offline.maker import maker_of_class
 from instore.offline.settings import LOG_LEVELS, JobSettings
@@ -30,6 +31,10 @@ class RunOptions(TypedDict, total=False):
     args: str | Mapping[str, Any]
     workers: int
     devices: str
+    endpoint: str
+    anonymous: bool
+    no_clobber: bool
+    keep_metadata: bool
     workers_per_device: int
     prefix: str
     include: str | Sequence[str]
@@ -80,6 +85,8 @@ def run(
             - `include`, `exclude` (str, or several): only objects whose names match one pattern of the first and none
               of the second, such as `"train/**/*.jpg"` (docs/jobs.md#which-objects).
             - `files` (texts): the names of the objects. Default: all that the source has.
+            - `endpoint` (str), `anonymous`, `no_clobber`, `keep_metadata` (bool): of clouds' buckets
+              (docs/clouds.md). Default: none.
             - `ext` (mapping): results' extensions by the objects', such as `{"png": "jpg"}`.
             - `prepend` (str): what goes before each result's name.
             - `overwrite` (bool): make results that are there again. Default False.
@@ -198,6 +205,10 @@ def _settings(
         include=_strings("include", options.get("include", ())),
         exclude=_strings("exclude", options.get("exclude", ())),
         names=_strings("files", options["files"]) if "files" in options else None,
+        clouds=CloudOptions(
+            _string("endpoint", options.get("endpoint", "")),
+            *(_flag(name, options.get(name, False)) for name in ("anonymous", "no_clobber", "keep_metadata")),
+        ),
         extensions=_extensions(options.get("ext", {})),
         prepend=_string("prepend", options.get("prepend", "")),
         overwrite=_flag("overwrite", options.get("overwrite", False)),

@@ -7,17 +7,27 @@ folders stand among files, and neither goes back far.
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Protocol
 
 from instore.errors import RemoteStoreError
-from instore.offline.remote_bucket import RemoteBucket
 
 _PAGE = 10_000  # names: as many as a store lists at once
+
+
+class ListedBucket(Protocol):
+    """A bucket, as far as its names are concerned; both calls block."""
+
+    def exists(self) -> bool:
+        """Whether there is such a bucket."""
+
+    def names(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """Names and sizes of the objects whose names start with `prefix`, from those greater than `after` on."""
 
 
 class Lookup:
     """The names in a bucket. One thread at a time may ask."""
 
-    def __init__(self, bucket: RemoteBucket, prefix: str, page: int = _PAGE) -> None:
+    def __init__(self, bucket: ListedBucket, prefix: str, page: int = _PAGE) -> None:
         self.bucket = bucket
         self._prefix = prefix
         self._page = page

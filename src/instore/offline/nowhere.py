@@ -25,7 +25,7 @@ class Nowhere:
         """Nothing is there."""
         return False
 
-    async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:  # noqa: ARG002
+    async def write(self, item: Item, body: AsyncIterator[bytes], content_type: str) -> int:  # noqa: ARG002
         """Count a result's bytes."""
         return sum([len(piece) async for piece in body])
 

@@ -2,20 +2,23 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from instore.errors import ConfigurationError, NameConflictError
 from instore.offline.bucket_destination import BucketDestination
 from instore.offline.bucket_source import BucketSource
+from instore.offline.cloud_destination import CloudDestination
+from instore.offline.cloud_source import CloudSource
+from instore.offline.cloud_store import NO_OPTIONS, SCHEMES, CloudOptions
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource, is_inside
 from instore.offline.interfaces import Item, ItemState, ListedDestination, ListedSource, RemembersOrigins
 from instore.offline.maker import Maker
 from instore.offline.naming import Naming
 from instore.offline.nowhere import Nowhere
-from instore.offline.remote_bucket import is_remote
+from instore.offline.remote_bucket import SCHEME
 from instore.system.printable import printable
 
 
@@ -109,6 +112,8 @@ def make_plan(
     extensions: Sequence[str] = (),
     prepend: str = "",
     overwrite: bool = False,
+    clouds: CloudOptions = NO_OPTIONS,
+    *,
     names: Sequence[str] = (),
     maker: Maker | None = None,
     update: bool = False,
@@ -119,19 +124,25 @@ def make_plan(
     With `names` it is about these files of the folder SRC alone, so that DST may be the folder, or lie inside it.
     Without a destination nothing is written.
     """
-    in_url = destination.partition("://")[2].partition("/")[2] if destination and is_remote(destination) else ""
+    schemes = scheme_of(source), scheme_of(destination or "")
+    _check_options(schemes, clouds, overwrite)
+    in_url = destination.partition("://")[2].partition("/")[2] if destination and schemes[1] else ""
     naming = Naming.from_options(in_url + prepend, extensions)
-    if destination and is_remote(destination) and (update or preserve):
+    if schemes[1] and (update or preserve):
         raise ConfigurationError(
             f"{'--update' if update else '--preserve'} is for results in a folder, and DST is a bucket; "
             f"{'use --overwrite' if update else 'leave it out'}"
         )
-    origin = BucketSource(source, prefix) if is_remote(source) else FolderSource(source, prefix)
+    origin = _source(source, prefix, clouds)
     if destination is None:
         return Plan(origin, Nowhere(), naming)
-    if is_remote(destination):
-        bucket = BucketDestination(destination, naming.prepend)
-        if isinstance(origin, BucketSource):
+    if schemes[1]:
+        bucket = (
+            BucketDestination(destination, naming.prepend)
+            if schemes[1] == _AIS
+            else CloudDestination(destination, naming.prepend, clouds, _metadata_of(origin, clouds))
+        )
+        if not isinstance(origin, FolderSource):
             _check_buckets(origin, bucket, naming)
         return Plan(origin, bucket, naming, overwrite)
     if preserve and not isinstance(origin, FolderSource):
@@ -156,6 +167,57 @@ def _check_names(origin: FolderSource, folder: FolderDestination, naming: Naming
             )
 
 
+_AIS = SCHEME.partition(":")[0]
+
+
+def scheme_of(place: str) -> str:
+    """That of the bucket which SRC or DST names; empty for a folder."""
+    scheme, separator, _ = place.partition("://")
+    if not separator or not scheme.isalnum():
+        return ""
+    if scheme not in (_AIS, *SCHEMES):
+        known = ", ".join(f"{one}://BUCKET" for one in (_AIS, *SCHEMES))
+        raise ConfigurationError(
+            f"{printable(place)} is neither a folder nor {known}; a folder of that name is ./{printable(place)}"
+        )
+    return scheme
+
+
+def _check_options(schemes: tuple[str, str], clouds: CloudOptions, overwrite: bool) -> None:
+    """Refuse what nothing would come of."""
+    source, destination = (scheme if scheme in SCHEMES else "" for scheme in schemes)
+    neither, both = not (source or destination), source and destination
+    refused = [
+        (clouds.endpoint and neither, "--endpoint needs a cloud's bucket as SRC or DST"),
+        (
+            clouds.endpoint and both and source != destination,
+            f"--endpoint is of one store, and SRC is {source}://, DST {destination}://",
+        ),
+        (clouds.anonymous and not source, "--anonymous needs a cloud's bucket as SRC"),
+        (clouds.keep_metadata and not both, "--keep-metadata needs a cloud's bucket as SRC and as DST"),
+        (clouds.no_clobber and not destination, "--no-clobber needs a cloud's bucket as DST"),
+        (
+            clouds.no_clobber and overwrite,
+            "--no-clobber leaves what is there, and --overwrite replaces it; give one of them",
+        ),
+    ]
+    for is_refused, reason in refused:
+        if is_refused:
+            raise ConfigurationError(reason)
+
+
+def _source(place: str, prefix: str, clouds: CloudOptions) -> FolderSource | BucketSource | CloudSource:
+    scheme = scheme_of(place)
+    if not scheme:
+        return FolderSource(place, prefix)
+    return BucketSource(place, prefix) if scheme == _AIS else CloudSource(place, prefix, clouds)
+
+
+def _metadata_of(origin: ListedSource, clouds: CloudOptions) -> Callable[[str], Awaitable[Mapping[str, str]]] | None:
+    """Where results get the metadata of their objects from, if they are to have it."""
+    return origin.bucket.metadata if clouds.keep_metadata and isinstance(origin, CloudSource) else None
+
+
 def _check_folders(origin: FolderSource, folder: FolderDestination, source: str, destination: str) -> None:
     if origin.folder == folder.folder:
         raise ConfigurationError(f"SRC and DST are the same folder, {printable(origin.folder)}; name another DST")
@@ -171,9 +233,11 @@ def _check_folders(origin: FolderSource, folder: FolderDestination, source: str,
         )
 
 
-def _check_buckets(origin: BucketSource, bucket: BucketDestination, naming: Naming) -> None:
+def _check_buckets(
+    origin: BucketSource | CloudSource, bucket: BucketDestination | CloudDestination, naming: Naming
+) -> None:
     prefix = origin.prefix
-    if origin.bucket.name == bucket.bucket.name and (naming.prepend + prefix).startswith(prefix):
+    if str(origin.bucket) == str(bucket.bucket) and (naming.prepend + prefix).startswith(prefix):
         taken = f"every name that starts with {prefix!r}" if prefix else "every name"
         raise ConfigurationError(
             f"the results in {bucket.bucket} would become objects of this job: SRC stands for {taken} there; "

@@ -88,7 +88,8 @@ class Progress:
     def settled(self, result: ItemResult) -> None:
         """Count it, report it, and say it if it is the first that failed, or was skipped, for its reason."""
         is_first = self.tally.add(result)
-        self.tally.finished += result.item.state is ItemState.TODO
+        is_tried = result.seconds is not None  # also if it was found there by then
+        self.tally.finished += result.item.state is ItemState.TODO or is_tried
         if self.report is not None:
             self.report.add(result)
         cause = result.error or result.item.reason

@@ -39,16 +39,6 @@ _GIVEN_UP: ContextVar[Event] = ContextVar("_GIVEN_UP", default=Event())  # noqa:
 """Set when nobody waits any more for what the thread does."""
 
 
-def is_remote(place: str) -> bool:
-    """Whether SRC or DST names a bucket, and not a folder."""
-    scheme, separator, _ = place.partition("://")
-    if separator and scheme.isalnum() and not place.startswith(SCHEME):
-        raise ConfigurationError(
-            f"{printable(place)} is neither a folder nor {SCHEME}BUCKET; a folder of that name is ./{printable(place)}"
-        )
-    return place.startswith(SCHEME)
-
-
 class RemoteBucket:
     """A bucket, and the names in it that start with a prefix.
 
@@ -79,7 +69,7 @@ class RemoteBucket:
     @property
     def where(self) -> str:
         """The store, for a person."""
-        return _shown(self._sdk.endpoint)
+        return shown(self._sdk.endpoint)
 
     def exists(self) -> bool:
         """Whether there is such a bucket; a blocking call."""
@@ -126,7 +116,7 @@ class RemoteBucket:
         asked = answer.request  # the last one: what stands before a store may redirect a PUT so that it becomes a GET
         if asked.method != "PUT" or int(asked.headers.get("Content-Length", -1)) != size:
             raise RemoteStoreError(
-                f"{what}: {_shown(asked.url)} answered {answer.status_code} to a {asked.method}, "
+                f"{what}: {shown(asked.url)} answered {answer.status_code} to a {asked.method}, "
                 f"not to a PUT of {size} bytes; set {AIS_ENDPOINT} to the store itself"
             )
         return size
@@ -198,7 +188,7 @@ class _Sdk:
             ) from error
         self.endpoint = os.environ.get(AIS_ENDPOINT, "")
         if not self.endpoint.startswith(("http://", "https://")):
-            is_now = f" (now {_shown(self.endpoint)})" if self.endpoint else ""
+            is_now = f" (now {shown(self.endpoint)})" if self.endpoint else ""
             raise ConfigurationError(
                 f"{printable(url)} needs the store's address: set {AIS_ENDPOINT}{is_now} as in "
                 f"{AIS_ENDPOINT}={_EXAMPLE}"
@@ -232,7 +222,7 @@ class _Sdk:
         try:
             self.client = Client(self.endpoint, retry_config=again, max_pool_size=_THREADS)
         except ValueError as error:
-            raise ConfigurationError(f"{AIS_ENDPOINT}={_shown(self.endpoint)} can't be used: {error}") from error
+            raise ConfigurationError(f"{AIS_ENDPOINT}={shown(self.endpoint)} can't be used: {error}") from error
 
     @contextlib.contextmanager
     def errors(self, what: str) -> Iterator[None]:
@@ -245,16 +235,16 @@ class _Sdk:
             raise RemoteStoreError(f"{what}: {self._reason(error)}", _is_away(error)) from error
         except self._unparsable as error:  # what the client makes of an answer that is not a store's
             raise RemoteStoreError(
-                f"{what}: {_shown(self.endpoint)} ({AIS_ENDPOINT}) gave an answer that no store gives"
+                f"{what}: {shown(self.endpoint)} ({AIS_ENDPOINT}) gave an answer that no store gives"
             ) from error
 
     def _reason(self, error: Exception) -> str:
         status = _status(error)
         if status is None:
-            return f"{_shown(self.endpoint)} ({AIS_ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
+            return f"{shown(self.endpoint)} ({AIS_ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
         hint = f"; set {AIS_AUTHN_TOKEN}" if status == 401 else ""
         said = _said(getattr(error, "message", "")) or "no reason given"
-        return f"{_shown(self.endpoint)} answered {status}: {said}{hint}"
+        return f"{shown(self.endpoint)} answered {status}: {said}{hint}"
 
 
 @contextlib.contextmanager
@@ -278,7 +268,7 @@ def _status(error: BaseException | None) -> int | None:
     return status if isinstance(status, int) else None
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """A URL for a person, without what may be a password in it."""
     return printable(re.sub(r"^(\w+://)?[^/]*@", r"\1", url))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from instore.errors import ConfigurationError
+from instore.offline.cloud_store import NO_OPTIONS, CloudOptions
 from instore.offline.maker import Maker
 from instore.system.printable import printable
 
@@ -70,6 +71,7 @@ class JobSettings:
         files_from: file with the names of the objects; `-` for standard input; empty: none.
         names: the names themselves, in its place; None: see `files_from`.
         names_format: the file's format, one of `instore.offline.names.FORMATS`; empty: by its name.
+        clouds: what there is to say of the clouds' buckets among SRC and DST.
         extensions: `OLD:NEW` of each extension that results change.
         prepend: goes before the results' names.
         overwrite: results that are there are made again.
@@ -106,6 +108,7 @@ class JobSettings:
     files_from: str = ""
     names: Sequence[str] | None = None
     names_format: str = ""
+    clouds: CloudOptions = NO_OPTIONS
     extensions: Sequence[str] = ()
     prepend: str = ""
     overwrite: bool = False

@@ -166,7 +166,7 @@ class _TargetResults:
     def __init__(self, transform: TargetTransform) -> None:
         self._transform = transform
 
-    async def write(self, item: Item, body: AsyncIterator[bytes]) -> int:
+    async def write(self, item: Item, body: AsyncIterator[bytes], _content_type: str) -> int:
         """Store a result, or throw it away."""
         own = self._transform
         if own.what.dry:
