@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from instore.errors import ConfigurationError
-from instore.runtime.devices import parse_devices
+from instore.etl.devices import parse_devices
 from tests.support.node import wait_until
 from tests.support.servers import TRANSFORMS, running
 

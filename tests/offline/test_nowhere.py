@@ -23,7 +23,7 @@ def test_results_are_read_to_their_end_and_kept_nowhere(tmp_path: Path, monkeypa
 
     async def check() -> None:
         async with Nowhere() as destination:
-            assert await destination.write(item, body(b"one", b"two", b"")) == 6
+            assert await destination.write(item, body(b"one", b"two", b""), "") == 6
             assert not destination.exists("a")
             await destination.flush()
             with pytest.raises(AnswerError):

@@ -7,9 +7,9 @@ import click
 from instore.cli.completion import PLACE
 from instore.cli.listening import listening
 from instore.errors import ConfigurationError
+from instore.etl.devices import parse_devices, variables_for
 from instore.protocol.environment import AIS_TARGET_URL, Environment
 from instore.runtime.changes import check_watching
-from instore.runtime.devices import parse_devices, variables_for
 from instore.runtime.launch import Place, launch, launch_reloading
 from instore.runtime.load import load_class
 from instore.server.arguments import describe

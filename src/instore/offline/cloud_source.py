@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from instore.errors import ConfigurationError, InvalidRequestError
 from instore.etl.communicator import TransformRequest
 from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, CloudVersion, check_cloud_name
-from instore.offline.interfaces import Item, ItemState
+from instore.offline.interfaces import NOT_THERE, Item, ItemState
 from instore.offline.lookup import Lookup
 from instore.offline.remote_bucket import configuring
 from instore.store.names import check_object_name
@@ -62,6 +62,11 @@ class CloudSource:
     def has(self, name: str) -> bool:
         """Whether there is an object `name`."""
         return name in self._lookup
+
+    def find(self, name: str) -> Item:
+        """The object `name`; a failed item if there is none."""
+        size = self._lookup.size(name)
+        return Item(name, ItemState.FAILED, NOT_THERE) if size is None else Item(name, ItemState.TODO, size=size)
 
 
 class CloudObject:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.filesize import decimal
 
 from instore.errors import ConfigurationError, JobFailedError, NothingSelectedError, RemoteStoreError, WorkerError
+from instore.etl.devices import parse_devices
 from instore.offline.chosen import MatchingObjects, NamedObjects
 from instore.offline.interfaces import JobOptions, ListedSource
 from instore.offline.log_file import LogFile
@@ -26,7 +27,6 @@ from instore.offline.run import MakeWorkers, load_class, run, worker_command
 from instore.offline.settings import FailureLimit, JobSettings, parse_duration
 from instore.offline.tally import COMPLETE, JobReport, Tally
 from instore.offline.workers import WorkerProcesses
-from instore.runtime.devices import parse_devices
 from instore.server.app import ETLApplication
 from instore.system.printable import printable
 

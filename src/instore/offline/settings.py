@@ -64,7 +64,7 @@ class JobSettings:
         destination: DST; None where `checks` is set: nothing is written then.
         etl_args: go with every object.
         workers: processes; 0: as many as there are CPUs.
-        devices: the accelerators of the workers, as `instore.runtime.devices.parse_devices` reads them; empty: none.
+        devices: the accelerators of the workers, as `instore.etl.devices.parse_devices` reads them; empty: none.
         workers_per_device: how many workers share one, unless `workers` says how many there are.
         prefix: only objects whose names start with it.
         include, exclude: only objects whose names match one of the first, and none of the second.

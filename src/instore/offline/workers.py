@@ -16,12 +16,12 @@ from types import TracebackType
 from typing import Self
 
 from instore.etl.communicator import Communicator
+from instore.etl.devices import variables_for
 from instore.etl.health import why_not_ready
 from instore.etl.http_communicator import HTTPCommunicator
 from instore.etl.process import Process, ServerProcess
 from instore.offline.output import Output, Printed
 from instore.protocol.headers import CONCURRENCY
-from instore.runtime.devices import variables_for
 from instore.system.files import temporary
 from instore.system.threads import to_its_end
 

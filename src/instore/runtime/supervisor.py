@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
+from instore.etl.devices import variables_for
 from instore.protocol.environment import INSTORE_PARENT_FD
-from instore.runtime.devices import variables_for
 from instore.system import exit_codes
 
 logger = logging.getLogger("instore")
