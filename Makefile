@@ -8,7 +8,7 @@ LINTERS := .venv/.linters
 INSTALL := -m pip install --disable-pip-version-check --no-compile
 PIP := $(BIN)/python $(INSTALL)
 
-.PHONY: help setup test test-all test-pythons coverage soak lint format demo peers bench bench-quick compare clean
+.PHONY: help setup test test-all test-pythons coverage soak fuzz lint format demo peers bench bench-quick compare clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is
@@ -61,6 +61,9 @@ coverage: $(READY)  ## every line of the protocol is run by its own tests
 
 soak: $(READY)  ## run the tests that are too large for every day
 	$(BIN)/pytest -m soak -s
+
+fuzz: $(READY)  ## send mutated bytes to every parser of the wire; EXAMPLES=100000: how many each, default 20000
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) $(PYTEST) tests/fuzz
 
 peers: $(READY)  ## make the environments with the official SDK, which tests and benchmarks otherwise make on first use
 	$(BIN)/python -m tests.support.environments

@@ -50,6 +50,10 @@ class OverloadedError(InstoreError):
     """The server has too much to do, or to hold in memory; the same request may be served later."""
 
 
+class ObjectTimeError(InstoreError):
+    """An object took longer than any may."""
+
+
 class InvalidPipelineError(InstoreError, ValueError):
     """An entry of a pipeline is empty or not a URL (docs/protocol.md#pipelines-and-direct-put)."""
 
@@ -277,6 +281,7 @@ STATUS: dict[type[InstoreError], int] = {
     BodyTooLargeError: 413,
     HTTPVersionError: 505,
     OverloadedError: 503,
+    ObjectTimeError: 504,
     InvalidPipelineError: 400,
     MalformedControlError: 400,
     ForbiddenFileError: 403,

@@ -67,6 +67,9 @@ class App:
     async def start(self) -> None:
         """Nothing to do."""
 
+    def drain(self) -> None:
+        """Nothing is to be done."""
+
     async def stop(self) -> None:
         """Nothing to do."""
 

@@ -198,6 +198,28 @@ def test_what_is_wrong_closes_with_its_code(name: str) -> None:
     with_websocket(test, message_bytes=1 << 20)
 
 
+@pytest.mark.parametrize("place", range(1, 11))
+def test_a_ping_in_two_pieces_is_no_part_of_the_message_around_it(place: int) -> None:
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        ping = frame(b"here?", Opcode.PING)
+        answers = await edge.send(frame(b"ca", fin=False) + ping[:place], ping[place:] + frame(b"t", Opcode.CONT))
+        assert answers == Frame(Opcode.PONG, b"here?").serialize(mask=False)
+        assert receiver.messages == [(b"cat", False)]
+
+    with_websocket(test)
+
+
+@pytest.mark.parametrize("place", range(1, 10))
+def test_a_close_in_two_pieces_is_no_message(place: int) -> None:
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        close = frame((1000).to_bytes(2) + b"by", Opcode.CLOSE)
+        await edge.send(close[:place], close[place:])
+        assert receiver.messages == []
+        assert edge.transport.closed
+
+    with_websocket(test)
+
+
 def test_a_close_is_answered_and_the_receiver_told() -> None:
     async def test(edge: Edge, receiver: Receiver) -> None:
         answer = await edge.send(frame((1000).to_bytes(2) + b"bye", Opcode.CLOSE))

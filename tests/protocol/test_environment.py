@@ -70,7 +70,7 @@ def test_the_target_url_is_stripped_of_blanks_and_slashes_at_its_end(value: str)
 
 
 @pytest.mark.parametrize("url", ["http://h", "https://h:1/x", "http://[::1]:8080/x"])
-def test_any_http_url_with_a_host_is_a_target_url(url: str) -> None:
+def test_any_url_of_with_a_host_is_a_target_url(url: str) -> None:
     assert Environment.read({"AIS_TARGET_URL": url}).target_url == url
 
 

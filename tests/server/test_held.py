@@ -6,29 +6,34 @@ from pathlib import Path
 
 import pytest
 
-from instore.errors import StorageError, StorageFullError
-from instore.http.bodies import Body
+from instore.errors import ClientGoneError, InstoreError, StorageError, StorageFullError
 from instore.server.held import hold
+from instore.server.pipes import OutputPipe
 
 PIECE = b"x" * (1 << 20)
 
 
-class Pieces:
-    """A stream of so many MiB."""
-
-    drained = False
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-
-    async def take(self) -> bytes:
-        self._count -= 1
-        return PIECE if self._count >= 0 else b""
+def make(pipe: OutputPipe, count: int) -> None:
+    """A thread that makes so many MiB."""
+    try:
+        for _ in range(count):
+            pipe.put(PIECE)
+        pipe.finish()
+    except InstoreError as error:
+        pipe.fail(error)
 
 
 async def held(count: int, limit: int) -> bytes:
-    body = await hold(Body(b"first", Pieces(count)), limit)
-    return b"".join([batch async for batch in body.batches()]) if body.rest is not None else body.first
+    pipe = OutputPipe(1)
+    making = asyncio.create_task(asyncio.to_thread(make, pipe, count))
+    try:
+        body = await hold(b"first", pipe, limit)
+        whole = b"".join([batch async for batch in body.batches()]) if body.rest is not None else body.first
+        assert body.length in (None, len(whole))
+    finally:
+        pipe.abandon(ClientGoneError("the test is over"))
+        await making
+    return whole
 
 
 @pytest.mark.parametrize("count", [0, 3, 9, 20])
@@ -47,6 +52,6 @@ def test_without_a_folder_for_temporary_files_the_reason_is_a_sentence(
 
 
 def test_a_full_disk_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: open("/dev/full", "w+b"))  # noqa: SIM115 - hold closes it
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda buffering: open("/dev/full", "w+b", buffering))  # noqa: SIM115 - hold closes it
     with pytest.raises(StorageFullError, match="No space left on device; set TMPDIR to a folder"):
         asyncio.run(held(20, 64 << 20))

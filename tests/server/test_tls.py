@@ -1,17 +1,19 @@
-"""Outbound TLS: the target's certificate, ours, and the token (docs/protocol.md#environment)."""
+"""TLS, outbound and inbound: the target's certificate, ours, and the token (docs/protocol.md#environment)."""
 
 import ssl
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
 import trustme
+from websockets.sync.client import connect
 
 from instore.protocol.names import escape_segment
-from tests.server.conftest import BUFFERED
-from tests.support.servers import running
+from tests.server.conftest import BUFFERED, STREAMED
+from tests.support.servers import Server, running
 from tests.support.target import Target, running_target
 
 UNAME = "ais/@#/photos/cat"
@@ -95,3 +97,66 @@ def test_a_certificate_that_can_not_be_loaded_stops_the_start(tmp_path: Path) ->
         running(tmp_path, BUFFERED, environment={"AIS_CLIENT_CA": "/none.pem"}),
     ):
         pass
+
+
+def serving(
+    folder: Path, authority: trustme.CA, certificates: Certificates, kind: str
+) -> AbstractContextManager[Server]:
+    """A server that speaks TLS."""
+    shown = authority.issue_cert("127.0.0.1")
+    shown.cert_chain_pems[0].write_to_path(str(folder / "server.pem"))
+    shown.private_key_pem.write_to_path(str(folder / "server.key"))
+    variables = {
+        "INSTORE_TLS": kind,
+        "AIS_CRT": str(folder / "server.pem"),
+        "AIS_CRT_KEY": str(folder / "server.key"),
+        "AIS_CLIENT_CA": certificates.ca,
+    }
+    return running(folder, STREAMED, environment=variables, scheme="https", options=("--log-level", "debug"))
+
+
+@pytest.mark.parametrize("size", [3, 1 << 20, 20 << 20])
+def test_objects_come_and_go_over_tls(
+    tmp_path: Path, authority: trustme.CA, certificates: Certificates, size: int
+) -> None:
+    body = b"x" * size
+    with serving(tmp_path, authority, certificates, "server") as server:
+        assert server.url.startswith("https://")
+        for _ in range(2):
+            answer = requests.put(f"{server.url}/b/o", data=body, verify=certificates.ca, timeout=30)
+            assert answer.content == b"<" + body.upper() + b">"
+
+
+def test_a_websocket_goes_over_tls(tmp_path: Path, authority: trustme.CA, certificates: Certificates) -> None:
+    context = ssl.create_default_context(cafile=certificates.ca)
+    with (
+        serving(tmp_path, authority, certificates, "server") as server,
+        connect(f"wss://{server.host}:{server.port}/ws", ssl=context) as client,
+    ):
+        for _ in range(3):
+            client.send(b'{"path": "b/o"}')
+            client.send(b"cat")
+            assert client.recv(30) == b"<CAT>"
+
+
+def test_mutual_tls_takes_only_clients_that_show_a_certificate(
+    tmp_path: Path, authority: trustme.CA, certificates: Certificates
+) -> None:
+    shown = (certificates.client, certificates.client_key)
+    with serving(tmp_path, authority, certificates, "mutual") as server:
+        answer = requests.put(f"{server.url}/b/o", data=b"cat", verify=certificates.ca, cert=shown, timeout=30)
+        assert answer.content == b"<CAT>"
+        with pytest.raises(requests.ConnectionError):
+            requests.put(f"{server.url}/b/o", data=b"cat", verify=certificates.ca, timeout=30)
+        answer = requests.put(f"{server.url}/b/o", data=b"cat", verify=certificates.ca, cert=shown, timeout=30)
+        assert answer.content == b"<CAT>"
+
+
+def test_a_client_without_tls_is_not_answered_in_plain_text(
+    tmp_path: Path, authority: trustme.CA, certificates: Certificates
+) -> None:
+    with (
+        serving(tmp_path, authority, certificates, "server") as server,
+        pytest.raises(requests.ConnectionError),
+    ):
+        requests.put(f"http://{server.host}:{server.port}/b/o", data=b"cat", timeout=30)

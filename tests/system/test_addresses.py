@@ -1,6 +1,6 @@
 import pytest
 
-from instore.system.addresses import http_url
+from instore.system.addresses import url_of
 
 
 @pytest.mark.parametrize(
@@ -13,4 +13,4 @@ from instore.system.addresses import http_url
     ],
 )
 def test_an_ipv6_address_stands_in_brackets(host: str, url: str) -> None:
-    assert http_url(host, 8000) == http_url(host, "8000") == url
+    assert url_of(host, 8000) == url_of(host, "8000") == url

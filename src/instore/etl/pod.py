@@ -27,7 +27,7 @@ from instore.protocol.environment import (
 )
 from instore.protocol.etl_spec import Communication, ETLSpec
 from instore.protocol.headers import CONCURRENCY
-from instore.system.addresses import http_url
+from instore.system.addresses import url_of
 
 LOG_LIMIT = 16 << 20
 """Bytes of a log that are kept."""
@@ -80,7 +80,7 @@ class Pod(ServerProcess):
 
     def __init__(self, process: Process, spec: ETLSpec, reserved: socket.socket, workers: int) -> None:
         super().__init__(process)
-        self.url = http_url(LOOPBACK, reserved.getsockname()[1])
+        self.url = url_of(LOOPBACK, reserved.getsockname()[1])
         self.concurrency = workers
         self._workers = workers
         self._reserved = reserved

@@ -32,6 +32,7 @@ from instore.errors import BodyTooLargeError, ClientGoneError, InstoreError, Inv
 from instore.http.limits import SMALL
 from instore.http.request import Headers
 from instore.http.server_state import ServerState
+from instore.http.sockets import AnswerSocket, BodySocket, LentSocket
 from instore.http.websocket_connection import WebSocketConnection, accept_key
 from instore.system.steps import Stepper, Waiter
 
@@ -40,6 +41,8 @@ logger = logging.getLogger("instore")
 _PAUSE_AT = 512 << 10  # bytes of a body that wait to be read, at which the socket is not read any more
 _SLICE = 1 << 16  # bytes that are parsed at once where more than one request may be in them
 _ONE_BUFFER = 1 << 16  # up to here a copy costs less than a second write
+_WORTH_LENDING = 1 << 18  # bytes of a body that are still to come, from where a thread had better read them itself
+_TURNS = 4  # of the loop
 _LINGER_TIME = 30.0
 _JUST_IDLE = 1.0  # seconds within which a client that was served may be sending its next request already
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
@@ -158,7 +161,18 @@ class HTTPRequest:
     async def end(self) -> None:
         self._connection.end(self)
 
+    async def lend_body(self) -> BodySocket | None:
+        return await self._connection.lend_body(self)
+
+    async def lend_answer(self) -> AnswerSocket | None:
+        return await self._connection.lend_answer(self)
+
     # What the connection calls.
+
+    def take_pieces(self) -> deque[bytes]:
+        """What has come of the body and is not read."""
+        pieces, self._pieces, self._unread = self._pieces, deque(), 0
+        return pieces
 
     def arrived(self, piece: bytes) -> None:
         """A piece of the body has come."""
@@ -220,6 +234,7 @@ class HTTPConnection(asyncio.Protocol):
         self._last = False  # what comes from now on is no request
         self._behind: list[bytes] = []  # what came behind a request that is served
         self._reading = True
+        self._lent = False  # a thread reads
         self._room: Waiter[None] | None = None  # for more of an answer
         self._unsent = 0
         self._advancing = False
@@ -331,13 +346,16 @@ class HTTPConnection(asyncio.Protocol):
                 self._advance()
             return
         # The parser takes nothing behind such a head for its body, though an upgrade that nobody agrees to changes
-        # nothing (RFC 9110, 7.8): so there is another parser, which is told of the framing alone.
-        self._parser = httptools.HttpRequestParser(self)
-        self._reframed = True
-        framing = b"Transfer-Encoding: chunked" if request.chunked else b"Content-Length: %d" % (request.length or 0)
-        self._feed(b"PUT / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n" % framing)
+        # nothing (RFC 9110, 7.8).
+        self._reframe(b"Transfer-Encoding: chunked" if request.chunked else _length_line(request.length or 0))
         if rest:
             self.data_received(rest)
+
+    def _reframe(self, framing: bytes) -> None:
+        """Have another parser read the rest of a body, which is told of the framing alone."""
+        self._parser = httptools.HttpRequestParser(self)
+        self._reframed = True
+        self._feed(b"PUT / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n" % framing)
 
     # What the parser calls.
 
@@ -505,9 +523,7 @@ class HTTPConnection(asyncio.Protocol):
     async def more(self, request: HTTPRequest) -> None:
         """Wait for a piece of the body, or its end."""
         self._raise_if_over(request)
-        if request.expects and not request.counted:
-            request.expects = False
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._ask_for(request)
         self._resume()
         request.waiter = Waiter(self.state.loop)
         self._set_deadline()
@@ -516,6 +532,12 @@ class HTTPConnection(asyncio.Protocol):
         finally:
             request.waiter = None
         self._raise_if_over(request)
+
+    def _ask_for(self, request: HTTPRequest) -> None:
+        """Tell a client that waits to be asked for its body."""
+        if request.expects and not request.counted:
+            request.expects = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _raise_if_over(self, request: HTTPRequest) -> None:
         if request.refused is not None:
@@ -611,6 +633,77 @@ class HTTPConnection(asyncio.Protocol):
         if self._lost:
             raise ClientGoneError("the client left before its answer was complete")
 
+    # What a thread gets of the connection.
+
+    async def lend_body(self, request: HTTPRequest) -> BodySocket | None:
+        """The rest of a body, for a thread to read it; None where it comes by the loop.
+
+        A small one, one without a length, one that is encrypted.
+        """
+        if request.length is None or request.length - request.counted < _WORTH_LENDING or self._is_encrypted:
+            return None
+        self._ask_for(request)
+        self._pause()
+        await asyncio.sleep(0)  # what was read from the socket is parsed in this turn
+        self._raise_if_over(request)
+        left = request.length - request.counted
+        if not left:
+            self._resume()
+            return None
+        self._lent = True
+        returned = partial(self._return, request)
+        return BodySocket(self._lend(), request.take_pieces(), request.length, left, returned)
+
+    def _return(self, request: HTTPRequest, left: int, failure: InstoreError | None) -> None:
+        """Any thread's side."""
+        if not self.state.loop.is_closed():
+            self.state.loop.call_soon_threadsafe(self._returned, request, left, failure)
+
+    def _returned(self, request: HTTPRequest, left: int, failure: InstoreError | None) -> None:
+        """A thread has read a body, all but `left` bytes."""
+        request.counted = cast(int, request.length) - left
+        self._lent = False
+        if self._lost:
+            return
+        if self._closing:
+            self._resume()
+            return
+        if failure is not None:
+            request.keep_alive = False
+            if isinstance(failure, ClientGoneError):
+                self._transport.abort()
+                self.connection_lost(None)
+                return
+        if left:
+            self._reframe(_length_line(left))
+        else:
+            self._parser = httptools.HttpRequestParser(self)
+            self._incoming = None
+            request.complete = True
+            self._last = not request.keep_alive
+        self._resume()
+        self._advance()
+
+    async def lend_answer(self, request: HTTPRequest) -> AnswerSocket | None:
+        """The way out, for a thread to send the rest of an answer; None where it has to go by the loop."""
+        if request.framing == "none" or self._is_encrypted:
+            return None
+        for _ in range(_TURNS):  # within which what was to be sent is sent
+            if not self._transport.get_write_buffer_size():
+                break
+            await asyncio.sleep(0)
+            self._raise_if_lost()
+        else:
+            return None
+        return AnswerSocket(self._lend(), request.framing == "chunks")
+
+    @property
+    def _is_encrypted(self) -> bool:
+        return self._transport.get_extra_info("sslcontext") is not None
+
+    def _lend(self) -> LentSocket:
+        return LentSocket(self._transport.get_extra_info("socket").fileno(), self._limits.progress_time)
+
     # Time.
 
     def _set_deadline(self) -> None:
@@ -699,7 +792,7 @@ class HTTPConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _resume(self) -> None:
-        if not self._reading and not self._lost:
+        if not self._reading and not self._lost and not self._lent:
             self._reading = True
             self._transport.resume_reading()
 
@@ -724,6 +817,10 @@ class HTTPConnection(asyncio.Protocol):
         )
         self._transport.set_protocol(connection)
         connection.begin(receiver, rest)
+
+
+def _length_line(length: int) -> bytes:
+    return b"Content-Length: %d" % length
 
 
 def _resolve(waiter: Waiter[None]) -> None:

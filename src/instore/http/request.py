@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from instore.http.sockets import AnswerSocket, BodySocket
 from instore.http.websocket import WebSocketReceiver, WebSocketSender
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -52,6 +53,15 @@ class Request(Protocol):
     async def end(self) -> None:
         """The answer is complete."""
 
+    async def lend_body(self) -> BodySocket | None:
+        """The rest of a large body, for a thread to read it from the socket; None where it has to be read here."""
+
+    async def lend_answer(self) -> AnswerSocket | None:
+        """The way out of an answer that has begun, for a thread to send it; None where it has to be written here.
+
+        Whoever gets it closes it, adds what it has `sent` to that of the request, and then calls `end`.
+        """
+
 
 class Application(Protocol):
     """What answers the requests of a server."""
@@ -64,6 +74,9 @@ class Application(Protocol):
 
     def websocket(self, request: Request, sender: WebSocketSender) -> WebSocketReceiver | str:
         """Take a WebSocket connection, or say why not."""
+
+    def drain(self) -> None:
+        """Called when the server is told to stop; requests under way are still served."""
 
     async def stop(self) -> None:
         """Called after the last request."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,15 +42,27 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def serve(application: Application, listeners: Sequence[socket.socket], limits: Limits) -> None:
+def serve(
+    application: Application,
+    listeners: Sequence[socket.socket],
+    limits: Limits,
+    tls: ssl.SSLContext | None = None,
+) -> None:
     """Serve until a signal says stop; then return, when the requests under way are over."""
-    server = _Server(application, listeners, limits)
+    server = _Server(application, listeners, limits, tls)
     with server.stopped_by_signals():
         uvloop.run(server.run())
 
 
 class _Server:
-    def __init__(self, application: Application, listeners: Sequence[socket.socket], limits: Limits) -> None:
+    def __init__(
+        self,
+        application: Application,
+        listeners: Sequence[socket.socket],
+        limits: Limits,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._tls = tls
         self._application = application
         self._listeners = listeners
         self._limits = limits
@@ -66,7 +79,7 @@ class _Server:
         await self._application.start()
         state = ServerState(self._application, self._limits)
         servers = [
-            await self._loop.create_server(lambda: HTTPConnection(state), sock=listener, backlog=BACKLOG)
+            await self._loop.create_server(lambda: HTTPConnection(state), sock=listener, backlog=BACKLOG, ssl=self._tls)
             for listener in self._listeners
         ]
         looking = self._loop.create_task(self._look(state))
@@ -90,6 +103,7 @@ class _Server:
     async def _drain(self, state: ServerState, servers: Sequence[asyncio.Server]) -> None:
         """Accept nothing more, let what is under way end, and break off what doesn't in time."""
         state.stopping = True
+        self._application.drain()
         await asyncio.sleep(_POLL)  # who is connected, but not accepted yet, would be reset
         for server in servers:
             server.close()

@@ -165,6 +165,8 @@ class WebSocketConnection(asyncio.Protocol):
             self._position = end
             self._take_frame(first, apply_mask(data[start:end], mask))
             return True
+        if first & 0x0F >= _CLOSE:  # short, and no part of the message that it may stand in
+            return False
         self._first, self._mask, self._left = first, mask, length
         self._position = start
         return True

@@ -142,6 +142,9 @@ class App:
         await self._start()
         self._ready()
 
+    def drain(self) -> None:
+        """Called when the server is told to stop: requests under way are served, and jobs stopped in `stop`."""
+
     async def stop(self) -> None:
         """Called after the last request."""
         for stop in self._node.stopping:

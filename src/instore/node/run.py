@@ -14,7 +14,7 @@ from instore.node.cluster import Cluster
 from instore.node.metadata import NodeFolder
 from instore.node.request import Node
 from instore.protocol.environment import AIS_AUTHN_TOKEN
-from instore.system.addresses import http_url
+from instore.system.addresses import url_of
 from instore.system.limits import prepare_process
 
 
@@ -81,7 +81,7 @@ def _url(listener: socket.socket) -> str:
         address = "127.0.0.1"
     elif address == "::":
         address = "::1"
-    return http_url(address, port)
+    return url_of(address, port)
 
 
 def is_loopback(host: str) -> bool:

@@ -43,12 +43,18 @@ INSTORE_SPOOL = "INSTORE_SPOOL"
 INSTORE_FILE_ROOTS = "INSTORE_FILE_ROOTS"
 INSTORE_NEXT_HOPS = "INSTORE_NEXT_HOPS"
 INSTORE_FRAMES = "INSTORE_FRAMES"
+INSTORE_QUEUE = "INSTORE_QUEUE"
+INSTORE_OBJECT_TIME = "INSTORE_OBJECT_TIME"
+INSTORE_TLS = "INSTORE_TLS"
 LIMIT_PREFIX = "INSTORE_"
 """Before the name of each of the server's bounds (docs/limits.md)."""
 INSTORE_PORT = "INSTORE_PORT"
 """Where a server listens that shares this machine's ports with others."""
 INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
+
+SERVER, MUTUAL = "server", "mutual"
+"""Who shows a certificate."""
 
 _SHORTEST_SECRET = 6
 _HOST = re.compile(r"\.?(?:[a-z0-9_-]+\.)*[a-z0-9_-]*[a-z_-][a-z0-9_-]*")  # no address, as of a typing error: 10.0.0
@@ -78,6 +84,10 @@ class Environment:
         file_roots: folders below which any file may be named by a request, besides the store's own layout.
         next_hops: addresses, networks, names and domains (`.example`) of the only hosts besides the target's that
             results may be put to; none: those of private networks.
+        queue: requests that wait for their turn to be transformed, at most; one more is answered 503.
+        object_time: seconds that an object may take from its request to its result; infinite: any.
+        tls: "server": this server speaks TLS, with `crt` and `crt_key`; "mutual": and wants its clients' certificates
+            to be signed by one of `client_ca`; empty: neither.
         frames: an object's error says where in the user's code it comes from, and what is printed names its object.
     """
 
@@ -101,6 +111,9 @@ class Environment:
     file_roots: tuple[str, ...] = ()
     next_hops: tuple[str, ...] = ()
     frames: bool = False
+    queue: int = 4096
+    object_time: float = float("inf")
+    tls: str = ""
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Environment":
@@ -115,7 +128,16 @@ class Environment:
                 f"no target URL: set {AIS_TARGET_URL} (or give --target-url) to the base URL of the local target, "
                 "http://HOST:PORT/v1/etl/_object/<etl-name>/<secret>"
             )
-        return cls(**values)
+        settings = cls(**values)
+        settings.check_tls()
+        return settings
+
+    def check_tls(self) -> None:
+        """Refuse TLS without what it needs."""
+        if self.tls and not self.crt:
+            raise ConfigurationError(f"{INSTORE_TLS}={self.tls} needs a certificate: set {AIS_CRT} and {AIS_CRT_KEY}")
+        if self.tls == MUTUAL and not self.client_ca:
+            raise ConfigurationError(f"{INSTORE_TLS}={MUTUAL} needs to know who signs the clients: set {AIS_CLIENT_CA}")
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -160,6 +182,12 @@ def _number(kind: Callable[[str], Any], least: float) -> Callable[[str, str], An
         return number
 
     return parse
+
+
+def _tls(variable: str, value: str) -> str:
+    if value.strip() not in (SERVER, MUTUAL):
+        raise ConfigurationError(f"{variable}={value!r} is neither {SERVER!r} nor {MUTUAL!r}")
+    return value.strip()
 
 
 def _text(_variable: str, value: str) -> str:
@@ -224,4 +252,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     INSTORE_FILE_ROOTS: ("file_roots", _folders),
     INSTORE_NEXT_HOPS: ("next_hops", _hosts),
     INSTORE_FRAMES: ("frames", _flag),
+    INSTORE_QUEUE: ("queue", _number(int, 1)),
+    INSTORE_OBJECT_TIME: ("object_time", _number(float, 0.001)),
+    INSTORE_TLS: ("tls", _tls),
 }

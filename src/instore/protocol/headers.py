@@ -18,6 +18,7 @@ QUERY_ORIGINAL_URL = "original_url"
 QUERY_OBJECT_TO = "object_to"
 
 HEALTH_PATH = "/health"
+READY_PATH = "/ready"
 DOWNLOAD_PATH = "/download"
 WEBSOCKET_PATH = "/ws"
 HEALTH_BODY = b"Running"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import click
 
 from instore.http.server import bind
-from instore.protocol.environment import INSTORE_PARENT_FD
+from instore.protocol.environment import INSTORE_PARENT_FD, Environment
 from instore.runtime.supervisor import Supervisor, worker_command
 from instore.runtime.worker import bind_for, bind_unix, serve
-from instore.system.addresses import http_url
+from instore.system.addresses import url_of
 from instore.system.logs import log_to_stderr
 from instore.webserver.base_etl_server import ETLServer
 
@@ -51,5 +51,6 @@ def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: 
 
 def _announce(name: str, listener: socket.socket, workers: int) -> None:
     address = listener.getsockname()
-    place = address if isinstance(address, str) else http_url(*address[:2])
+    is_encrypted = bool(Environment.read(os.environ).tls)
+    place = address if isinstance(address, str) else url_of(address[0], address[1], is_encrypted)
     click.echo(f"instore: {name} on {place}, {workers} worker{'s' if workers > 1 else ''}", err=True)

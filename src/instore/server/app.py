@@ -49,6 +49,10 @@ class ETLApplication:
         """Take a WebSocket connection, or say why not."""
         return self._websocket.connect(request.target.partition(b"?")[0].decode(errors="replace"), sender)
 
+    def drain(self) -> None:
+        """Called when the server is told to stop."""
+        self._http.stopping = True
+
     async def stop(self) -> None:
         """Called after the last request."""
         await self._service.close()

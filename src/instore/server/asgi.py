@@ -100,6 +100,12 @@ class ASGIRequest:
     async def end(self) -> None:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def lend_body(self) -> None:
+        """The socket is the foreign server's."""
+
+    async def lend_answer(self) -> None:
+        """The socket is the foreign server's."""
+
 
 def _hides_body(headers: list[tuple[bytes, bytes]]) -> bool:
     names = {name for name, value in headers if value != b"0"}

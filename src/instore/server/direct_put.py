@@ -15,6 +15,7 @@ from instore.protocol.headers import DIRECT_PUT_LENGTH, NODE_URL, RETRY_REASON
 from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of
 from instore.protocol.requests import ObjectRequest
 from instore.protocol.responses import NextHopOutcome, judge
+from instore.server.held import HeldStream
 from instore.server.outbound import Outbound, TransientError
 from instore.server.results import Result
 from instore.system.backoff import backoff
@@ -32,6 +33,7 @@ class Response:
         content_type: the body's; empty when there is none to tell.
         headers: others.
         response: the next hop's answer, if the body comes from it.
+        held: where the body is held, if it is in a file.
     """
 
     status: int
@@ -39,11 +41,14 @@ class Response:
     content_type: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     response: ClientResponse | None = None
+    held: HeldStream | None = None
 
     async def close(self) -> None:
-        """Release the connection that the body comes from."""
+        """Release what the body comes from."""
         if self.response is not None:
             await self.response.close()
+        if self.held is not None:
+            await self.held.close()
 
 
 class DirectPut:

@@ -4,19 +4,23 @@ A handler reads an `ObjectRequest`, says where the bytes come from, and gets an 
 `Response`, its `end` stops whatever still goes on for it.
 """
 
+import asyncio
 import functools
+import math
 import os
 
 from instore.errors import (
     ETLDirectPutTransientError,
     InstoreError,
     InvalidRequestError,
+    ObjectTimeError,
+    OverloadedError,
     TransformError,
     status_of,
 )
 from instore.http.bodies import Body
 from instore.http.client import describe
-from instore.protocol.environment import Environment
+from instore.protocol.environment import INSTORE_OBJECT_TIME, Environment
 from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
 from instore.protocol.names import escape_segment
 from instore.protocol.requests import ObjectRequest
@@ -69,13 +73,28 @@ class Service:
         """The object at the URL that `request` names."""
         return RemoteSource(request.path, shown(request.url), functools.partial(self._downloads.get, request.url))
 
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether as many objects as may wait for their turn."""
+        return self._transforms.waiting >= self.environment.queue
+
     def exchange(self, request: ObjectRequest, source: Source) -> "Exchange":
         """Prepare what `request` asks for, with the bytes of `source`."""
         return Exchange(self, request, self._make_result(request, source), self._direct_put)
 
+    def time_out(self, result: Result) -> asyncio.TimerHandle | None:
+        """Give `result` up when its object has taken as long as one may."""
+        seconds = self.environment.object_time
+        if not math.isfinite(seconds):
+            return None
+        error = ObjectTimeError(f"the object has no result after {seconds:g} s, {INSTORE_OBJECT_TIME}")
+        return asyncio.get_running_loop().call_later(seconds, result.abandon, error)
+
     def refusal(self, error: BaseException) -> Response:
         """The response that reports `error`: its status, and a sentence without a secret."""
         status, headers = status_of(error), {}
+        if isinstance(error, OverloadedError):
+            headers = {"Retry-After": "1"}
         if isinstance(error, ETLDirectPutTransientError) and error.bail_without_local_retry:
             status, headers = 503, {RETRY_REASON: RETRY_DIRECT_PUT_TRANSIENT}
         sentence = str(error) if isinstance(error, InstoreError) else describe(error)
@@ -102,7 +121,7 @@ class Exchange:
         production: its result in the making.
     """
 
-    __slots__ = ("_direct_put", "_request", "_response", "_service", "result")
+    __slots__ = ("_direct_put", "_request", "_response", "_service", "_timer", "result")
 
     def __init__(self, service: Service, request: ObjectRequest, result: Result, direct_put: DirectPut) -> None:
         self.result = result
@@ -110,9 +129,11 @@ class Exchange:
         self._request = request
         self._direct_put = direct_put
         self._response: Response | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def begin(self) -> Response:
         """Transform the object and send it where it goes."""
+        self._timer = self._service.time_out(self.result)
         mime_type = self._service.mime_type()
         if self._request.next_url:
             self._response = await self._direct_put.put(self._request, self.result, mime_type)
@@ -122,6 +143,8 @@ class Exchange:
 
     async def end(self) -> None:
         """Stop what still goes on and release what is held."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._response is not None:
             await self._response.close()
         await self.result.end()

@@ -6,18 +6,23 @@ nobody can take a part of an object for the whole.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
-from instore.errors import ClientGoneError, HTTPVersionError, InstoreError
+from instore.errors import ClientGoneError, HTTPVersionError, InstoreError, OverloadedError
 from instore.http.bodies import Body
 from instore.http.client import FAILURES
 from instore.http.request import Request
-from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH
+from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH, READY_PATH
 from instore.protocol.requests import METHODS, ObjectRequest, SourceKind, parse_download, parse_request
 from instore.server.direct_put import Response
 from instore.server.exchange import TEXT, Service
-from instore.server.held import hold
+from instore.server.held import HeldStream, hold
+from instore.server.pipes import OutputPipe
 from instore.server.sources import BodySource, Source
 from instore.system.printable import say
+
+_GONE = ClientGoneError("the client left before the result was there")
+_LIVENESS = (HEALTH_PATH, READY_PATH)
 
 Parse = Callable[[str], ObjectRequest]
 
@@ -27,9 +32,14 @@ class BrokenResponseError(InstoreError):
 
 
 class HTTPHandler:
-    """Serves HTTP requests."""
+    """Serves HTTP requests.
+
+    Attributes:
+        stopping: the server was told to stop.
+    """
 
     def __init__(self, service: Service) -> None:
+        self.stopping = False
         self._service = service
 
     async def serve(self, request: Request) -> None:
@@ -37,9 +47,11 @@ class HTTPHandler:
         method = request.method
         path, _, query = request.target.partition(b"?")
         raw_path = path.decode(errors="surrogateescape")
-        if raw_path == HEALTH_PATH and method in ("GET", "HEAD"):
-            headers = {CONCURRENCY: str(self._service.server.offered_concurrency)}
-            await respond(request, Response(200, Body(HEALTH_BODY), TEXT, headers))
+        if raw_path in _LIVENESS and method in ("GET", "HEAD"):
+            await respond(request, self._alive(raw_path))
+        elif self._service.is_overloaded:
+            error = OverloadedError("too many objects wait for their turn to be transformed; try again")
+            await respond(request, self._service.refusal(error))
         elif raw_path == DOWNLOAD_PATH and method == "POST":
             await self._object(request, raw_path, query, lambda text: parse_download(text, request.headers))
         elif method not in METHODS:
@@ -50,6 +62,13 @@ class HTTPHandler:
             await self._object(
                 request, raw_path, query, lambda text: parse_request(method, raw_path, text, request.headers)
             )
+
+    def _alive(self, path: str) -> Response:
+        """Whether the process lives, and whether it takes more."""
+        if path == READY_PATH and self.stopping:
+            return Response(503, Body(b"Stopping"), TEXT)
+        headers = {CONCURRENCY: str(self._service.server.offered_concurrency)}
+        return Response(200, Body(HEALTH_BODY), TEXT, headers)
 
     async def _object(self, request: Request, raw_path: str, query: bytes, parse: Parse) -> None:
         service = self._service
@@ -78,22 +97,25 @@ class HTTPHandler:
 
     async def _exchange(self, wanted: ObjectRequest, source: Source, request: Request) -> None:
         exchange = self._service.exchange(wanted, source)
-        request.on_gone(exchange.result.abandon)
+        request.on_gone(partial(exchange.result.abandon, _GONE))
         try:
             response = await exchange.begin()
-            if response.output.rest is not None:
-                await self._hold(wanted, response, request)
+            if isinstance(response.output.rest, OutputPipe):
+                await self._hold(wanted, response, response.output.rest, request)
             await respond(request, response)
         finally:
             request.on_gone(None)
             await exchange.end()
 
-    async def _hold(self, wanted: ObjectRequest, response: Response, request: Request) -> None:
+    async def _hold(self, wanted: ObjectRequest, response: Response, rest: OutputPipe, request: Request) -> None:
         """Wait for the whole of a stream, where its breaking off could not be told from its end."""
+        limit = self._service.environment.spool
         if request.streams and (wanted.next_url or wanted.origin is SourceKind.TARGET):
             return
-        response.output = held = await hold(response.output, self._service.environment.spool)
-        if held.length is None and not request.streams:
+        if limit:
+            response.output = held = await hold(response.output.first, rest, limit)
+            response.held = held.rest if isinstance(held.rest, HeldStream) else None
+        if response.output.length is None and not request.streams:
             raise HTTPVersionError(
                 "the result is too long to be held until it is whole, and HTTP/1.0 can't frame it; ask with HTTP/1.1"
             )
@@ -122,6 +144,20 @@ async def respond(request: Request, response: Response) -> None:
     if body.length is not None:
         headers.append((b"content-length", b"%d" % body.length))
     await request.begin(response.status, headers)
-    async for batch in body.batches():
-        await request.write(batch)
+    if not isinstance(body.rest, OutputPipe | HeldStream) or not await _pour(request, body.first, body.rest):
+        async for batch in body.batches():
+            await request.write(batch)
     await request.end()
+
+
+async def _pour(request: Request, first: bytes, rest: OutputPipe | HeldStream) -> bool:
+    """Have threads send the body of an answer that has begun, if they can."""
+    socket = await request.lend_answer()
+    if socket is None:
+        return False
+    try:
+        await rest.pour(socket, first)
+    finally:
+        socket.cancel()
+        request.sent += socket.sent
+    return True

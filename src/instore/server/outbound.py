@@ -4,14 +4,14 @@ One pool a process, with the settings of the environment. Failures are mapped he
 `TargetError`, a PUT that fails in a way that may pass is a `TransientError`.
 """
 
-import ssl
 from collections.abc import Mapping
 
-from instore.errors import ConfigurationError, InvalidPipelineError, InvalidRequestError, TargetError
+from instore.errors import InvalidPipelineError, InvalidRequestError, TargetError
 from instore.http.bodies import Body
 from instore.http.client import FAILURES, Client, ClientResponse, UnaskableError, describe
 from instore.http.connections import Check
-from instore.protocol.environment import AIS_CLIENT_CA, AIS_CRT, AIS_CRT_KEY, Environment
+from instore.protocol.environment import Environment
+from instore.server.certificates import client_context
 
 
 class TransientError(Exception):
@@ -28,7 +28,7 @@ class Outbound:
             environment.max_conn,
             environment.keepalive_expiry,
             environment.direct_put_chunk_size,
-            _ssl_context(environment),
+            client_context(environment),
             {"Authorization": f"Bearer {token}"} if token else None,
             check,
         )
@@ -54,23 +54,3 @@ class Outbound:
     async def close(self) -> None:
         """Close every connection."""
         self._client.close()
-
-
-def _ssl_context(environment: Environment) -> ssl.SSLContext | None:
-    if not (environment.skip_verify or environment.client_ca or environment.crt):
-        return None
-    context = ssl.create_default_context()
-    if environment.skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    try:
-        if environment.client_ca:
-            context.load_verify_locations(environment.client_ca)
-        if environment.crt:
-            context.load_cert_chain(environment.crt, environment.crt_key or None)
-    except OSError as error:
-        raise ConfigurationError(
-            f"can't load the certificates of {AIS_CLIENT_CA}={environment.client_ca!r}, {AIS_CRT}={environment.crt!r}, "
-            f"{AIS_CRT_KEY}={environment.crt_key!r}: {error}"
-        ) from error
-    return context

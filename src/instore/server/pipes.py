@@ -2,18 +2,32 @@
 
 An `InputPipe` carries an object's bytes from the loop to the thread that reads them; an `OutputPipe` carries the result
 from the thread that makes it to the loop that sends it. Each holds a small number of bytes and stops whoever is too
-fast: the loop's side waits on a future, the thread's side on a condition. Each ends in one of three ways, whole, failed
+fast: the loop's side waits on a future, the thread's side on a condition. Where the result goes to a file or a socket,
+the thread hands it over itself (`pour`). Each ends in one of three ways, whole, failed
 or abandoned, and whatever ends it first is what both sides see.
 """
 
 import asyncio
 import threading
 from collections import deque
+from typing import Protocol
 
 from instore.errors import ClientGoneError, InstoreError
+from instore.system.threads import to_its_end
 
 _FEED_LIMIT = 2 << 20
 _SPOOL_BATCHES = 3
+_SINK_BATCH = 1 << 16  # from here on a sink need not wait for more
+
+
+class Sink(Protocol):
+    """Takes a result in the thread that makes it."""
+
+    def write(self, piece: bytes) -> bool:
+        """Take a piece; whether it takes another. May wait, and raise."""
+
+    def cancel(self) -> None:
+        """Nothing more is wanted. Loop's side."""
 
 
 class InputPipe:
@@ -108,6 +122,7 @@ class OutputPipe:
         self.finished = False
         self._loop = asyncio.get_running_loop()
         self._batch = batch
+        self._sink: Sink | None = None
         self._pieces: list[bytes] = []
         self._pieces_size = 0
         self._batches: deque[bytes] = deque()
@@ -120,7 +135,7 @@ class OutputPipe:
         """Add a piece of the result; waits while the loop is behind. Thread's side."""
         self._pieces.append(piece)
         self._pieces_size += len(piece)
-        if self._pieces_size >= self._batch:
+        if self._pieces_size >= (self._batch if self._sink is None else _SINK_BATCH):
             self._flush()
 
     def finish(self) -> None:
@@ -139,6 +154,8 @@ class OutputPipe:
         """Nobody takes the result any more: `put` and `take` raise. Loop's side."""
         with self._changed:
             self._abandoned = True
+            if self._sink is not None:
+                self._sink.cancel()
             if self._failure is None:
                 self._failure = error
             self.finished = True
@@ -159,6 +176,31 @@ class OutputPipe:
             self._changed.notify()
             return self._batches.popleft()
 
+    async def pour(self, sink: Sink, first: bytes = b"") -> None:
+        """Have the thread hand what it makes to `sink` itself, until that takes no more, or all of it is taken.
+
+        The `first` bytes, which were taken already, are handed over before.
+        """
+        while True:
+            with self._changed:
+                if self._failure is not None:
+                    raise self._failure
+                batches = [first, *self._batches] if first else list(self._batches)
+                first = b""
+                self._batches.clear()
+                if not batches:
+                    self._sink = None if self.finished else sink
+                self._changed.notify()
+            if not batches:
+                break
+            if not await to_its_end(self._loop.run_in_executor(None, _write, sink, batches), sink.cancel):
+                return
+        while self._sink is not None and not self.finished:
+            self._arrived.clear()
+            await self._arrived.wait()
+        if self._failure is not None:
+            raise self._failure
+
     @property
     def drained(self) -> bool:
         """Whether the result is complete and all of it was taken."""
@@ -169,15 +211,33 @@ class OutputPipe:
         self._pieces.clear()
         self._pieces_size = 0
         with self._changed:
-            while len(self._batches) >= _SPOOL_BATCHES and not self._abandoned:
+            while len(self._batches) >= _SPOOL_BATCHES and not self._abandoned and self._sink is None:
                 self._changed.wait()
             if self._abandoned:
                 raise ClientGoneError("nobody takes the result any more")
-            if batch:
-                self._batches.append(batch)
-            self.finished = last
+            sink = self._sink
+            if sink is None:
+                if batch:
+                    self._batches.append(batch)
+                self.finished = last
+        if sink is not None:
+            takes_more = sink.write(batch) if batch else True
+            with self._changed:
+                self.finished = last
+                if not takes_more:
+                    self._sink = None
+            if takes_more and not last:
+                return
         self._announce()
 
     def _announce(self) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._arrived.set)
+
+
+def _write(sink: Sink, batches: list[bytes]) -> bool:
+    """Hand over what is at hand; whether it takes more."""
+    takes_more = True
+    for batch in batches:
+        takes_more = sink.write(batch)
+    return takes_more

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from instore.errors import InstoreError
-from instore.server.pipes import InputPipe
 
 _BUFFER = 1 << 18
 
@@ -79,12 +78,26 @@ class BytesReader(ForwardReader):
         super().__init__(io.BytesIO(data))
 
 
+class Feed(Protocol):
+    """Bytes that come: by an `InputPipe`, or from the socket itself."""
+
+    @property
+    def failure(self) -> InstoreError | None:
+        """Why they broke off."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill some of `buffer`; 0 at the end. Waits for bytes."""
+
+    def close(self) -> None:
+        """Nobody reads any more."""
+
+
 class PipeReader(ForwardReader):
-    """A binary reader over an `InputPipe`."""
+    """A binary reader over bytes that come."""
 
     raw: "_PipeFile"
 
-    def __init__(self, feed: InputPipe) -> None:
+    def __init__(self, feed: Feed) -> None:
         super().__init__(_PipeFile(feed))
 
     @property
@@ -94,7 +107,7 @@ class PipeReader(ForwardReader):
 
 
 class _PipeFile(io.RawIOBase):
-    def __init__(self, feed: InputPipe) -> None:
+    def __init__(self, feed: Feed) -> None:
         self.feed = feed
 
     def readable(self) -> bool:

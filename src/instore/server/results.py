@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from instore.errors import ClientGoneError
+from instore.errors import ClientGoneError, InstoreError
 from instore.http.bodies import Body
 from instore.protocol.requests import ObjectRequest
 from instore.server.pipes import OutputPipe
@@ -27,8 +27,8 @@ class Result(Protocol):
     async def end(self) -> None:
         """Stop what `begin` has begun."""
 
-    def abandon(self) -> None:
-        """Nobody waits for the result any more."""
+    def abandon(self, error: InstoreError) -> None:
+        """Nobody waits for the result any more; `error` says why."""
 
 
 class BufferedResult:
@@ -41,16 +41,19 @@ class BufferedResult:
         self._source = source
         self._transforms = transforms
         self._job: Waiter[bytes] | None = None
-        self._abandoned = False
+        self._given_up: InstoreError | None = None
 
     async def begin(self) -> Body:
         if self._job is None:
-            self._job = self._transforms.start(self._request, await self._source.load())
+            load = await self._source.load()
+            if self._given_up is not None:
+                raise self._given_up
+            self._job = self._transforms.start(self._request, load)
         try:
             return Body(await self._job)
         except asyncio.CancelledError:
-            if self._abandoned:
-                raise _gone() from None
+            if self._given_up is not None:
+                raise self._given_up from None
             raise
 
     async def end(self) -> None:
@@ -58,9 +61,9 @@ class BufferedResult:
         if self._job is not None and self._job.cancelled():
             self._transforms.watchdog.check()
 
-    def abandon(self) -> None:
+    def abandon(self, error: InstoreError) -> None:
         """A transform that waits for its turn is not begun; one that runs can't be stopped, its result is dropped."""
-        self._abandoned = True
+        self._given_up = error
         if self._job is not None:
             self._job.cancel()
 
@@ -83,15 +86,11 @@ class StreamedResult:
         return await Body.begin(self._spool)
 
     async def end(self) -> None:
-        self.abandon()
+        self.abandon(ClientGoneError("the request is over"))
         if self._job is not None and self._job.cancel():
             self._transforms.watchdog.check()
         await self._source.close()
 
-    def abandon(self) -> None:
+    def abandon(self, error: InstoreError) -> None:
         if self._spool is not None:
-            self._spool.abandon(_gone())
-
-
-def _gone() -> ClientGoneError:
-    return ClientGoneError("the client left before the result was there")
+            self._spool.abandon(error)

@@ -13,6 +13,7 @@ from typing import Protocol
 from instore.errors import ClientGoneError, InstoreError, InvalidRequestError, TargetAnswerError, TargetError
 from instore.http.client import FAILURES, ClientResponse, describe
 from instore.http.request import Request
+from instore.http.sockets import BodySocket
 from instore.protocol.responses import error_text
 from instore.server.files import FileReader, FileRules
 from instore.server.pipes import InputPipe
@@ -51,21 +52,33 @@ class BodySource:
     def __init__(self, request: Request, length: int | None) -> None:
         self._request = request
         self._length = length
-        self.received = 0
+        self._received = 0
         self._pump: asyncio.Task[None] | None = None
+        self._lent: BodySocket | None = None
+
+    @property
+    def received(self) -> int:
+        """Bytes read."""
+        return self._received if self._lent is None else self._lent.received
 
     async def load(self) -> Load:
         data = await self._request.whole()
-        self.received = len(data)
+        self._received = len(data)
         self._check_length()
         return lambda: nullcontext(data)
 
     async def stream(self) -> Callable[[], ObjectReader]:
+        self._lent = await self._request.lend_body()
+        if self._lent is not None:
+            return functools.partial(PipeReader, self._lent)
         feed = InputPipe()
         self._pump = asyncio.create_task(self._feed(feed))
         return functools.partial(PipeReader, feed)
 
     async def close(self) -> None:
+        if self._lent is not None:
+            self._lent.close()
+            await asyncio.sleep(0)  # it is returned in this turn
         await _cancel(self._pump)
 
     def _check_length(self) -> None:
@@ -75,7 +88,7 @@ class BodySource:
     async def _feed(self, feed: InputPipe) -> None:
         try:
             while piece := await self._request.read():
-                self.received += len(piece)
+                self._received += len(piece)
                 await feed.put(piece)
             self._check_length()
             feed.finish()

@@ -51,6 +51,11 @@ class ThreadPool:
         self._submitted.append((future, function, args))
         return future
 
+    @property
+    def waiting(self) -> int:
+        """Calls that no thread has time for."""
+        return max(0, self._busy - self._size)
+
     def given_up(self) -> tuple[Call, ...]:
         """What the threads are at, if there are as many as may be and nobody waits for any of it; else nothing."""
         calls = tuple(call for call in self._running if call is not None and call[0].cancelled())

@@ -55,12 +55,17 @@ class TransformRunner:
         check_concurrency(type(server).__name__, server.concurrency)
         self._server = server
         self._pool = ThreadPool(server.concurrency, "transform")
-        self.watchdog = Watchdog(self._pool, settings.transform_timeout)
+        self.watchdog = Watchdog(self._pool, min(settings.transform_timeout, 2 * settings.object_time))
         self._frames = settings.frames
         self._path = _raw_path if server.wants_raw_path else _decoded_path
         self._asynchronous = inspect.isasyncgenfunction(server.transform_stream)
         self._user_loop: _UserLoop | None = None
         self._lock = threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """Objects that wait for a thread."""
+        return self._pool.waiting
 
     def start(self, request: ObjectRequest, load: Load) -> Waiter[bytes]:
         """Begin to transform one object that `load`, called in the same thread, gives whole."""

@@ -13,9 +13,9 @@ def host_and_port(host: str, port: int | str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def http_url(host: str, port: int | str) -> str:
-    """`http://HOST:PORT`."""
-    return f"http://{host_and_port(host, port)}"
+def url_of(host: str, port: int | str, tls: bool = False) -> str:
+    """`http://HOST:PORT`, or `https://`."""
+    return f"http{'s' if tls else ''}://{host_and_port(host, port)}"
 
 
 def addresses_behind(text: str) -> list[Address]:

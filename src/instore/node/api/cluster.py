@@ -11,7 +11,7 @@ from instore.node.api import jobs as job_calls
 from instore.node.cluster import Cluster, Target
 from instore.node.request import Answer, NodeRequest, as_json, empty
 from instore.store.placement import digest
-from instore.system.addresses import http_url
+from instore.system.addresses import url_of
 
 PROXY_ID = "p1"
 _NODE_HEADER = "Ais-Node-Id"
@@ -69,7 +69,7 @@ def _node(node_id: str, kind: str, url: str, request: Request) -> dict[str, Any]
     net = {
         "node_hostname": host,
         "daemon_port": port,
-        "direct_url": http_url(host, port),
+        "direct_url": url_of(host, port),
     }
     return {
         "daemon_id": node_id,
