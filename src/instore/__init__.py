@@ -9,6 +9,7 @@ A class with one method becomes a web server that speaks the AIStore ETL protoco
             return data.upper()
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from instore.compat.client import watch as _watch
@@ -18,20 +19,39 @@ from instore.webserver.base_etl_server import AsyncReader, ETLServer
 if TYPE_CHECKING:
     from instore.offline.library import arun, run
     from instore.offline.tally import FailedObject, JobReport
+    from instore.shards.member import Member
+    from instore.shards.reader import members
+    from instore.shards.writer import TarWriter
 
-__all__ = ["AsyncReader", "ETLServer", "FailedObject", "JobReport", "__version__", "arun", "run"]
+__all__ = [
+    "AsyncReader",
+    "ETLServer",
+    "FailedObject",
+    "JobReport",
+    "Member",
+    "TarWriter",
+    "__version__",
+    "arun",
+    "members",
+    "run",
+]
 
 _watch()
 
 
+_MODULES = {
+    "run": "instore.offline.library",
+    "arun": "instore.offline.library",
+    "FailedObject": "instore.offline.tally",
+    "JobReport": "instore.offline.tally",
+    "Member": "instore.shards.member",
+    "members": "instore.shards.reader",
+    "TarWriter": "instore.shards.writer",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """What runs jobs is imported when it is used: a server needs none of it."""
-    if name in ("run", "arun"):
-        from instore.offline import library
-
-        return getattr(library, name)
-    if name in ("FailedObject", "JobReport"):
-        from instore.offline import tally
-
-        return getattr(tally, name)
+    """What a server can do without is imported when it is used."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
