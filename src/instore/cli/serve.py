@@ -5,7 +5,15 @@ import os
 import click
 
 from instore.cli.listening import listening
-from instore.protocol.environment import AIS_TARGET_URL, Environment
+from instore.protocol.environment import (
+    AIS_TARGET_URL,
+    DROP,
+    FAIL,
+    INSTORE_MEMBERS,
+    INSTORE_MEMBERS_ON_ERROR,
+    KEEP,
+    Environment,
+)
 from instore.runtime.launch import Place, launch
 from instore.runtime.load import load_class
 
@@ -14,6 +22,8 @@ from instore.runtime.load import load_class
 @click.argument("transform")
 @listening
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--members", metavar="GLOB", help="Objects are shards: serve it for each member that matches, '*.jpg'.")
+@click.option("--members-on-error", type=click.Choice((FAIL, DROP, KEEP)), help="A member that fails.  [default: fail]")
 @click.option("--target-url", metavar="URL", help=f"The local target's base URL; in place of {AIS_TARGET_URL}.")
 def serve(
     transform: str,
@@ -23,6 +33,8 @@ def serve(
     fd: int | None,
     uds: str | None,
     workers: int,
+    members: str | None,
+    members_on_error: str | None,
     target_url: str | None,
 ) -> None:
     """Serve TRANSFORM to AIStore's targets.
@@ -30,7 +42,12 @@ def serve(
     TRANSFORM is file.py, file.py:Class or package.module:Class; the class may be left out where the file defines one.
     The environment is that of the AIStore ETL protocol: AIS_TARGET_URL, DIRECT_PUT, ETL_DIRECT_FQN and so on.
     """
-    if target_url is not None:
-        os.environ[AIS_TARGET_URL] = target_url
+    for variable, value in (
+        (AIS_TARGET_URL, target_url),
+        (INSTORE_MEMBERS, members),
+        (INSTORE_MEMBERS_ON_ERROR, members_on_error),
+    ):
+        if value is not None:
+            os.environ[variable] = value
     Environment.read(os.environ)
     launch(load_class(transform), ["serve", transform], Place(host, port, fd, uds), workers, log_level)

@@ -25,6 +25,7 @@ from instore.offline.names import FORMATS as NAME_FORMATS
 from instore.offline.report import FORMATS as REPORT_FORMATS
 from instore.offline.run import check_selection
 from instore.offline.settings import JobSettings
+from instore.protocol.environment import FAIL
 from instore.runtime.load import load_class
 from instore.runtime.worker import create
 from instore.server.app import ETLApplication
@@ -59,6 +60,8 @@ _said = group("What is said")
 @_made("--overwrite", is_flag=True, help="Make again what is there already.")
 @_made("--update", is_flag=True, help="Make again what is there and outdated.")
 @_made("--preserve", is_flag=True, help="Keep files' times and permissions.")
+@_made("--members", default="", metavar="GLOB", help="Transform these members of SRC's shards.")
+@_made("--members-on-error", default=FAIL, metavar="HOW", help="fail (its shard), drop or keep it.")
 @_run_as("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: the number of CPUs]")
 @_run_as("--timeout", default="", metavar="TIME", help="An object that takes longer fails: 90s, 5m.")
 @_run_as("--retries", default=0, type=click.IntRange(min=0), metavar="N", help="Try N times more what has failed.")
@@ -100,6 +103,8 @@ def transform(
     overwrite: bool,
     update: bool,
     preserve: bool,
+    members: str,
+    members_on_error: str,
     report: str | None,
     report_format: str | None,
     retry_failed: str,
@@ -134,6 +139,8 @@ def transform(
         overwrite=overwrite,
         update=update,
         preserve=preserve,
+        members=members,
+        members_on_error=members_on_error,
         continue_on_error=continue_on_error,
         max_failures=max_failures,
         timeout=timeout,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from instore.etl.communicator import TransformRequest
 from instore.offline.interfaces import FindingSource, Item, ItemState, ListedSource
-from instore.offline.patterns import Matches
+from instore.system.globs import Matches
 
 _NOT_THERE = "there is no such object in SRC"
 

@@ -16,6 +16,7 @@ from instore.offline.chosen import MatchingObjects, NamedObjects
 from instore.offline.interfaces import JobOptions, ListedSource
 from instore.offline.log_file import LogFile
 from instore.offline.maker import maker_of
+from instore.offline.members import MemberOptions
 from instore.offline.names import read_names
 from instore.offline.own_process import OwnProcess
 from instore.offline.patterns import matcher
@@ -45,6 +46,7 @@ class TransformJob:
     def __init__(self, settings: JobSettings) -> None:
         self.plan = planned(settings)
         self._settings = settings
+        self._members = MemberOptions.of(settings)
         for option, path in (("--report", settings.report), ("--log-file", settings.log_file)):
             if path and not isinstance(self.plan.source, NamedObjects) and is_in_source(self.plan, path):
                 raise ConfigurationError(
@@ -92,7 +94,7 @@ class TransformJob:
             progress = Progress(tally, report, log, settings.verbose, settings.quiet, paced)
             undo.enter_context(progress)
             try:
-                complete = await run(self.plan, make_workers, options, progress, self._failure_limit)
+                complete = await run(self.plan, make_workers, options, progress, self._failure_limit, self._members)
             except (WorkerError, RemoteStoreError, JobFailedError) as error:
                 ended = str(error)
                 progress.noted(f"instore: {ended}{_GOES_ON}")
@@ -145,7 +147,7 @@ def planned(settings: JobSettings) -> Plan:
         settings.prepend,
         settings.overwrite,
         names=files,
-        maker=settings.maker or maker_of(settings.transform, settings.etl_args),
+        maker=settings.maker or maker_of(settings.transform, MemberOptions.of(settings).said_of(settings.etl_args)),
         update=settings.update,
         preserve=settings.preserve,
     )
@@ -212,4 +214,7 @@ def _sum_up(progress: Progress, ended: str) -> JobReport:
         f"{counts}; {decimal(summary.source_bytes)} in, {decimal(summary.result_bytes)} out; "
         f"{summary.seconds:.1f} s, {rate:.0f} objects/s"
     )
+    members = progress.tally.members
+    if members:
+        progress.noted(f"members of shards: {', '.join(f'{count} {what}' for what, count in members.items())}")
     return summary

@@ -29,6 +29,9 @@ class JobReportFile(Protocol):
     def add(self, result: ItemResult) -> None:
         """Write what became of an item."""
 
+    def add_member(self, name: str, outcome: str, cause: str) -> None:
+        """Write what became of a shard's member, `shard!member`."""
+
     def close(self, summary: Mapping[str, object]) -> None:
         """Write the summary; the report is whole."""
 
@@ -70,8 +73,11 @@ class Report:
 
     def add(self, result: ItemResult) -> None:
         """Write a line."""
-        self._file.write(self._separator + json.dumps(_entry(result)))
-        self._separator = ",\n"
+        self._write(_entry(result))
+
+    def add_member(self, name: str, outcome: str, cause: str) -> None:
+        """Write a line."""
+        self._write({"name": name, "outcome": outcome, "error": cause})
 
     def close(self, summary: Mapping[str, object]) -> None:
         """Write the summary, and put the report where it belongs."""
@@ -91,6 +97,10 @@ class Report:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._partial)
 
+    def _write(self, entry: Mapping[str, object]) -> None:
+        self._file.write(self._separator + json.dumps(dict(entry)))
+        self._separator = ",\n"
+
 
 class LinesReport:
     """A report as JSON lines, behind those of the jobs before."""
@@ -106,6 +116,10 @@ class LinesReport:
     def add(self, result: ItemResult) -> None:
         """Append a line."""
         self._write(_entry(result))
+
+    def add_member(self, name: str, outcome: str, cause: str) -> None:
+        """Append a line."""
+        self._write({"name": name, "outcome": outcome, "error": cause})
 
     def close(self, summary: Mapping[str, object]) -> None:
         """Append the summary."""

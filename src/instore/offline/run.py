@@ -12,6 +12,7 @@ from instore.errors import NothingSelectedError
 from instore.offline.concurrency import within_file_limit
 from instore.offline.engine import Engine, in_batches
 from instore.offline.interfaces import AnyWorker, ItemState, JobObserver, JobOptions, RemembersOrigins, Workers
+from instore.offline.members import MemberOptions, told_of_members
 from instore.offline.output import Printed
 from instore.offline.plan import Plan
 from instore.offline.settings import FailureLimit
@@ -36,12 +37,16 @@ _NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
 
 
+_NO_MEMBERS = MemberOptions()
+
+
 async def run(
     plan: Plan,
     make_workers: MakeWorkers[Any],
     options: JobOptions,
     observer: JobObserver,
     failure_limit: FailureLimit | None = None,
+    members: MemberOptions = _NO_MEMBERS,
 ) -> bool:
     """Put what is to do through workers. What has been written when it ends, however it ends, is committed.
 
@@ -56,8 +61,10 @@ async def run(
         options = within_file_limit(replace(options, workers=count, most_failures=most_failures))
         items = plan.items()
         observer.started(todo)
-        async with make_workers(_environment(plan.source.file_root), observer.printed) as workers:
-            return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
+        with told_of_members(members, observer) as variables:
+            environment = {**_environment(plan.source.file_root), **variables}
+            async with make_workers(environment, observer.printed) as workers:
+                return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
 
 
 async def load_class(plan: Plan, make_workers: MakeWorkers[Any], observer: JobObserver) -> None:

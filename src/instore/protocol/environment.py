@@ -46,12 +46,18 @@ INSTORE_FRAMES = "INSTORE_FRAMES"
 INSTORE_QUEUE = "INSTORE_QUEUE"
 INSTORE_OBJECT_TIME = "INSTORE_OBJECT_TIME"
 INSTORE_TLS = "INSTORE_TLS"
+INSTORE_MEMBERS = "INSTORE_MEMBERS"
+INSTORE_MEMBERS_ON_ERROR = "INSTORE_MEMBERS_ON_ERROR"
+INSTORE_MEMBERS_LOG = "INSTORE_MEMBERS_LOG"
 LIMIT_PREFIX = "INSTORE_"
 """Before the name of each of the server's bounds (docs/limits.md)."""
 INSTORE_PORT = "INSTORE_PORT"
 """Where a server listens that shares this machine's ports with others."""
 INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
+
+FAIL, DROP, KEEP = "fail", "drop", "keep"
+"""What becomes of a shard's member that fails: the shard fails, or is made without it, or with it as it was."""
 
 SERVER, MUTUAL = "server", "mutual"
 """Who shows a certificate."""
@@ -88,6 +94,9 @@ class Environment:
         object_time: seconds that an object may take from its request to its result; infinite: any.
         tls: "server": this server speaks TLS, with `crt` and `crt_key`; "mutual": and wants its clients' certificates
             to be signed by one of `client_ca`; empty: neither.
+        members: pattern for the members of shards that are transformed; empty: objects are no shards.
+        members_on_error: what becomes of a member that fails: `FAIL`, `DROP` or `KEEP`.
+        members_log: file that a line for each shard is appended to, with what became of its members; empty: none.
         frames: an object's error says where in the user's code it comes from, and what is printed names its object.
     """
 
@@ -114,6 +123,9 @@ class Environment:
     queue: int = 4096
     object_time: float = float("inf")
     tls: str = ""
+    members: str = ""
+    members_on_error: str = FAIL
+    members_log: str = ""
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Environment":
@@ -184,10 +196,13 @@ def _number(kind: Callable[[str], Any], least: float) -> Callable[[str, str], An
     return parse
 
 
-def _tls(variable: str, value: str) -> str:
-    if value.strip() not in (SERVER, MUTUAL):
-        raise ConfigurationError(f"{variable}={value!r} is neither {SERVER!r} nor {MUTUAL!r}")
-    return value.strip()
+def _one_of(*words: str) -> Callable[[str, str], str]:
+    def parse(variable: str, value: str) -> str:
+        if value.strip() not in words:
+            raise ConfigurationError(f"{variable}={value!r} is none of {', '.join(map(repr, words))}")
+        return value.strip()
+
+    return parse
 
 
 def _text(_variable: str, value: str) -> str:
@@ -254,5 +269,8 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     INSTORE_FRAMES: ("frames", _flag),
     INSTORE_QUEUE: ("queue", _number(int, 1)),
     INSTORE_OBJECT_TIME: ("object_time", _number(float, 0.001)),
-    INSTORE_TLS: ("tls", _tls),
+    INSTORE_TLS: ("tls", _one_of(SERVER, MUTUAL)),
+    INSTORE_MEMBERS: ("members", _text),
+    INSTORE_MEMBERS_ON_ERROR: ("members_on_error", _one_of(FAIL, DROP, KEEP)),
+    INSTORE_MEMBERS_LOG: ("members_log", _text),
 }
