@@ -199,7 +199,7 @@ def _number(kind: Callable[[str], Any], least: float) -> Callable[[str, str], An
 def _one_of(*words: str) -> Callable[[str, str], str]:
     def parse(variable: str, value: str) -> str:
         if value.strip() not in words:
-            raise ConfigurationError(f"{variable}={value!r} is none of {', '.join(map(repr, words))}")
+            raise ConfigurationError(f"{variable}={value!r} is neither {' nor '.join(map(repr, words))}")
         return value.strip()
 
     return parse

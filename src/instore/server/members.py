@@ -15,7 +15,9 @@ from typing import IO, Protocol
 
 from instore.errors import InstoreError, ShardError, TransformError
 from instore.protocol.environment import DROP, FAIL, INSTORE_MEMBERS, KEEP, Environment
+from instore.protocol.names import escape_path
 from instore.protocol.responses import split_frames
+from instore.server.contract import Transform
 from instore.server.readers import ForwardReader, ObjectReader, Readable
 from instore.shards.member import BUFFER, Member
 from instore.shards.reader import ShardReader
@@ -45,15 +47,16 @@ class Members:
 
     Args:
         settings: with the pattern for the members that are transformed; the others are copied.
-        is_streaming: the user's transform is a streaming one.
+        server: the user's object.
 
     Raises:
         ConfigurationError: the pattern is none.
     """
 
-    def __init__(self, settings: Environment, is_streaming: bool) -> None:
+    def __init__(self, settings: Environment, server: Transform) -> None:
         self.on_error = settings.members_on_error
-        self.is_streaming = is_streaming
+        self.is_streaming = server.use_streaming
+        self._wants_raw_path = server.wants_raw_path
         self._settings = settings
         self._matches = compiled(INSTORE_MEMBERS, [settings.members])
 
@@ -70,6 +73,10 @@ class Members:
         made = _Shard(self, code, name, reader, path, etl_args)
         yield from made.pieces()
         made.log(self._settings)
+
+    def path(self, shard: str, member: Member) -> str:
+        """A member's path, as the user's code gets one."""
+        return f"{shard}/{escape_path(member.name) if self._wants_raw_path else member.name}"
 
     def matches(self, member: Member) -> bool:
         """Whether it is transformed."""
@@ -151,7 +158,7 @@ class _Shard:
         name = f"{self._name}!{member.name}"
         if member.is_sparse:
             raise ShardError(f"the content of {name!r} is stored without its holes; make the shard without --sparse")
-        path = f"{self._path}/{member.name}"
+        path = self._members.path(self._path, member)
         with self._code.named(name):
             try:
                 if not self._members.is_streaming:

@@ -60,7 +60,7 @@ class TransformRunner:
         self._pool = ThreadPool(server.concurrency, "transform")
         self.watchdog = Watchdog(self._pool, min(settings.transform_timeout, 2 * settings.object_time))
         self._frames = settings.frames
-        self._members = Members(settings, server.use_streaming) if settings.members else None
+        self._members = Members(settings, server) if settings.members else None
         self._path = _raw_path if server.wants_raw_path else _decoded_path
         self._asynchronous = inspect.isasyncgenfunction(server.transform_stream)
         self._user_loop: _UserLoop | None = None
