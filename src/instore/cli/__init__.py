@@ -18,6 +18,8 @@ _COMMANDS = {
     "runtime": ("instore.cli.runtime", "Serve a class that was sent, as a container's entry point."),
     "spec": ("instore.cli.spec", "Write what a cluster needs, or check it."),
     "transform": ("instore.cli.transform", "Put every file of a folder or bucket through a transform."),
+    "pack": ("instore.cli.pack", "Put a folder's files into shards (tar, zip)."),
+    "unpack": ("instore.cli.unpack", "Put the members of shards into files."),
     "exec": ("instore.cli.exec", "Run a command written for AIStore's SDK."),
 }
 _FUNCTIONS = {"exec": "exec_"}  # where a command's name can't be its function's

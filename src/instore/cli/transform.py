@@ -4,19 +4,17 @@ The command plays the target's part: it starts workers, the same servers a stora
 them objects over the same wire. It never imports the user's code.
 """
 
-import asyncio
 import io
-import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from types import FrameType
+from collections.abc import Callable
 
 import click
 import uvloop
 from rich.filesize import decimal
 
 from instore.cli.grouped import GroupedCommand, group
+from instore.cli.stopping import until_signal
 from instore.errors import ConfigurationError, NothingSelectedError, RemoteStoreError
 from instore.offline.engine import in_batches
 from instore.offline.interfaces import Item, ItemState
@@ -33,9 +31,6 @@ from instore.system import exit_codes
 from instore.system.limits import raise_file_limit
 from instore.system.logs import log_to_stderr
 from instore.system.printable import printable
-
-_STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-
 
 _chosen = group("Which objects")
 _made = group("What is made of them")
@@ -159,36 +154,11 @@ def transform(
         _check_modes(dry_run, check, debug, timeout)
         job = TransformJob(settings)
         work = _list(job) if dry_run else _run(job, _application(transform, log_level) if debug else None)
-        code = uvloop.run(_until_signal(work))
+        code = uvloop.run(until_signal(work))
     except (OSError, RemoteStoreError, NothingSelectedError) as error:  # a disk, a bucket, or what is selected in it
         click.echo(f"instore: {printable(str(error))}", err=True)
         code = exit_codes.FAILED
     sys.exit(code)
-
-
-async def _until_signal(work: Coroutine[None, None, int]) -> int:
-    """Run `work`. A signal cancels it, and it cleans up; a second one ends the process at once."""
-    caught: list[signal.Signals] = []
-    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        caught.append(signal.Signals(number))
-        _on_signals(signal.SIG_DFL)
-        loop.call_soon_threadsafe(task.cancel)
-
-    _on_signals(stop)
-    await asyncio.wait({task})
-    _on_signals(signal.SIG_DFL)
-    if not task.cancelled():
-        return task.result()
-    click.echo(f"{_STOPPED[caught[0]]}; the same command goes on from here", err=True)
-    return exit_codes.of_signal(caught[0])
-
-
-def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    # Not the loop's own handlers: they would wait for a loop that is held up by a disk or a pipe.
-    for number in _STOPPED:
-        signal.signal(number, handler)
 
 
 async def _list(job: TransformJob) -> int:

@@ -49,6 +49,7 @@ class Member:
         mtime: when it was changed, in seconds of Unix time.
         mode: its permissions.
         is_file: it has content of its own; not a folder, a link or a device.
+        is_folder: it is a folder.
         is_sparse: its content is stored with holes left out: it can be copied, and not read.
         raw: its content as an unbuffered reader.
         info: what the archive says of it.
@@ -60,6 +61,7 @@ class Member:
     mtime: float
     mode: int
     is_file: bool
+    is_folder: bool
     is_sparse: bool
     raw: MemberContent = field(repr=False)
     info: TarInfo | ZipInfo = field(repr=False)
@@ -73,7 +75,7 @@ class Member:
         is_file = info.isreg()
         size = info.size if is_file else 0
         mode = stat.S_IMODE(info.mode)
-        return cls(info.name, size, info.mtime, mode, is_file, is_sparse, raw, info, preamble, header)
+        return cls(info.name, size, info.mtime, mode, is_file, info.isdir(), is_sparse, raw, info, preamble, header)
 
     @classmethod
     def of_zip(cls, info: ZipInfo, raw: MemberContent) -> "Member":
@@ -81,7 +83,8 @@ class Member:
         mode = info.external_attr >> 16
         is_file = not info.is_dir() and stat.S_IFMT(mode) in (0, stat.S_IFREG)
         mode = stat.S_IMODE(mode) or (0o644 if is_file else 0o755)
-        return cls(info.filename, info.file_size, _unix_time(info), mode, is_file, False, raw, info)
+        mtime = _unix_time(info)
+        return cls(info.filename, info.file_size, mtime, mode, is_file, info.is_dir(), False, raw, info)
 
     def check_untouched(self) -> None:
         """Raise if something of its content has been read: what is left is not the member."""

@@ -44,7 +44,7 @@ class ShardReader:
         self._members.close()
 
 
-def members(reader: Reader) -> Iterator[Member]:
+def members(reader: Reader) -> Generator[Member]:
     """The members of a shard, in their order and in constant memory.
 
     A `.tar`, `.tar.gz`, `.tar.zst` or `.zip` is known by how it begins. A zip, whose directory stands at its end, is

@@ -1,10 +1,11 @@
 """The bytes of a shard as they come, decompressed; what is wrong with them is remembered."""
 
 import gzip
+import os
 import zlib
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import IO, Any, cast
 
 from instore.errors import ConfigurationError, ShardError
 from instore.shards.member import BUFFER, MemberContent, Reader
@@ -45,7 +46,7 @@ class ShardStream:
     def __init__(self, reader: Reader) -> None:
         self.offset = 0
         self.failure: ShardError | None = None
-        start = _Beginning(reader)
+        self._start = start = _Beginning(reader)
         self.head = start.head
         self.compression = next((name for magic, name in _MAGIC.items() if self.head.startswith(magic)), "")
         self._read: Callable[[int], bytes] = start.read
@@ -84,7 +85,10 @@ class ShardStream:
         return data
 
     def skip(self, size: int, what: str) -> None:
-        """Read over bytes, which are `what`."""
+        """Read over bytes, which are `what`; go over them where they are a file's and not compressed."""
+        if size > BUFFER and not self.compression and self._start.skip(size):
+            self.offset += size
+            return
         while size:
             data = self.read(size)
             if not data:
@@ -136,9 +140,26 @@ class _Beginning:
         while len(self.head) < _HEAD and (data := reader.read(_HEAD - len(self.head))):
             self.head += data
         self._unread = self.head
+        self._file = _seekable(reader)
 
     def read(self, size: int = BUFFER) -> bytes:
         if self._unread:
             data, self._unread = self._unread[:size], self._unread[size:]
             return data
         return self._reader.read(size)
+
+    def skip(self, size: int) -> bool:
+        """Go over bytes, if that is possible and they are there."""
+        if self._file is None or self._unread:
+            return False
+        place = self._file.tell()
+        if place + size > self._file.seek(0, os.SEEK_END):
+            self._file.seek(place)
+            return False
+        self._file.seek(place + size)
+        return True
+
+
+def _seekable(reader: Reader) -> IO[bytes] | None:
+    seekable = getattr(reader, "seekable", None)
+    return cast("IO[bytes]", reader) if seekable is not None and seekable() else None

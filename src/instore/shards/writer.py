@@ -21,7 +21,9 @@ _GZIP_WINDOW = 31  # zlib's largest, with gzip's header and trailer
 class ShardWriter(Protocol):
     """Makes a shard of some kind. `TarWriter` documents its members."""
 
-    def add_file(self, name: str, file: IO[bytes], size: int, like: Member | None = None) -> Iterator[bytes]: ...
+    def add_file(
+        self, name: str, file: IO[bytes], size: int, like: Member | None = None, mtime: int = 0, mode: int = 0o644
+    ) -> Iterator[bytes]: ...
 
     def copy(self, member: Member) -> Iterator[bytes]: ...
 
@@ -55,35 +57,44 @@ class TarWriter:
         self._compressor = _compressor(compression)
         self._members = 0
 
-    def add(self, name: str, data: bytes, like: Member | None = None) -> Iterator[bytes]:
+    def add(
+        self, name: str, data: bytes, like: Member | None = None, mtime: int = 0, mode: int = 0o644
+    ) -> Iterator[bytes]:
         """A file.
 
         Args:
             name: its name; a `/` stands between folders. Any length.
             data: its content.
-            like: a member whose time, permissions, owner and further PAX records it gets. Default: 1970, 0644, root.
+            like: a member whose time, permissions, owner and further PAX records it gets.
+            mtime: without such a member: when it was changed, in seconds of Unix time. Default: 1970.
+            mode: likewise: its permissions.
 
         Raises:
             ShardError: a `ValueError`; the name is empty or has a NUL.
         """
-        yield from self.add_file(name, io.BytesIO(data), len(data), like)
+        yield from self.add_file(name, io.BytesIO(data), len(data), like, mtime, mode)
 
-    def add_file(self, name: str, file: IO[bytes], size: int, like: Member | None = None) -> Iterator[bytes]:
+    def add_file(
+        self, name: str, file: IO[bytes], size: int, like: Member | None = None, mtime: int = 0, mode: int = 0o644
+    ) -> Iterator[bytes]:
         """A file with the content of another, which is read as far as its pieces are asked for.
 
         Args:
             name: as for `add`.
             file: a binary file; only read forward.
             size: bytes of it that there are, and that are taken.
-            like: as for `add`.
+            like, mtime, mode: as for `add`.
 
         Raises:
             ShardError: a `ValueError`; the file ends before `size`, or as for `add`.
         """
         if not name.rstrip("/") or "\0" in name:
             raise ShardError(f"{name!r} is no name for a member")
-        info = TarInfo(name) if like is None else like.tar_info(name, size)
-        info.size = size
+        if like is None:
+            info = TarInfo(name)
+            info.size, info.mtime, info.mode = size, mtime, mode
+        else:
+            info = like.tar_info(name, size)
         preamble = b"" if like is None else like.preamble
         yield from self._member(preamble + _header(info), file, size, name)
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import io
+import stat
 import struct
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
 from typing import IO, Any
 from zipfile import ZipInfo
 
@@ -19,6 +21,9 @@ MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 """How a zip begins; the second one is empty."""
 
 _ENCRYPTED = 0x1
+_FIRST, _LAST = (
+    datetime(year, month, day, tzinfo=UTC).timestamp() for year, month, day in ((1980, 1, 1), (2107, 12, 31))
+)
 _ZIP64 = 1
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error)
 
@@ -83,9 +88,11 @@ class ZipWriter:
         self._out = _Pieces()
         self._zip = zipfile.ZipFile(self._out, "w")
 
-    def add_file(self, name: str, file: IO[bytes], size: int, like: Member | None = None) -> Iterator[bytes]:
+    def add_file(
+        self, name: str, file: IO[bytes], size: int, like: Member | None = None, mtime: int = 0, mode: int = 0o644
+    ) -> Iterator[bytes]:
         """A member with the content of a file; see `TarWriter.add_file`."""
-        info = _zip_info(name, like)
+        info = _zip_info(name, like, mtime, mode)
         info.file_size = size
         left = size
         with self._zip.open(info, "w") as member:
@@ -115,15 +122,27 @@ class ZipWriter:
         return self._out.take()
 
 
-def _zip_info(name: str, like: Member | None) -> ZipInfo:
-    info = ZipInfo(name)
+def _zip_info(name: str, like: Member | None, mtime: float, mode: int) -> ZipInfo:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ShardError(f"a zip can't have the name {name!r}, which is not UTF-8; make a tar") from error
+    if like is not None:
+        mtime, mode = like.mtime, like.mode
+    info = ZipInfo(name, _date(mtime))
     info.compress_type = zipfile.ZIP_DEFLATED
-    info.external_attr = 0o100644 << 16
+    info.external_attr = (stat.S_IFREG | mode) << 16
     if like is not None and isinstance(like.info, ZipInfo):
         for kept in ("date_time", "compress_type", "comment", "create_system", "external_attr", "internal_attr"):
             setattr(info, kept, getattr(like.info, kept))
         info.extra = _without_zip64(like.info.extra)
     return info
+
+
+def _date(mtime: float) -> tuple[int, int, int, int, int, int]:
+    """A time as a zip has it: without a zone, here UTC's; from 1980 to 2107."""
+    moment = datetime.fromtimestamp(min(max(mtime, _FIRST), _LAST), UTC)
+    return moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second
 
 
 def _without_zip64(extra: bytes) -> bytes:
