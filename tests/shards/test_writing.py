@@ -57,6 +57,11 @@ def test_a_tar_is_in_the_format_of_gnu() -> None:
     assert b"././@LongLink" in data
 
 
+def test_sizes_of_more_than_eight_gigabytes_are_written_and_read() -> None:
+    header = next(TarWriter().add_file("large", io.BytesIO(bytes(1 << 20)), 9 << 30))
+    assert next(members(io.BytesIO(header))).size == 9 << 30
+
+
 def test_what_can_not_be_a_shard_is_refused() -> None:
     for kind in set(KINDS.values()):
         with pytest.raises(ShardError, match="without members"):

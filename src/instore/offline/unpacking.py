@@ -106,13 +106,11 @@ class Unpacking:
 
     def _files(self, path: str) -> Generator[tuple[str, Member | None]]:
         """The names of a shard's files, each with its member unless the file is there."""
-        names = set[str]()
+        names = _Names()
         with open(path, "rb") as file:
             for member in members(file):
                 if not member.is_folder:
                     name = _file_name(member)
-                    if name in names:
-                        raise ShardError(f"two members are called {name!r}")
                     names.add(name)
                     yield name, None if self._is_there(name, member) else member
 
@@ -127,6 +125,28 @@ class Unpacking:
         if not is_same:
             raise ShardError(f"{name!r} is there already, with another content; name another DST")
         return True
+
+
+class _Names:
+    """The names of a shard's files."""
+
+    def __init__(self) -> None:
+        self._files = set[str]()
+        self._folders = set[str]()
+
+    def add(self, name: str) -> None:
+        """Take a name; raise if there can't be such a file beside the others."""
+        if name in self._files:
+            raise ShardError(f"two members are called {name!r}")
+        if name in self._folders:
+            raise ShardError(f"{name!r} is a file and a folder")
+        self._files.add(name)
+        folder = os.path.dirname(name)
+        while folder and folder not in self._folders:
+            if folder in self._files:
+                raise ShardError(f"{folder!r} is a file and a folder")
+            self._folders.add(folder)
+            folder = os.path.dirname(folder)
 
 
 def _file_name(member: Member) -> str:
