@@ -23,7 +23,7 @@ _SECOND = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class _Shard:
+class _PlannedShard:
     name: str
     files: Sequence[Item]
     is_there: bool
@@ -76,9 +76,9 @@ class Packing:
         files, there = sum(len(shard.files) for shard in shards), sum(shard.is_there for shard in shards)
         self._say(f"{files} files in {len(shards)} shards, {there} of them already there")
 
-    def _plan(self) -> list[_Shard]:
+    def _plan(self) -> list[_PlannedShard]:
         shards = [
-            _Shard(self._names(number), files, self._is_there(self._names(number), files))
+            _PlannedShard(self._names(number), files, self._is_there(self._names(number), files))
             for number, files in enumerate(into_shards(self._files(), self._size))
         ]
         if not shards:
@@ -123,7 +123,7 @@ class Packing:
             "name another DST, or remove its shards"
         )
 
-    async def _make(self, pool: ThreadPoolExecutor, shard: _Shard) -> None:
+    async def _make(self, pool: ThreadPoolExecutor, shard: _PlannedShard) -> None:
         item = Item(shard.name, ItemState.TODO)
         stored = await self._destination.write(item, _in_batches(pool, self._pieces(shard)))
         (error,) = await self._destination.commit([(stored, shard.name)])
@@ -132,7 +132,7 @@ class Packing:
         await self._destination.flush()
         self._say(f"{shard.name}: {len(shard.files)} files, {decimal(stored.size)}")
 
-    def _pieces(self, shard: _Shard) -> Iterator[bytes]:
+    def _pieces(self, shard: _PlannedShard) -> Iterator[bytes]:
         writer = shard_writer(self._names.kind)
         for item in shard.files:
             try:

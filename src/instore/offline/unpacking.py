@@ -16,7 +16,7 @@ from instore.shards.writer import KINDS, kind_of
 from instore.system.threads import in_thread
 
 
-class _Counts(NamedTuple):
+class _Unpacked(NamedTuple):
     done: int
     there: int
 
@@ -80,7 +80,7 @@ class Unpacking:
             else:
                 self._say(f"skipped {item.name}: {item.reason or 'no shard, by its name'}")
 
-    async def _unpack(self, pool: ThreadPoolExecutor, item: Item) -> _Counts:
+    async def _unpack(self, pool: ThreadPoolExecutor, item: Item) -> _Unpacked:
         """Write all files beside their places, then move them there."""
         written: list[tuple[StoredFile, str]] = []
         there = 0
@@ -102,7 +102,7 @@ class Unpacking:
         errors = [error for error in await self._destination.commit(written) if error]
         if errors:
             raise ShardError(f"{len(errors)} of its files are not there; the first: {errors[0]}")
-        return _Counts(len(written), there)
+        return _Unpacked(len(written), there)
 
     def _files(self, path: str) -> Generator[tuple[str, Member | None]]:
         """The names of a shard's files, each with its member unless the file is there."""

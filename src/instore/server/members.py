@@ -70,7 +70,7 @@ class Members:
             path: as the user's code gets a path; a member's is `path/member`.
             etl_args: as the user's code gets them.
         """
-        made = _Shard(self, code, name, reader, path, etl_args)
+        made = _TransformedShard(self, code, name, reader, path, etl_args)
         yield from made.pieces()
         made.log(self._settings)
 
@@ -83,7 +83,7 @@ class Members:
         return member.is_file and self._matches(member.name.removeprefix("./"))
 
 
-class _Shard:
+class _TransformedShard:
     """One shard in the making."""
 
     def __init__(
