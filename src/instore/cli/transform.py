@@ -49,6 +49,7 @@ _said = group("What is said")
 @_chosen("-0", "names_format", flag_value="nul", default="", help="A NUL ends each name there.")
 @_chosen("--files-from-format", "names_format", type=click.Choice(NAME_FORMATS), hidden=True)
 @_chosen("--retry-failed", default="", metavar="REPORT", help="Only those that have failed by a report.")
+@_chosen("--part", default="", metavar="I/N", help="Part I, from 0, of N that together do the job.")
 @_made("--args", "etl_args", default="", metavar="TEXT", help="The transform's etl_args.")
 @_made("--ext", "extensions", multiple=True, metavar="OLD:NEW", help="Results' extension; may be repeated.")
 @_made("--prepend", default="", metavar="P", help="What goes before each result's name.")
@@ -79,6 +80,7 @@ _said = group("What is said")
 def transform(
     transform: str,
     places: tuple[str, ...],
+    part: str,
     etl_args: str,
     workers: int | None,
     prefix: str,
@@ -122,6 +124,7 @@ def transform(
         transform=transform,
         sources=places if len(places) == 1 else places[:-1],
         destination=places[-1] if len(places) > 1 else None,
+        part=part,
         etl_args=etl_args,
         workers=workers or 0,
         prefix=prefix,

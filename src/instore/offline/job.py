@@ -12,17 +12,18 @@ from typing import Any
 from rich.filesize import decimal
 
 from instore.errors import ConfigurationError, JobFailedError, NothingSelectedError, RemoteStoreError, WorkerError
-from instore.offline.chosen import MatchingObjects, NamedObjects
+from instore.offline.chosen import MatchingObjects, NamedObjects, PartOfObjects
 from instore.offline.interfaces import JobOptions, ListedSource
 from instore.offline.log_file import LogFile
 from instore.offline.maker import maker_of
 from instore.offline.members import MemberOptions
 from instore.offline.names import read_names
 from instore.offline.own_process import OwnProcess
+from instore.offline.part import JobPart
 from instore.offline.patterns import matcher
 from instore.offline.plan import Plan, is_in_source, make_plan
 from instore.offline.progress import Progress
-from instore.offline.report import failed_names, open_report
+from instore.offline.report import LINES, failed_names, is_lines, open_report
 from instore.offline.run import MakeWorkers, load_class, run, worker_command
 from instore.offline.settings import FailureLimit, JobSettings, parse_duration
 from instore.offline.tally import COMPLETE, JobReport, Tally
@@ -48,7 +49,7 @@ class TransformJob:
         self._settings = settings
         self._members = MemberOptions.of(settings)
         for option, path in (("--report", settings.report), ("--log-file", settings.log_file)):
-            if path and not isinstance(self.plan.source, NamedObjects) and is_in_source(self.plan, path):
+            if path and not _is_named(self.plan.source) and is_in_source(self.plan, path):
                 raise ConfigurationError(
                     f"{option} {printable(path)} lies inside SRC, where it would become an object; put it elsewhere"
                 )
@@ -139,6 +140,7 @@ class TransformJob:
 def planned(settings: JobSettings) -> Plan:
     """What goes where."""
     place, files = _place(settings.sources)
+    part = _part(settings)
     plan = make_plan(
         place,
         None if settings.checks else settings.destination,
@@ -150,6 +152,7 @@ def planned(settings: JobSettings) -> Plan:
         maker=settings.maker or maker_of(settings.transform, MemberOptions.of(settings).said_of(settings.etl_args)),
         update=settings.update,
         preserve=settings.preserve,
+        part=part,
     )
     source: ListedSource = plan.source
     ways = list[str]()
@@ -166,7 +169,27 @@ def planned(settings: JobSettings) -> Plan:
         ways += [f"--exclude {printable(text)}" for text in settings.exclude]
     if source.prefix:
         ways.append(f"the prefix {printable(source.prefix)}")
-    return replace(plan, source=source, selection=" with ".join(ways))
+    selection = " with ".join(ways)
+    if part is not None:
+        return replace(plan, source=PartOfObjects(source, part, selection))
+    return replace(plan, source=source, selection=selection)
+
+
+def _is_named(source: ListedSource) -> bool:
+    """Whether its objects are named one by one, so that nothing else in their folder becomes one."""
+    return isinstance(source.source if isinstance(source, PartOfObjects) else source, NamedObjects)
+
+
+def _part(settings: JobSettings) -> JobPart | None:
+    """The part of the job, if it is one."""
+    if not settings.part:
+        return None
+    if settings.report and not is_lines(settings.report, settings.report_format):
+        raise ConfigurationError(
+            f"--report {printable(settings.report)}: the parts of a job would replace each other's; name a file that "
+            f"ends in {LINES}, which all of them append to"
+        )
+    return JobPart.parse(settings.part, os.environ)
 
 
 def _names(settings: JobSettings) -> tuple[Sequence[str] | None, str]:

@@ -43,6 +43,7 @@ class RunOptions(TypedDict, total=False):
     retries: int
     check: bool
     report: Place
+    part: str
     members: str
     members_on_error: str
     retry_failed: Place
@@ -88,6 +89,7 @@ def run(
               worker that hangs is replaced. Default: as long as it takes.
             - `retries` (int): how often an object is tried again that the transform failed on. Default 0.
             - `check` (bool): transform everything, and write nothing; `destination` may be left out. Default False.
+            - `part` (str): `"0/8"`, one of eight parts that together do the job (docs/jobs.md#in-parts). Default: all.
             - `members` (str): every object is a shard (tar, gzip, zstd, zip), and each of its members that matches this
               pattern, such as `"*.jpg"`, goes through the class (docs/shards.md#transforming-members).
             - `members_on_error` (str): what becomes of a member that fails: `"fail"` (its shard fails), `"drop"` or
@@ -202,6 +204,7 @@ def _settings(
         timeout=_number("timeout", options.get("timeout")),
         retries=_count("retries", options.get("retries"), 0),
         checks=options.get("check", False),
+        part=_string("part", options.get("part", "")),
         members=_string("members", options.get("members", "")),
         members_on_error=_string("members_on_error", options.get("members_on_error", FAIL)),
         report=_path("report", options.get("report", "")),

@@ -15,6 +15,7 @@ from instore.offline.interfaces import Item, ItemState, ListedDestination, Liste
 from instore.offline.maker import Maker
 from instore.offline.naming import Naming
 from instore.offline.nowhere import Nowhere
+from instore.offline.part import JobPart
 from instore.offline.remote_bucket import is_remote
 from instore.system.printable import printable
 
@@ -113,6 +114,7 @@ def make_plan(
     maker: Maker | None = None,
     update: bool = False,
     preserve: bool = False,
+    part: JobPart | None = None,
 ) -> Plan:
     """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`.
 
@@ -138,7 +140,7 @@ def make_plan(
         raise ConfigurationError("--preserve is for files, and SRC is a bucket; leave it out")
     if prepend.split("/")[0] == PARTIAL:
         raise ConfigurationError(f"--prepend {printable(prepend)}: {PARTIAL} is where unfinished results are kept")
-    folder = FolderDestination(destination, overwrite or update, maker, preserve)
+    folder = FolderDestination(destination, overwrite or update, maker, preserve, part)
     if names and isinstance(origin, FolderSource):
         _check_names(origin, folder, naming, names)
     elif isinstance(origin, FolderSource):

@@ -53,11 +53,16 @@ def open_report(path: str, form: str, job: Mapping[str, object]) -> JobReportFil
     if os.path.isdir(path):
         raise ConfigurationError(f"--report {printable(path)} is a folder; name a file")
     try:
-        if form == "jsonl" or (not form and path.endswith(LINES)):
+        if is_lines(path, form):
             return LinesReport(path, job)
         return Report(path)
     except OSError as error:
         raise ConfigurationError(f"--report {printable(path)} can't be written: {error.strerror}") from error
+
+
+def is_lines(path: str, form: str) -> bool:
+    """Whether a report is JSON lines, by its form or, if none is given, by its name."""
+    return form == "jsonl" or (not form and path.endswith(LINES))
 
 
 class Report:

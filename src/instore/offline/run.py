@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from instore.errors import NothingSelectedError
+from instore.offline.chosen import NOTHING_SELECTED
 from instore.offline.concurrency import within_file_limit
 from instore.offline.engine import Engine, in_batches
 from instore.offline.interfaces import AnyWorker, ItemState, JobObserver, JobOptions, RemembersOrigins, Workers
@@ -90,7 +91,7 @@ async def _count(plan: Plan, observer: JobObserver) -> int:
 def check_selection(plan: Plan, counts: Mapping[ItemState, int]) -> None:
     """Raise if the plan's selection stands for nothing."""
     if plan.selection and not any(count for state, count in counts.items() if state is not ItemState.SKIPPED):
-        raise NothingSelectedError(f"no object of SRC is selected by {plan.selection}")
+        raise NothingSelectedError(NOTHING_SELECTED.format(plan.selection))
 
 
 def worker_command(transform: str, log_level: str) -> list[str]:

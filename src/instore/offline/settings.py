@@ -80,6 +80,7 @@ class JobSettings:
         checks: transform everything, and write nothing.
         report: file of the report; empty: none.
         report_format: its format, one of `instore.offline.report.FORMATS`; empty: by its name.
+        part: which part of the job is done, as `JobPart.parse` reads it; empty: all of it.
         members: pattern for the members of shards that are transformed; empty: objects are no shards.
         members_on_error: what becomes of a member that fails: `fail` (its shard fails), `drop` or `keep`.
         retry_failed: report of a job whose failed objects this one is about; empty: none.
@@ -114,6 +115,7 @@ class JobSettings:
     checks: bool = False
     report: str = ""
     report_format: str = ""
+    part: str = ""
     members: str = ""
     members_on_error: str = FAIL
     retry_failed: str = ""
