@@ -45,8 +45,8 @@ _said = group("What is said")
 @_chosen("--prefix", default="", metavar="P", help="Only those whose names start with P.")
 @_chosen("--include", multiple=True, metavar="GLOB", help="Only those that match, as in '*.jpg', 'train/**'.")
 @_chosen("--exclude", multiple=True, metavar="GLOB", help="None of those that match.")
-@_chosen("--files-from", default="", metavar="FILE", help="Only those named in FILE, a line each; -: in stdin.")
-@_chosen("-0", "names_format", flag_value="nul", default="", help="A NUL ends each name there.")
+@_chosen("--files-from", default="", metavar="FILE", help="Those named in FILE; -: stdin; -0: a NUL after each.")
+@_chosen("-0", "names_format", flag_value="nul", default="", hidden=True)
 @_chosen("--files-from-format", "names_format", type=click.Choice(NAME_FORMATS), hidden=True)
 @_chosen("--retry-failed", default="", metavar="REPORT", help="Only those that have failed by a report.")
 @_chosen("--part", default="", metavar="I/N", help="Part I, from 0, of N that together do the job.")
@@ -56,8 +56,8 @@ _said = group("What is said")
 @_made("--overwrite", is_flag=True, help="Make again what is there already.")
 @_made("--update", is_flag=True, help="Make again what is there and outdated.")
 @_made("--preserve", is_flag=True, help="Keep files' times and permissions.")
-@_made("--members", default="", metavar="GLOB", help="Transform these members of SRC's shards.")
-@_made("--members-on-error", default=FAIL, metavar="HOW", help="fail (its shard), drop or keep it.")
+@_made("--members", default="", metavar="GLOB", help="Members of shards; --members-on-error drop or keep.")
+@_made("--members-on-error", default=FAIL, hidden=True)
 @_run_as("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: the number of CPUs]")
 @_run_as("--timeout", default="", metavar="TIME", help="An object that takes longer fails: 90s, 5m.")
 @_run_as("--retries", default=0, type=click.IntRange(min=0), metavar="N", help="Try N times more what has failed.")
@@ -109,9 +109,8 @@ def transform(
     verbose: bool,
     log_level: str,
 ) -> None:
-    """Put every file of SRC through TRANSFORM, and the results under DST: whole or not at all. The same command again
-    does what is left. TRANSFORM is file.py, file.py:Class or package.module:Class. SRC and DST are folders, or
-    ais://BUCKET[/PREFIX] with pip install 'instore[ais]'; SRC may be files.
+    """Put every file of SRC through TRANSFORM, file.py[:Class] or module:Class, and the results under DST, whole or not
+    at all. The same command again does what is left. SRC, DST: folders or ais://BUCKET[/PREFIX]; SRC: files, too.
 
     \b
     Example:    instore transform thumbs.py photos small --ext png:jpg
