@@ -16,6 +16,7 @@ RANKS = {
     "system": 1,
     "protocol": 1,
     "http": 2,
+    "shards": 2,
     "server": 3,
     "shipping": 3,
     "store": 3,

@@ -18,16 +18,33 @@ from instore.version import __version__
 if TYPE_CHECKING:
     from instore.offline.library import arun, run
     from instore.offline.tally import FailedObject, JobReport
+    from instore.shards.member import Member
+    from instore.shards.reader import members
+    from instore.shards.writer import TarWriter
     from instore.webserver.base_etl_server import AsyncReader, ETLServer
 
-__all__ = ["AsyncReader", "ETLServer", "FailedObject", "JobReport", "__version__", "arun", "run"]
+__all__ = [
+    "AsyncReader",
+    "ETLServer",
+    "FailedObject",
+    "JobReport",
+    "Member",
+    "TarWriter",
+    "__version__",
+    "arun",
+    "members",
+    "run",
+]
 
 _PLACES = {
     "AsyncReader": "instore.webserver.base_etl_server",
     "ETLServer": "instore.webserver.base_etl_server",
     "FailedObject": "instore.offline.tally",
     "JobReport": "instore.offline.tally",
+    "Member": "instore.shards.member",
+    "TarWriter": "instore.shards.writer",
     "arun": "instore.offline.library",
+    "members": "instore.shards.reader",
     "run": "instore.offline.library",
 }
 

@@ -155,6 +155,10 @@ class SourceError(InstoreError):
     """The object could not be read to its end: a file that changed under the reader, a disk that failed."""
 
 
+class ShardError(InstoreError, ValueError):
+    """A shard is damaged, or none at all, or would have no members; or a member can't be written as it is asked for."""
+
+
 class TargetError(InstoreError):
     """The target can't be reached, or its answer to a GET broke off."""
 
@@ -310,6 +314,7 @@ STATUS: dict[type[InstoreError], int] = {
     UnsatisfiableRangeError: 416,
     ClientGoneError: 499,
     TransformError: 422,
+    ShardError: 422,
     SourceError: 500,
     StorageError: 500,
     NotSupportedError: 501,

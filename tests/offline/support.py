@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from instore.offline.interfaces import ItemResult, JobOptions
+from instore.offline.interfaces import ItemResult, JobOptions, ShardMembers
 from instore.offline.maker import Maker
 from instore.offline.plan import Plan, make_plan
 from instore.offline.run import run as run_plan
@@ -25,6 +25,7 @@ class Seen:
     results: dict[str, ItemResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     lines: list[tuple[int, str]] = field(default_factory=list)
+    shards: list[ShardMembers] = field(default_factory=list)
     bytes: int = 0
     todo: int = 0
 
@@ -34,6 +35,9 @@ class Seen:
     def settled(self, result: ItemResult) -> None:
         assert result.item.name not in self.results
         self.results[result.item.name] = result
+
+    def made(self, shard: ShardMembers) -> None:
+        self.shards.append(shard)
 
     def received(self, size: int) -> None:
         self.bytes += size

@@ -45,7 +45,7 @@ def test_a_name_is_chosen_by_patterns(include: list[str], exclude: list[str], na
 
 def test_without_the_library_patterns_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wcmatch", None)
-    with pytest.raises(ConfigurationError, match=r"need wcmatch .* pip install 'instore\[glob\]'"):
+    with pytest.raises(ConfigurationError, match=r"needs wcmatch .* pip install 'instore\[glob\]'"):
         matcher(["*.jpg"], [])
 
 

@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from instore.errors import TransformError
 from instore.protocol.names import escape_fqn, escape_segment
 from instore.protocol.requests import ObjectRequest, SourceKind
-from instore.server.batches import Batches, Member, Outcome
+from instore.server.batches import Batches, BatchMember, Outcome
 from instore.server.thread_pool import ThreadPool
 from instore.system.steps import Waiter
 from tests.support.node import wait_until
@@ -163,7 +163,7 @@ STEPS = st.lists(
 def test_no_two_objects_get_each_others_results(
     steps: list[tuple[str, str, str]], size: int, threads: int, timeout: float
 ) -> None:
-    def run(members: list[Member]) -> list[Outcome]:
+    def run(members: list[BatchMember]) -> list[Outcome]:
         assert len({member.request.etl_args for member in members}) == 1
         assert 1 <= len(members) <= size
         time.sleep(random.random() / 5000)

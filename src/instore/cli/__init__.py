@@ -22,6 +22,8 @@ _COMMANDS = {
     "spec": ("instore.cli.spec", "Write what a cluster needs, or check it."),
     "check": ("instore.cli.check", "Check that an ETL server, of any make, keeps to the protocol."),
     "transform": ("instore.cli.transform", "Put every file of a folder or bucket through a transform."),
+    "pack": ("instore.cli.pack", "Put a folder's files into shards (tar, zip)."),
+    "unpack": ("instore.cli.unpack", "Put the members of shards into files."),
     "exec": ("instore.cli.exec", "Run a command written for AIStore's SDK."),
     "completion": ("instore.cli.completion", "Print what completes these commands in a shell."),
 }

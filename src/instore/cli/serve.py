@@ -8,7 +8,15 @@ from instore.cli.completion import PLACE
 from instore.cli.listening import listening
 from instore.errors import ConfigurationError
 from instore.etl.devices import parse_devices, variables_for
-from instore.protocol.environment import AIS_TARGET_URL, Environment
+from instore.protocol.environment import (
+    AIS_TARGET_URL,
+    DROP,
+    FAIL,
+    INSTORE_MEMBERS,
+    INSTORE_MEMBERS_ON_ERROR,
+    KEEP,
+    Environment,
+)
 from instore.runtime.changes import check_watching
 from instore.runtime.launch import Place, launch, launch_reloading
 from instore.runtime.load import load_class
@@ -24,6 +32,8 @@ from instore.webserver.base_etl_server import ETLServer
 @click.option("--workers-per-device", default=1, type=click.IntRange(1), metavar="N", help="With --devices.")
 @click.option("--help-args", is_flag=True, help="Say which arguments the class takes, and end.")
 @click.option("--reload", is_flag=True, help="A new worker whenever the code is saved, once it is ready.")
+@click.option("--members", metavar="GLOB", help="Objects are shards: serve it for each member that matches, '*.jpg'.")
+@click.option("--members-on-error", type=click.Choice((FAIL, DROP, KEEP)), help="A member that fails.  [default: fail]")
 @click.option("--target-url", metavar="URL", help=f"The local target's base URL; in place of {AIS_TARGET_URL}.")
 def serve(
     transform: str,
@@ -37,6 +47,8 @@ def serve(
     workers_per_device: int,
     help_args: bool,
     reload: bool,
+    members: str | None,
+    members_on_error: str | None,
     target_url: str | None,
 ) -> None:
     """Serve TRANSFORM to AIStore's targets.
@@ -51,8 +63,13 @@ def serve(
     if help_args:
         click.echo(args_of(load_class(transform)))
         return
-    if target_url is not None:
-        os.environ[AIS_TARGET_URL] = target_url
+    for variable, value in (
+        (AIS_TARGET_URL, target_url),
+        (INSTORE_MEMBERS, members),
+        (INSTORE_MEMBERS_ON_ERROR, members_on_error),
+    ):
+        if value is not None:
+            os.environ[variable] = value
     Environment.read(os.environ)
     if reload:
         if workers > 1 or fd is not None or uds is not None:

@@ -4,13 +4,10 @@ The command plays the target's part: it starts workers, the same servers a stora
 them objects over the same wire. It never imports the user's code.
 """
 
-import asyncio
 import io
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from types import FrameType
 
 import click
 import uvloop
@@ -18,6 +15,7 @@ from rich.filesize import decimal
 
 from instore.cli.completion import PLACE
 from instore.cli.grouped import GroupedCommand, group
+from instore.cli.stopping import until_signal
 from instore.errors import ConfigurationError, NothingSelectedError, RemoteStoreError
 from instore.offline.cloud_store import CloudOptions
 from instore.offline.engine import in_batches
@@ -28,6 +26,7 @@ from instore.offline.report import FORMATS as REPORT_FORMATS
 from instore.offline.run import check_selection
 from instore.offline.settings import LOG_LEVELS, JobSettings
 from instore.offline.watching import run_and_watch
+from instore.protocol.environment import FAIL
 from instore.runtime.load import load_class
 from instore.runtime.worker import create
 from instore.server.app import ETLApplication
@@ -37,13 +36,9 @@ from instore.system.logs import log_to_stderr
 from instore.system.printable import printable
 from instore.webserver.base_etl_server import application_of
 
-_STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-
-
 _chosen = group("Which objects")
 _made = group("What is made of them")
 _run_as = group("How")
-_clouds = group("Clouds")
 _instead = group("Instead")
 _said = group("What is said")
 
@@ -54,23 +49,26 @@ _said = group("What is said")
 @_chosen("--prefix", default="", metavar="P", help="Only those whose names start with P.")
 @_chosen("--include", multiple=True, metavar="GLOB", help="Only those that match, as in '*.jpg', 'train/**'.")
 @_chosen("--exclude", multiple=True, metavar="GLOB", help="None of those that match.")
-@_chosen("--files-from", default="", metavar="FILE", help="Only those named in FILE, a line each; -: in stdin.")
-@_chosen("-0", "names_format", flag_value="nul", default="", help="A NUL ends each name there.")
+@_chosen("--files-from", default="", metavar="FILE", help="Those named in FILE; -: stdin; -0: a NUL after each.")
+@_chosen("-0", "names_format", flag_value="nul", default="", hidden=True)
 @_chosen("--files-from-format", "names_format", type=click.Choice(NAME_FORMATS), hidden=True)
 @_chosen("--retry-failed", default="", metavar="REPORT", help="Only those that have failed by a report.")
+@_chosen("--part", default="", metavar="I/N", help="Part I, from 0, of N that together do the job.")
 @_made("--args", "etl_args", default="", metavar="TEXT", help="The transform's etl_args.")
 @_made("--ext", "extensions", multiple=True, metavar="OLD:NEW", help="Results' extension; may be repeated.")
 @_made("--prepend", default="", metavar="P", help="What goes before each result's name.")
 @_made("--overwrite", is_flag=True, help="Make again what is there already.")
 @_made("--update", is_flag=True, help="Make again what is there and outdated.")
 @_made("--preserve", is_flag=True, help="Keep files' times and permissions.")
-@_made("--no-clobber", is_flag=True, help="Never replace what another command has stored meanwhile.")
-@_made("--keep-metadata", is_flag=True, help="Give results the user metadata of their objects.")
-@_clouds("--endpoint", default="", metavar="URL", help="Of a store that speaks a cloud's protocol.")
-@_clouds("--anonymous", is_flag=True, help="Read a public SRC without credentials.")
+@_made("--no-clobber", is_flag=True, help="Replace nothing, in a cloud, whoever has put it.")
+@_made("--keep-metadata", is_flag=True, hidden=True)
+@_run_as("--endpoint", default="", metavar="URL", help="Of a store that speaks a cloud's protocol.")
+@_run_as("--anonymous", is_flag=True, help="Read a public SRC without credentials.")
+@_made("--members", default="", metavar="GLOB", help="Members of shards; --members-on-error drop or keep.")
+@_made("--members-on-error", default=FAIL, hidden=True)
 @_run_as("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: the number of CPUs]")
-@_run_as("--devices", default="", metavar="LIST|auto", help="Accelerators, such as 0,1; each worker sees one.")
-@_run_as("--workers-per-device", default=1, type=click.IntRange(min=1), metavar="N", help="With --devices.")
+@_run_as("--devices", default="", metavar="LIST|auto", help="One accelerator a worker; --workers-per-device 2.")
+@_run_as("--workers-per-device", default=1, type=click.IntRange(min=1), hidden=True)
 @_run_as("--timeout", default="", metavar="TIME", help="An object that takes longer fails: 90s, 5m.")
 @_run_as("--retries", default=0, type=click.IntRange(min=0), metavar="N", help="Try N times more what has failed.")
 @_run_as("--continue-on-error", is_flag=True, help="Go on when an object fails.")
@@ -93,6 +91,7 @@ _said = group("What is said")
 def transform(
     transform: str,
     places: tuple[str, ...],
+    part: str,
     etl_args: str,
     workers: int | None,
     devices: str,
@@ -119,6 +118,8 @@ def transform(
     anonymous: bool,
     no_clobber: bool,
     keep_metadata: bool,
+    members: str,
+    members_on_error: str,
     report: str | None,
     report_format: str | None,
     retry_failed: str,
@@ -126,9 +127,8 @@ def transform(
     verbose: bool,
     log_level: str,
 ) -> None:
-    """Put every object of SRC through TRANSFORM, and the results under DST: whole or not at all. The same command again
-    does what is left. TRANSFORM is file.py, file.py:Class or package.module:Class. SRC and DST are folders,
-    s3://BUCKET[/PREFIX], gs:// or az:// (pip install 'instore[cloud]'), or ais:// ('instore[ais]'); SRC may be files.
+    """Put every object of SRC through TRANSFORM, file.py[:Class] or module:Class, and the results under DST, whole or
+    not at all. The same command again does what is left. SRC, DST: folders, s3://BUCKET[/PREFIX], gs://, az://, ais://.
 
     \b
     Example:    instore transform thumbs.py photos small --ext png:jpg
@@ -141,6 +141,7 @@ def transform(
         transform=transform,
         sources=places if len(places) == 1 else places[:-1],
         destination=places[-1] if len(places) > 1 else None,
+        part=part,
         etl_args=etl_args,
         workers=workers or 0,
         devices=devices,
@@ -155,6 +156,8 @@ def transform(
         overwrite=overwrite,
         update=update,
         preserve=preserve,
+        members=members,
+        members_on_error=members_on_error,
         continue_on_error=continue_on_error,
         max_failures=max_failures,
         timeout=timeout,
@@ -179,36 +182,11 @@ def transform(
             work = _list(TransformJob(settings))
         else:
             work = _run(TransformJob(settings), _application(transform, log_level) if debug else None)
-        code = uvloop.run(_until_signal(work))
+        code = uvloop.run(until_signal(work))
     except (OSError, RemoteStoreError, NothingSelectedError) as error:  # a disk, a bucket, or what is selected in it
         click.echo(f"instore: {printable(str(error))}", err=True)
         code = exit_codes.FAILED
     sys.exit(code)
-
-
-async def _until_signal(work: Coroutine[None, None, int]) -> int:
-    """Run `work`. A signal cancels it, and it cleans up; a second one ends the process at once."""
-    caught: list[signal.Signals] = []
-    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        caught.append(signal.Signals(number))
-        _on_signals(signal.SIG_DFL)
-        loop.call_soon_threadsafe(task.cancel)
-
-    _on_signals(stop)
-    await asyncio.wait({task})
-    _on_signals(signal.SIG_DFL)
-    if not task.cancelled():
-        return task.result()
-    click.echo(f"{_STOPPED[caught[0]]}; the same command goes on from here", err=True)
-    return exit_codes.of_signal(caught[0])
-
-
-def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    # Not the loop's own handlers: they would wait for a loop that is held up by a disk or a pipe.
-    for number in _STOPPED:
-        signal.signal(number, handler)
 
 
 async def _list(job: TransformJob) -> int:

@@ -1,10 +1,14 @@
-"""Some of a source's objects, as a source: those whose names match patterns, or those whose names are given."""
+"""Some of a source's objects, as a source: those that match patterns, are named, or are in one part of a job."""
 
 from collections.abc import Iterable, Iterator
 
+from instore.errors import NothingSelectedError
 from instore.etl.communicator import TransformRequest
 from instore.offline.interfaces import NOT_THERE, FindingSource, Item, ItemState, ListedSource
-from instore.offline.patterns import Matches
+from instore.offline.part import JobPart
+from instore.system.globs import Matches
+
+NOTHING_SELECTED = "no object of SRC is selected by {}"
 
 
 class MatchingObjects:
@@ -31,6 +35,46 @@ class MatchingObjects:
     def has(self, name: str) -> bool:
         """Whether the source has it, and it matches."""
         return self._matches(name) and self._source.has(name)
+
+
+class PartOfObjects:
+    """The objects of a source that are in one part of a job. Whatever else is found there is in one part, too.
+
+    Args:
+        source: all of them.
+        part: which.
+        selection: how they were selected; empty: they are all of a source. If nothing is selected, in no part, that is
+            an error; nothing in this part is none.
+    """
+
+    def __init__(self, source: ListedSource, part: JobPart, selection: str) -> None:
+        self.prefix = source.prefix
+        self.file_root = source.file_root
+        self.source = source
+        self._part = part
+        self._selection = selection
+
+    def path(self, item: Item) -> str:
+        """As the source has it."""
+        return self.source.path(item)
+
+    def request(self, item: Item, etl_args: str) -> TransformRequest:
+        """As the source has it."""
+        return self.source.request(item, etl_args)
+
+    def list(self) -> Iterator[Item]:
+        """Those of the source that are in the part."""
+        is_empty = True
+        for item in self.source.list():
+            is_empty = is_empty and item.state is ItemState.SKIPPED
+            if self._part.has(item.name):
+                yield item
+        if is_empty and self._selection:
+            raise NothingSelectedError(NOTHING_SELECTED.format(self._selection))
+
+    def has(self, name: str) -> bool:
+        """Whether the source has it, in any part: two objects may want one result across parts."""
+        return self.source.has(name)
 
 
 class NamedObjects:

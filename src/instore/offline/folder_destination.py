@@ -9,10 +9,12 @@ final names, which the next run takes for done. Measured with 20,000 files of 16
     a whole job with two workers        no flush 1,500/s, `syncfs` for each batch, beside the next one, 1,500/s
 """
 
+import asyncio
 import contextlib
 import errno
 import itertools
 import os
+import shutil
 import stat
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +25,8 @@ from typing import Self
 from instore.errors import AnswerError, ConfigurationError, NameConflictError
 from instore.offline.interfaces import NOT_DELIVERED, Item, ResultOrigin
 from instore.offline.maker import Maker
-from instore.system.files import flush_file_system, open_locked, rename_to_free, write_all
+from instore.offline.part import JobPart
+from instore.system.files import flush_file_system, lock, open_locked, rename_to_free, write_all
 from instore.system.printable import printable
 from instore.system.threads import in_thread
 
@@ -35,6 +38,7 @@ _NO_ATTRIBUTES = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS)
 _HAS_ATTRIBUTES = hasattr(os, "setxattr")  # macOS has other calls for them
 _PERMISSIONS = 0o777
 _LOCK = "lock"
+_SHARE_TRIES, _SHARE_PAUSE = 20, 0.05  # seconds between them
 _THREADS = 4
 _FOLDER_HAS_NAME = "a folder has that name"
 
@@ -63,6 +67,8 @@ class FolderDestination:
             the file system takes for the same name (upper and lower case, Unicode forms).
         maker: what makes the results; default: that is not kept.
         preserve: results get the time and the permissions of their objects' files.
+        part: which part of a job this is: several write into one folder at once. Default: a whole job, which has the
+            folder alone.
 
     Attributes:
         folder: its real path.
@@ -74,7 +80,12 @@ class FolderDestination:
     """
 
     def __init__(
-        self, folder: str, overwrite: bool = False, maker: Maker | None = None, preserve: bool = False
+        self,
+        folder: str,
+        overwrite: bool = False,
+        maker: Maker | None = None,
+        preserve: bool = False,
+        part: JobPart | None = None,
     ) -> None:
         if os.path.lexists(folder) and not os.path.isdir(folder):
             raise ConfigurationError(f"DST {printable(folder)} is not a folder; name a folder for the results")
@@ -84,23 +95,30 @@ class FolderDestination:
         self._rename = os.rename if overwrite else rename_to_free
         self._maker = maker
         self._preserve = preserve
-        self._partial = os.path.join(self.folder, PARTIAL)
+        self._top = self._partial = os.path.join(self.folder, PARTIAL)
+        self._part = part
+        if part is not None:
+            self._partial = os.path.join(self._top, f"part-{part.index}-of-{part.count}")
         self._numbers = itertools.count()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
-        self._lock = -1
+        self._lock = self._shared = -1
 
     async def __aenter__(self) -> Self:
         try:
             with contextlib.ExitStack() as undo:
-                self._lock = self._open_lock()
+                if self._part is not None:
+                    self._shared = await self._share()
+                    undo.callback(os.close, self._shared)
+                self._lock = self._open_lock(self._partial)
                 undo.callback(os.close, self._lock)
                 self.folds_names = self._folds_names()
                 self.remembers = _keep_origin(self._lock, b"-")
                 self._clean()  # also what a killed job has left
                 undo.pop_all()
         except BlockingIOError as error:
+            doing = "is writing" if self._shared < 0 else f"does part {self._part} and writes"
             raise ConfigurationError(
-                f"another command is writing to {printable(self.folder)}; wait for it, or name another DST"
+                f"another command {doing} to {printable(self.folder)}; wait for it, or name another DST"
             ) from error
         except OSError as error:
             raise ConfigurationError(
@@ -113,10 +131,9 @@ class FolderDestination:
     ) -> None:
         self._pool.shutdown(wait=True)
         self._clean()
-        os.unlink(os.path.join(self._partial, _LOCK))
-        os.close(self._lock)
-        with contextlib.suppress(OSError):  # the next command has just moved in
-            os.rmdir(self._partial)
+        _leave(self._partial, self._lock)
+        if self._part is not None:
+            self._leave_parts()
 
     def exists(self, name: str) -> bool:
         """Whether there is a file `name`."""
@@ -220,23 +237,54 @@ class FolderDestination:
         return os.path.join(self.folder, name)
 
     def _folds_names(self) -> bool:
-        lock, composed, decomposed = (self._path(f"{PARTIAL}/{name}") for name in (_LOCK.upper(), "\xe9", "e\u0301"))
+        names = (_LOCK.upper(), "\xe9", "e\u0301")
+        folder = os.path.relpath(self._partial, self.folder)
+        upper, composed, decomposed = (self._path(os.path.join(folder, name)) for name in names)
         with contextlib.suppress(OSError, ValueError):  # a name that can't be made is no other's
             os.close(_create(composed))
-        return os.path.exists(lock) or os.path.exists(decomposed)
+        return os.path.exists(upper) or os.path.exists(decomposed)
 
-    def _open_lock(self) -> int:
+    async def _share(self) -> int:
+        """Take the lock that parts share. One that ends has it alone for a moment, and so is waited for."""
+        for _ in range(_SHARE_TRIES):
+            with contextlib.suppress(BlockingIOError):
+                return self._open_lock(self._top, is_shared=True)
+            await asyncio.sleep(_SHARE_PAUSE)
+        return self._open_lock(self._top, is_shared=True)
+
+    def _leave_parts(self) -> None:
+        """Let go of the lock that parts share; the last part removes it."""
+        try:
+            is_last = lock(self._shared, os.path.join(self._top, _LOCK))
+        except BlockingIOError:
+            is_last = False
+        if is_last:
+            _leave(self._top, self._shared)
+        else:
+            os.close(self._shared)
+
+    def _open_lock(self, folder: str, is_shared: bool = False) -> int:
         while True:
-            os.makedirs(self._partial, exist_ok=True)
+            os.makedirs(folder, exist_ok=True)
             try:
-                return open_locked(os.path.join(self._partial, _LOCK))
+                return open_locked(os.path.join(folder, _LOCK), is_shared=is_shared)
             except FileNotFoundError:  # its last holder has just removed the folder
                 continue
 
     def _clean(self) -> None:
-        for name in os.listdir(self._partial):
-            if name != _LOCK:
-                os.unlink(os.path.join(self._partial, name))
+        for entry in os.scandir(self._partial):
+            if entry.is_dir():  # of a part that was killed
+                shutil.rmtree(entry.path)
+            elif entry.name != _LOCK:
+                os.unlink(entry.path)
+
+
+def _leave(folder: str, held: int) -> None:
+    """Remove a lock that is held, and its folder."""
+    os.unlink(os.path.join(folder, _LOCK))
+    os.close(held)
+    with contextlib.suppress(OSError):  # the next command has just moved in
+        os.rmdir(folder)
 
 
 def _kept_origin(path: str) -> str:

@@ -281,6 +281,23 @@ class Workers(Protocol[AnyWorker]):
         """Forget one that died."""
 
 
+class ShardMembers(NamedTuple):
+    """What became of a shard's members.
+
+    Attributes:
+        shard: the object's name.
+        transformed, copied: how many were.
+        failed: the names of those that failed, each with its cause.
+        outcome: what became of these: `dropped` or `kept`.
+    """
+
+    shard: str
+    transformed: int
+    copied: int
+    failed: Sequence[tuple[str, str]]
+    outcome: str
+
+
 class Observer(Protocol):
     """Who hears what happens, on the job's event loop."""
 
@@ -299,6 +316,9 @@ class JobObserver(Observer, Protocol):
 
     def printed(self, worker: int, line: str) -> None:
         """A worker's process, counted from 1, has printed a line."""
+
+    def made(self, shard: "ShardMembers") -> None:
+        """A shard was made, and so it went with its members; told at the job's end."""
 
     def started(self, todo: int) -> None:
         """The source has been gone through, and so many objects are to do."""

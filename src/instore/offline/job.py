@@ -13,16 +13,18 @@ from rich.filesize import decimal
 
 from instore.errors import ConfigurationError, JobFailedError, NothingSelectedError, RemoteStoreError, WorkerError
 from instore.etl.devices import parse_devices
-from instore.offline.chosen import MatchingObjects, NamedObjects
+from instore.offline.chosen import MatchingObjects, NamedObjects, PartOfObjects
 from instore.offline.interfaces import JobOptions, ListedSource
 from instore.offline.log_file import LogFile
 from instore.offline.maker import maker_of
+from instore.offline.members import MemberOptions
 from instore.offline.names import read_names
 from instore.offline.own_process import OwnProcess
+from instore.offline.part import JobPart
 from instore.offline.patterns import matcher
 from instore.offline.plan import Plan, is_in_source, make_plan
 from instore.offline.progress import Progress
-from instore.offline.report import failed_names, open_report
+from instore.offline.report import LINES, failed_names, is_lines, open_report
 from instore.offline.run import MakeWorkers, load_class, run, worker_command
 from instore.offline.settings import FailureLimit, JobSettings, parse_duration
 from instore.offline.tally import COMPLETE, JobReport, Tally
@@ -46,8 +48,9 @@ class TransformJob:
     def __init__(self, settings: JobSettings) -> None:
         self.plan = planned(settings)
         self._settings = settings
+        self._members = MemberOptions.of(settings)
         for option, path in (("--report", settings.report), ("--log-file", settings.log_file)):
-            if path and not isinstance(self.plan.source, NamedObjects) and is_in_source(self.plan, path):
+            if path and not _is_named(self.plan.source) and is_in_source(self.plan, path):
                 raise ConfigurationError(
                     f"{option} {printable(path)} lies inside SRC, where it would become an object; put it elsewhere"
                 )
@@ -96,7 +99,7 @@ class TransformJob:
             progress = Progress(tally, report, log, settings.verbose, settings.quiet, paced)
             undo.enter_context(progress)
             try:
-                complete = await run(self.plan, make_workers, options, progress, self._failure_limit)
+                complete = await run(self.plan, make_workers, options, progress, self._failure_limit, self._members)
             except (WorkerError, RemoteStoreError, JobFailedError) as error:
                 ended = str(error)
                 progress.noted(f"instore: {ended}{_GOES_ON}")
@@ -142,6 +145,7 @@ class TransformJob:
 def planned(settings: JobSettings) -> Plan:
     """What goes where."""
     place, files = _place(settings.sources)
+    part = _part(settings)
     plan = make_plan(
         place,
         None if settings.checks else settings.destination,
@@ -151,9 +155,10 @@ def planned(settings: JobSettings) -> Plan:
         settings.overwrite,
         settings.clouds,
         names=files,
-        maker=settings.maker or maker_of(settings.transform, settings.etl_args),
+        maker=settings.maker or maker_of(settings.transform, MemberOptions.of(settings).said_of(settings.etl_args)),
         update=settings.update,
         preserve=settings.preserve,
+        part=part,
     )
     source: ListedSource = plan.source
     ways = list[str]()
@@ -171,7 +176,27 @@ def planned(settings: JobSettings) -> Plan:
         ways.append(f"the prefix {printable(source.prefix)}")
     if settings.retry_failed and not names:  # that nothing has failed is good news
         ways = []
-    return replace(plan, source=source, selection=" with ".join(ways))
+    selection = " with ".join(ways)
+    if part is not None:
+        return replace(plan, source=PartOfObjects(source, part, selection))
+    return replace(plan, source=source, selection=selection)
+
+
+def _is_named(source: ListedSource) -> bool:
+    """Whether its objects are named one by one, so that nothing else in their folder becomes one."""
+    return isinstance(source.source if isinstance(source, PartOfObjects) else source, NamedObjects)
+
+
+def _part(settings: JobSettings) -> JobPart | None:
+    """The part of the job, if it is one."""
+    if not settings.part:
+        return None
+    if settings.report and not is_lines(settings.report, settings.report_format):
+        raise ConfigurationError(
+            f"--report {printable(settings.report)}: the parts of a job would replace each other's; name a file that "
+            f"ends in {LINES}, which all of them append to"
+        )
+    return JobPart.parse(settings.part, os.environ)
 
 
 def _names(settings: JobSettings) -> tuple[Sequence[str] | None, str]:
@@ -218,4 +243,7 @@ def _sum_up(progress: Progress, ended: str) -> JobReport:
         f"{counts}; {decimal(summary.source_bytes)} in, {decimal(summary.result_bytes)} out; "
         f"{summary.seconds:.1f} s, {rate:.0f} objects/s"
     )
+    members = progress.tally.members
+    if members:
+        progress.noted(f"members of shards: {', '.join(f'{count} {what}' for what, count in members.items())}")
     return summary

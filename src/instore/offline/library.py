@@ -17,9 +17,10 @@ from instore.errors import ConfigurationError
 from instore.offline.cloud_store import CloudOptions
 from instore.offline.job import TransformJob
 from instore.offline.maker import maker_of_class
+from instore.offline.members import MemberOptions
 from instore.offline.settings import LOG_LEVELS, JobSettings
 from instore.offline.tally import JobReport
-from instore.protocol.environment import INSTORE_PARENT_FD
+from instore.protocol.environment import FAIL, INSTORE_PARENT_FD
 from instore.shipping.class_file import class_file
 
 Place = str | os.PathLike[str]
@@ -51,6 +52,9 @@ class RunOptions(TypedDict, total=False):
     retries: int
     check: bool
     report: Place
+    part: str
+    members: str
+    members_on_error: str
     retry_failed: Place
     log_file: Place
     verbose: bool
@@ -99,6 +103,11 @@ def run(
               worker that hangs is replaced. Default: as long as it takes.
             - `retries` (int): how often an object is tried again that the transform failed on. Default 0.
             - `check` (bool): transform everything, and write nothing; `destination` may be left out. Default False.
+            - `part` (str): `"0/8"`, one of eight parts that together do the job (docs/jobs.md#in-parts). Default: all.
+            - `members` (str): every object is a shard (tar, gzip, zstd, zip), and each of its members that matches this
+              pattern, such as `"*.jpg"`, goes through the class (docs/shards.md#transforming-members).
+            - `members_on_error` (str): what becomes of a member that fails: `"fail"` (its shard fails), `"drop"` or
+              `"keep"`. Default: `"fail"`.
             - `report` (path): a report of every object, in JSON; in JSON lines where its name ends in `.jsonl`
               (docs/jobs.md#the-report).
             - `retry_failed` (path): such a report; the job is about the objects that failed.
@@ -146,8 +155,12 @@ async def arun(
         settings = _settings(place, source, destination, options)
         if isinstance(transform, type):
             name = f"{transform.__module__}:{transform.__qualname__}"
-            settings = replace(settings, name=name, maker=maker_of_class(transform, settings.etl_args))
+            settings = replace(settings, name=name, maker=maker_of_class(transform, _said(settings)))
         return await TransformJob(settings).run()
+
+
+def _said(settings: JobSettings) -> str:
+    return MemberOptions.of(settings).said_of(settings.etl_args)
 
 
 def _in_a_thread(job: Coroutine[Any, Any, JobReport]) -> JobReport:
@@ -219,6 +232,9 @@ def _settings(
         timeout=_number("timeout", options.get("timeout")),
         retries=_count("retries", options.get("retries"), 0),
         checks=_flag("check", options.get("check", False)),
+        part=_string("part", options.get("part", "")),
+        members=_string("members", options.get("members", "")),
+        members_on_error=_string("members_on_error", options.get("members_on_error", FAIL)),
         report=_path("report", options.get("report", "")),
         retry_failed=_path("retry_failed", options.get("retry_failed", "")),
         log_file=_path("log_file", options.get("log_file", "")),

@@ -18,6 +18,7 @@ from instore.offline.interfaces import Item, ItemState, ListedDestination, Liste
 from instore.offline.maker import Maker
 from instore.offline.naming import Naming
 from instore.offline.nowhere import Nowhere
+from instore.offline.part import JobPart
 from instore.offline.remote_bucket import SCHEME
 from instore.system.printable import printable
 
@@ -118,6 +119,7 @@ def make_plan(
     maker: Maker | None = None,
     update: bool = False,
     preserve: bool = False,
+    part: JobPart | None = None,
 ) -> Plan:
     """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`.
 
@@ -149,7 +151,7 @@ def make_plan(
         raise ConfigurationError("--preserve is for files, and SRC is a bucket; leave it out")
     if prepend.split("/")[0] == PARTIAL:
         raise ConfigurationError(f"--prepend {printable(prepend)}: {PARTIAL} is where unfinished results are kept")
-    folder = FolderDestination(destination, overwrite or update, maker, preserve)
+    folder = FolderDestination(destination, overwrite or update, maker, preserve, part)
     if names and isinstance(origin, FolderSource):
         _check_names(origin, folder, naming, names)
     elif isinstance(origin, FolderSource):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from instore.offline.interfaces import ItemResult, ItemState
+from instore.offline.interfaces import ItemResult, ItemState, ShardMembers
 from instore.offline.log_file import LogFile
 from instore.offline.report import JobReportFile
 from instore.offline.tally import JobReport, Tally
@@ -98,6 +98,17 @@ class Progress:
             for frame in result.frames:
                 self._tell(f"  at {frame}", shown=is_first and self._verbose)
         self._refresh_now_and_then()
+
+    def made(self, shard: ShardMembers) -> None:
+        """Count a shard's members; report those that failed, and say them as it says objects."""
+        self.tally.members["transformed"] += shard.transformed
+        self.tally.members["copied"] += shard.copied
+        for member, cause in shard.failed:
+            name = f"{shard.shard}!{member}"
+            is_first = self.tally.add_member(shard, member, cause)
+            if self.report is not None:
+                self.report.add_member(name, shard.outcome, cause)
+            self._tell(f"{shard.outcome} {name}: {cause}", shown=is_first)
 
     def received(self, size: int) -> None:
         """Count bytes of results under way."""

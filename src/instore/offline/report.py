@@ -29,6 +29,9 @@ class JobReportFile(Protocol):
     def add(self, result: ItemResult) -> None:
         """Write what became of an item."""
 
+    def add_member(self, name: str, outcome: str, cause: str) -> None:
+        """Write what became of a shard's member, `shard!member`."""
+
     def close(self, summary: Mapping[str, object]) -> None:
         """Write the summary; the report is whole."""
 
@@ -50,11 +53,16 @@ def open_report(path: str, form: str, job: Mapping[str, object]) -> JobReportFil
     if os.path.isdir(path):
         raise ConfigurationError(f"--report {printable(path)} is a folder; name a file")
     try:
-        if form == "jsonl" or (not form and path.endswith(LINES)):
+        if is_lines(path, form):
             return LinesReport(path, job)
         return Report(path)
     except OSError as error:
         raise ConfigurationError(f"--report {printable(path)} can't be written: {error.strerror}") from error
+
+
+def is_lines(path: str, form: str) -> bool:
+    """Whether a report is JSON lines, by its form or, if none is given, by its name."""
+    return form == "jsonl" or (not form and path.endswith(LINES))
 
 
 class Report:
@@ -70,8 +78,11 @@ class Report:
 
     def add(self, result: ItemResult) -> None:
         """Write a line."""
-        self._file.write(self._separator + json.dumps(_entry(result)))
-        self._separator = ",\n"
+        self._write(_entry(result))
+
+    def add_member(self, name: str, outcome: str, cause: str) -> None:
+        """Write a line."""
+        self._write({"name": name, "outcome": outcome, "error": cause})
 
     def close(self, summary: Mapping[str, object]) -> None:
         """Write the summary, and put the report where it belongs."""
@@ -91,6 +102,10 @@ class Report:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._partial)
 
+    def _write(self, entry: Mapping[str, object]) -> None:
+        self._file.write(self._separator + json.dumps(dict(entry)))
+        self._separator = ",\n"
+
 
 class LinesReport:
     """A report as JSON lines, behind those of the jobs before."""
@@ -106,6 +121,10 @@ class LinesReport:
     def add(self, result: ItemResult) -> None:
         """Append a line."""
         self._write(_entry(result))
+
+    def add_member(self, name: str, outcome: str, cause: str) -> None:
+        """Append a line."""
+        self._write({"name": name, "outcome": outcome, "error": cause})
 
     def close(self, summary: Mapping[str, object]) -> None:
         """Append the summary."""

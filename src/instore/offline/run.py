@@ -9,9 +9,11 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from instore.errors import NothingSelectedError
+from instore.offline.chosen import NOTHING_SELECTED
 from instore.offline.concurrency import within_file_limit
 from instore.offline.engine import Engine, in_batches
 from instore.offline.interfaces import AnyWorker, ItemState, JobObserver, JobOptions, RemembersOrigins, Workers
+from instore.offline.members import MemberOptions, told_of_members
 from instore.offline.output import Printed
 from instore.offline.plan import Plan
 from instore.offline.settings import FailureLimit
@@ -36,12 +38,16 @@ NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
 """The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
 
 
+_NO_MEMBERS = MemberOptions()
+
+
 async def run(
     plan: Plan,
     make_workers: MakeWorkers[Any],
     options: JobOptions,
     observer: JobObserver,
     failure_limit: FailureLimit | None = None,
+    members: MemberOptions = _NO_MEMBERS,
 ) -> bool:
     """Put what is to do through workers. What has been written when it ends, however it ends, is committed.
 
@@ -56,8 +62,10 @@ async def run(
         options = within_file_limit(replace(options, workers=count, most_failures=most_failures))
         items = plan.items()
         observer.started(todo)
-        async with make_workers(_environment(plan.source.file_root, options.etl_args), observer.printed) as workers:
-            return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
+        with told_of_members(members, observer) as variables:
+            environment = {**_environment(plan.source.file_root, options.etl_args), **variables}
+            async with make_workers(environment, observer.printed) as workers:
+                return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
 
 
 async def load_class(plan: Plan, make_workers: MakeWorkers[Any], observer: JobObserver, etl_args: str) -> None:
@@ -83,7 +91,7 @@ async def _count(plan: Plan, observer: JobObserver) -> int:
 def check_selection(plan: Plan, counts: Mapping[ItemState, int]) -> None:
     """Raise if the plan's selection stands for nothing."""
     if plan.selection and not any(count for state, count in counts.items() if state is not ItemState.SKIPPED):
-        raise NothingSelectedError(f"no object of SRC is selected by {plan.selection}")
+        raise NothingSelectedError(NOTHING_SELECTED.format(plan.selection))
 
 
 def worker_command(transform: str, log_level: str) -> list[str]:

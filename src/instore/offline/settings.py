@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 from instore.errors import ConfigurationError
 from instore.offline.cloud_store import NO_OPTIONS, CloudOptions
 from instore.offline.maker import Maker
+from instore.protocol.environment import FAIL
 from instore.system.printable import printable
 
 LOG_LEVELS = ("debug", "info", "warning")
@@ -86,6 +87,9 @@ class JobSettings:
         checks: transform everything, and write nothing.
         report: file of the report; empty: none.
         report_format: its format, one of `instore.offline.report.FORMATS`; empty: by its name.
+        part: which part of the job is done, as `JobPart.parse` reads it; empty: all of it.
+        members: pattern for the members of shards that are transformed; empty: objects are no shards.
+        members_on_error: what becomes of a member that fails: `fail` (its shard fails), `drop` or `keep`.
         retry_failed: report of a job whose failed objects this one is about; empty: none.
         log_file: file that all that is said is appended to; empty: none.
         verbose: say where in the class's code failures come from.
@@ -122,6 +126,9 @@ class JobSettings:
     checks: bool = False
     report: str = ""
     report_format: str = ""
+    part: str = ""
+    members: str = ""
+    members_on_error: str = FAIL
     retry_failed: str = ""
     log_file: str = ""
     verbose: bool = False

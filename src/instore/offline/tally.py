@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, fields
 from math import inf
 
 from instore.errors import JobFailedError
-from instore.offline.interfaces import ItemResult
+from instore.offline.interfaces import ItemResult, ShardMembers
 
 _MOST_CAUSES = 20
 _MOST_NAMES = 10  # of one cause
 _NUMBER = re.compile(r"\b0x[0-9a-f]+\b|\d+", re.IGNORECASE)
 _STATUSES = ("done", "already there", "skipped", "failed")
+_OF_MEMBERS = ("members_transformed", "members_copied", "members_failed")
 
 
 COMPLETE = "complete"
@@ -50,6 +51,8 @@ class JobReport:
         source_bytes: of the objects that were done.
         result_bytes: of their results.
         seconds: from the start of the workers to the end.
+        members_transformed, members_copied, members_failed: of the shards that were done, with `--members`; the last
+            ones were dropped or kept.
     """
 
     ended: str
@@ -61,6 +64,9 @@ class JobReport:
     result_bytes: int
     seconds: float
     failures: tuple[FailedObject, ...] = field(default=(), repr=False)
+    members_transformed: int = 0
+    members_copied: int = 0
+    members_failed: int = 0
 
     @property
     def ok(self) -> bool:
@@ -68,8 +74,10 @@ class JobReport:
         return self.ended == COMPLETE and not self.failed
 
     def summary(self) -> dict[str, object]:
-        """All of it but the failures."""
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "failures"}
+        """All of it but the failures, and but the members where there are none."""
+        has_members = any(getattr(self, name) for name in _OF_MEMBERS)
+        left_out = ("failures", *(() if has_members else _OF_MEMBERS))
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in left_out}
 
     def raise_if_failed(self) -> None:
         """Raise unless `ok`.
@@ -97,12 +105,14 @@ class Tally:
     Attributes:
         finished: how many of the objects to do are done with.
         received: bytes of results that have come, also of such as will not be whole.
+        members: of shards: how many were `transformed`, `copied`, `dropped` or `kept`.
     """
 
     def __init__(self, keeps_failures: bool = False, names_all: bool = False) -> None:
         self.finished = 0
         self.received = 0
         self.source_bytes = self.result_bytes = 0
+        self.members = Counter[str]()
         self._counts: Counter[str] = Counter()
         self._failures: list[FailedObject] = []
         self._keeps_failures = keeps_failures
@@ -125,6 +135,11 @@ class Tally:
             self._failures.append(FailedObject(result.item.name, result.error, result.item.result, (*result.frames,)))
         text = result.error or result.item.reason
         return bool(text) and self._add_cause(status, result.item.name, text)
+
+    def add_member(self, shard: ShardMembers, member: str, cause: str) -> bool:
+        """Count a member that failed; whether it is the first of its cause."""
+        self.members[shard.outcome] += 1
+        return self._add_cause(shard.outcome, f"{shard.shard}!{member}", cause)
 
     def counts(self) -> dict[str, int]:
         """How many objects have each status."""
@@ -151,6 +166,9 @@ class Tally:
             result_bytes=self.result_bytes,
             seconds=round(seconds, 3),
             failures=tuple(self._failures),
+            members_transformed=self.members["transformed"],
+            members_copied=self.members["copied"],
+            members_failed=self.members["dropped"] + self.members["kept"],
         )
 
     def _add_cause(self, status: str, name: str, text: str) -> bool:

@@ -34,6 +34,14 @@ NUM_WORKERS = "NUM_WORKERS"
 PORT = "PORT"
 # What a client of a store finds.
 AIS_ENDPOINT = "AIS_ENDPOINT"
+# What says which of several processes of a job this one is.
+JOB_COMPLETION_INDEX = "JOB_COMPLETION_INDEX"
+SLURM_ARRAY_TASK_ID = "SLURM_ARRAY_TASK_ID"
+SLURM_ARRAY_TASK_COUNT = "SLURM_ARRAY_TASK_COUNT"
+SLURM_ARRAY_TASK_MIN = "SLURM_ARRAY_TASK_MIN"
+SLURM_ARRAY_TASK_MAX = "SLURM_ARRAY_TASK_MAX"
+AWS_BATCH_JOB_ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
+AWS_BATCH_JOB_ARRAY_SIZE = "AWS_BATCH_JOB_ARRAY_SIZE"
 # Our own.
 INSTORE_TIMEOUT = "INSTORE_TIMEOUT"
 INSTORE_TRANSFORM_TIMEOUT = "INSTORE_TRANSFORM_TIMEOUT"
@@ -50,6 +58,9 @@ INSTORE_DEVICE = "INSTORE_DEVICE"
 """What a transform finds as `self.device`."""
 INSTORE_ARGS = "INSTORE_ARGS"
 """Arguments that every request will have: a process that does not take them ends at its start."""
+INSTORE_MEMBERS = "INSTORE_MEMBERS"
+INSTORE_MEMBERS_ON_ERROR = "INSTORE_MEMBERS_ON_ERROR"
+INSTORE_MEMBERS_LOG = "INSTORE_MEMBERS_LOG"
 LIMIT_PREFIX = "INSTORE_"
 """Before the name of each of the server's bounds (docs/limits.md)."""
 INSTORE_PORT = "INSTORE_PORT"
@@ -58,6 +69,9 @@ INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
 INSTORE_READY_FD = "INSTORE_READY_FD"
 """Descriptor of a pipe that a worker writes to when it is about to serve."""
+
+FAIL, DROP, KEEP = "fail", "drop", "keep"
+"""What becomes of a shard's member that fails: the shard fails, or is made without it, or with it as it was."""
 
 SERVER, MUTUAL = "server", "mutual"
 """Who shows a certificate."""
@@ -94,6 +108,9 @@ class Environment:
         object_time: seconds that an object may take from its request to its result; infinite: any.
         tls: "server": this server speaks TLS, with `crt` and `crt_key`; "mutual": and wants its clients' certificates
             to be signed by one of `client_ca`; empty: neither.
+        members: pattern for the members of shards that are transformed; empty: objects are no shards.
+        members_on_error: what becomes of a member that fails: `FAIL`, `DROP` or `KEEP`.
+        members_log: file that a line for each shard is appended to, with what became of its members; empty: none.
         frames: an object's error says where in the user's code it comes from, and what is printed names its object.
     """
 
@@ -120,6 +137,9 @@ class Environment:
     queue: int = 4096
     object_time: float = float("inf")
     tls: str = ""
+    members: str = ""
+    members_on_error: str = FAIL
+    members_log: str = ""
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Environment":
@@ -190,10 +210,13 @@ def _number(kind: Callable[[str], Any], least: float) -> Callable[[str, str], An
     return parse
 
 
-def _tls(variable: str, value: str) -> str:
-    if value.strip() not in (SERVER, MUTUAL):
-        raise ConfigurationError(f"{variable}={value!r} is neither {SERVER!r} nor {MUTUAL!r}")
-    return value.strip()
+def _one_of(*words: str) -> Callable[[str, str], str]:
+    def parse(variable: str, value: str) -> str:
+        if value.strip() not in words:
+            raise ConfigurationError(f"{variable}={value!r} is neither {' nor '.join(map(repr, words))}")
+        return value.strip()
+
+    return parse
 
 
 def _text(_variable: str, value: str) -> str:
@@ -260,5 +283,8 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     INSTORE_FRAMES: ("frames", _flag),
     INSTORE_QUEUE: ("queue", _number(int, 1)),
     INSTORE_OBJECT_TIME: ("object_time", _number(float, 0.001)),
-    INSTORE_TLS: ("tls", _tls),
+    INSTORE_TLS: ("tls", _one_of(SERVER, MUTUAL)),
+    INSTORE_MEMBERS: ("members", _text),
+    INSTORE_MEMBERS_ON_ERROR: ("members_on_error", _one_of(FAIL, DROP, KEEP)),
+    INSTORE_MEMBERS_LOG: ("members_log", _text),
 }

@@ -30,7 +30,7 @@ class Promise(Waiter[bytes]):
         return was_awaited
 
 
-class Member(NamedTuple):
+class BatchMember(NamedTuple):
     """One object of a batch."""
 
     request: ObjectRequest
@@ -39,7 +39,7 @@ class Member(NamedTuple):
 
 
 Outcome = bytes | BaseException
-Run = Callable[[list[Member]], list[Outcome]]
+Run = Callable[[list[BatchMember]], list[Outcome]]
 
 
 class Batches:
@@ -69,7 +69,7 @@ class Batches:
     def submit(self, request: ObjectRequest, load: Load) -> Waiter[bytes]:
         """Have an object transformed in a batch."""
         loop = asyncio.get_running_loop()
-        member = Member(request, load, Promise(loop))
+        member = BatchMember(request, load, Promise(loop))
         batch = self._open.get(request.etl_args)
         if batch is None:
             batch = self._open[request.etl_args] = _Batch(request.etl_args)
@@ -105,7 +105,7 @@ class _Batch:
 
     def __init__(self, etl_args: str) -> None:
         self.etl_args = etl_args
-        self.members: list[Member] = []
+        self.members: list[BatchMember] = []
         self.timer: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class _Batch:
 class _RunningBatch:
     """A batch in a thread: its objects get their outcomes."""
 
-    def __init__(self, call: Waiter[list[Outcome]], members: list[Member]) -> None:
+    def __init__(self, call: Waiter[list[Outcome]], members: list[BatchMember]) -> None:
         self._call = call
         self._members = members
         call.add_done_callback(self._done)

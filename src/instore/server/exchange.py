@@ -21,7 +21,7 @@ from instore.errors import (
 from instore.http.bodies import Body
 from instore.http.client import describe
 from instore.protocol.environment import INSTORE_OBJECT_TIME, Environment
-from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
+from instore.protocol.headers import DEFAULT_MIME_TYPE, RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
 from instore.protocol.names import escape_segment
 from instore.protocol.requests import ObjectRequest
 from instore.server.access_log import AccessLog
@@ -102,14 +102,16 @@ class Service:
         return Response(status, Body(body), TEXT, headers)
 
     def mime_type(self) -> str:
-        """The content type of the results."""
+        """The content type of the results; a shard of results has none of its own."""
+        if self.environment.members:
+            return DEFAULT_MIME_TYPE
         try:
             return self.transform.get_mime_type()
         except Exception as error:
             raise TransformError(f"get_mime_type() failed: {type(error).__name__}: {error}") from error
 
     def _make_result(self, request: ObjectRequest, source: Source) -> Result:
-        if self.transform.shape is Shape.STREAM:
+        if self.transform.shape is Shape.STREAM or self.environment.members:
             return StreamedResult(request, source, self._transforms, self.environment.direct_put_chunk_size)
         return BufferedResult(request, source, self._transforms)
 

@@ -5,7 +5,7 @@ import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 from instore.errors import InstoreError
 
@@ -26,12 +26,8 @@ class ForwardOnlyError(io.UnsupportedOperation):
         )
 
 
-class ObjectReader(Protocol):
-    """A binary reader that remembers whether its object broke off, whatever the transform made of the error."""
-
-    @property
-    def failure(self) -> InstoreError | None:
-        """The error that a read raised or would raise."""
+class Readable(Protocol):
+    """A binary reader, as a streaming transform needs one."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         """The next bytes."""
@@ -46,6 +42,14 @@ class ObjectReader(Protocol):
         """Release what is held."""
 
 
+class ObjectReader(Readable, Protocol):
+    """A binary reader that remembers whether its object broke off, whatever the transform made of the error."""
+
+    @property
+    def failure(self) -> InstoreError | None:
+        """The error that a read raised or would raise."""
+
+
 class ForwardReader(io.BufferedReader):
     """A binary reader that can only be read forward, wherever its object comes from.
 
@@ -53,7 +57,7 @@ class ForwardReader(io.BufferedReader):
     A transform that works on one of them is to work on all, so the reader of a file can do no more than the others.
     """
 
-    def __init__(self, raw: io.RawIOBase | io.BytesIO) -> None:
+    def __init__(self, raw: Any) -> None:
         super().__init__(raw, _BUFFER)
 
     def seekable(self) -> bool:
@@ -124,7 +128,7 @@ class _PipeFile(io.RawIOBase):
 class ThreadedReader:
     """The reader of an asynchronous `transform_stream`: every read is done in a thread, so that its loop goes on."""
 
-    def __init__(self, reader: ObjectReader, executor: Executor) -> None:
+    def __init__(self, reader: Readable, executor: Executor) -> None:
         self._reader = reader
         self._executor = executor
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from instore.errors import (
@@ -27,12 +28,13 @@ from instore.errors import (
 from instore.protocol.environment import Environment
 from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
-from instore.protocol.responses import with_frames
-from instore.server.batches import Batches, Member, Outcome, Promise
+from instore.protocol.responses import split_frames, with_frames
+from instore.server.batches import Batches, BatchMember, Outcome, Promise
 from instore.server.contract import Shape, Transform
+from instore.server.members import Members
 from instore.server.pipes import OutputPipe
 from instore.server.prints import frames_of, printing, printing_object
-from instore.server.readers import ForwardOnlyError, Load, ObjectReader, ThreadedReader
+from instore.server.readers import ForwardOnlyError, Load, ObjectReader, Readable, ThreadedReader
 from instore.server.thread_pool import ThreadPool
 from instore.server.watchdog import Watchdog
 from instore.system.printable import say
@@ -54,6 +56,9 @@ class TransformRunner:
 
     Attributes:
         watchdog: checks the pool after each transform that was given up.
+
+    Raises:
+        ConfigurationError: the settings' pattern for members is none.
     """
 
     def __init__(self, transform: Transform, settings: Environment) -> None:
@@ -61,6 +66,7 @@ class TransformRunner:
         self._pool = ThreadPool(transform.concurrency, "transform")
         self.watchdog = Watchdog(self._pool, min(settings.transform_timeout, 2 * settings.object_time))
         self._frames = settings.frames
+        self._members = Members(settings, transform) if settings.members else None
         self._path = _raw_path if transform.wants_raw_path else _decoded_path
         self._asynchronous = inspect.isasyncgenfunction(transform.method)
         self._batches = (
@@ -97,20 +103,36 @@ class TransformRunner:
     def _run(self, request: ObjectRequest, load: Load) -> bytes:
         with self._named(request), _entered(load, request) as data:
             try:
-                args = self._transform.decode_args(request.etl_args)
-                result = self._transform.method(data, self._path(request), args)
-                if type(result) is bytes:
-                    return result
-                if inspect.isawaitable(result):
-                    result = self._loop.run(result)
-                return self._as_bytes(result, "returned")
+                return self.whole(data, self._path(request), request.etl_args)
             except BaseException as error:
-                raise self._failure(error, request) from error
+                raise self.failure(error, request.path) from error
 
-    def _run_batch(self, members: list[Member]) -> list[Outcome]:
+    def whole(self, data: bytes | str, path: str, etl_args: str) -> bytes:
+        """What the buffered transform makes of an object; raises what it raises."""
+        args = self._transform.decode_args(etl_args)
+        if self._transform.shape is Shape.BATCH:
+            return self._alone(data, path, args)
+        result = self._transform.method(data, path, args)
+        if type(result) is bytes:
+            return result
+        if inspect.isawaitable(result):
+            result = self._loop.run(result)
+        return self._as_bytes(result, "returned")
+
+    def _alone(self, data: bytes | str, path: str, args: Any) -> bytes:
+        """The result of an object that is a batch of its own."""
+        results = self._transform.method([data], [path], args)
+        if inspect.isawaitable(results):
+            results = self._loop.run(results)
+        (result,) = results
+        if isinstance(result, BaseException):
+            raise result
+        return self._as_bytes(result, "returned")
+
+    def _run_batch(self, members: list[BatchMember]) -> list[Outcome]:
         """One outcome for each object of a batch."""
         outcomes: dict[Promise, Outcome] = {}
-        loaded: list[tuple[Member, bytes | str]] = []
+        loaded: list[tuple[BatchMember, bytes | str]] = []
         with contextlib.ExitStack() as stack:
             for member in members:
                 try:
@@ -121,7 +143,7 @@ class TransformRunner:
                 outcomes[member.result] = outcome
         return [outcomes[member.result] for member in members]
 
-    def _transform_batch(self, loaded: list[tuple[Member, bytes | str]]) -> list[Outcome]:
+    def _transform_batch(self, loaded: list[tuple[BatchMember, bytes | str]]) -> list[Outcome]:
         """One outcome for each object; where the call raises, each is tried alone."""
         requests = [member.request for member, _ in loaded]
         if not requests:
@@ -136,7 +158,7 @@ class TransformRunner:
                     results = self._loop.run(results)
             except BaseException as error:
                 if len(loaded) == 1 or isinstance(error, ArgumentsError):
-                    return [self._failure(error, request) for request in requests]
+                    return [self.failure(error, request.path) for request in requests]
             else:
                 return self._outcomes(results, requests)
         return [outcome for one in loaded for outcome in self._transform_batch([one])]
@@ -151,54 +173,63 @@ class TransformRunner:
 
     def _outcome(self, result: Any, request: ObjectRequest) -> Outcome:
         if isinstance(result, BaseException):
-            return self._failure(result, request)
+            return self.failure(result, request.path)
         try:
             return self._as_bytes(result, "returned")
         except TypeError as error:
-            return self._failure(error, request)
+            return self.failure(error, request.path)
 
     def _stream(self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe) -> None:
         try:
             reader = open_reader()
         except BaseException as error:
-            spool.fail(self._failure(error, request))
+            spool.fail(self.failure(error, request.path))
             return
         with self._named(request):
             self._stream_from(reader, request, spool)
 
     def _stream_from(self, reader: ObjectReader, request: ObjectRequest, spool: OutputPipe) -> None:
         try:
-            for piece in self._pieces(reader, request):
-                spool.put(self._as_bytes(piece, "yielded"))
+            path = self._path(request)
+            make = self.pieces if self._members is None else partial(self._members.pieces, self, request.path)
+            for piece in make(reader, path, request.etl_args):
+                spool.put(piece)
             if reader.failure is not None:  # the transform took the error for an end
                 raise reader.failure  # noqa: TRY301
             spool.finish()
         except BaseException as error:
-            spool.fail(reader.failure or self._failure(error, request))
+            spool.fail(reader.failure or self.failure(error, request.path))
         finally:
             reader.close()
 
-    def _failure(self, error: BaseException, request: ObjectRequest) -> InstoreError:
-        failure = _translate(error, request)
-        if self._frames and isinstance(failure, TransformError):
+    def failure(self, error: BaseException, name: str) -> InstoreError:
+        """The error that reports what the user's code raised about the object `name`."""
+        failure = _translate(error, name)
+        has_frames = bool(split_frames(str(failure))[1])  # a member's
+        if self._frames and isinstance(failure, TransformError) and not has_frames:
             return TransformError(with_frames(str(failure), frames_of(error)))
         return failure
 
-    def _pieces(self, reader: ObjectReader, request: ObjectRequest) -> Iterator[Any]:
+    def pieces(self, reader: Readable, path: str, etl_args: str) -> Iterator[bytes]:
+        """What the streaming transform makes of an object; raises what it raises."""
         source: Any = ThreadedReader(reader, self._loop.executor) if self._asynchronous else reader
-        args = self._transform.decode_args(request.etl_args)
-        pieces = self._transform.method(source, self._path(request), args)
+        pieces = self._transform.method(source, path, self._transform.decode_args(etl_args))
         if isinstance(pieces, AsyncIterator):
             pieces = self._loop.iterate(pieces)
         try:
-            yield from pieces
+            for piece in pieces:
+                yield self._as_bytes(piece, "yielded")
         finally:
             if (close := getattr(pieces, "close", None)) is not None:
                 close()
 
     def _named(self, request: ObjectRequest) -> contextlib.AbstractContextManager[None]:
         """What is printed meanwhile is of this object."""
-        return printing(request.path) if self._frames else _UNNAMED
+        return self.named(request.path)
+
+    def named(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """What is printed meanwhile is of that object, or member."""
+        return printing(name) if self._frames else _UNNAMED
 
     def _as_bytes(self, value: Any, verb: str) -> bytes:
         if type(value) is bytes:
@@ -307,15 +338,15 @@ def _raw_path(request: ObjectRequest) -> str:
     return request.raw_path or f"/{escape_path(request.path)}"
 
 
-def _translate(error: BaseException, request: ObjectRequest) -> InstoreError:
+def _translate(error: BaseException, name: str) -> InstoreError:
     """The error that reports what user code raised, whatever that does when it is looked at."""
     try:
-        return _translated(error, request)
+        return _translated(error, name)
     except Exception:
-        return TransformError(f"the transform of {request.path!r} failed: {say(error)}")
+        return TransformError(f"the transform of {name!r} failed: {say(error)}")
 
 
-def _translated(error: BaseException, request: ObjectRequest) -> InstoreError:
+def _translated(error: BaseException, name: str) -> InstoreError:
     """Errors of AIStore's SDK are known by their names."""
     if isinstance(error, InstoreError):
         return error
@@ -327,7 +358,7 @@ def _translated(error: BaseException, request: ObjectRequest) -> InstoreError:
     reason = say(error)
     if (limit := _forward_only(error)) is not None and str(limit) not in reason:
         reason += f" ({limit})"  # a library says of it no more than that the data are bad
-    return TransformError(f"the transform of {request.path!r} failed: {reason}")
+    return TransformError(f"the transform of {name!r} failed: {reason}")
 
 
 def _forward_only(error: BaseException | None) -> ForwardOnlyError | None:

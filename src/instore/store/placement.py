@@ -14,7 +14,7 @@ _MASK = (1 << 64) - 1
 
 def digest(text: str) -> int:
     """The 64-bit hash of a target's id or of a uname."""
-    return xxhash.xxh64_intdigest(text.encode(), seed=_SEED)
+    return xxhash.xxh64_intdigest(text.encode(errors="surrogateescape"), seed=_SEED)
 
 
 def owner(digests: Sequence[int], uname: str) -> int:

@@ -24,9 +24,12 @@ def write_all(file: int, data: bytes | bytearray | memoryview) -> int:
     return written
 
 
-def lock(file: int, path: str) -> bool:
-    """Lock what is open, without waiting; whether it is still the file at `path`, which its last holder may remove."""
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def lock(file: int, path: str, is_shared: bool = False) -> bool:
+    """Lock what is open, without waiting; whether it is still the file at `path`, which its last holder may remove.
+
+    A lock that is shared keeps out only one that is not.
+    """
+    fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     try:
         return os.path.samestat(os.fstat(file), os.stat(path))
     except FileNotFoundError:
@@ -54,12 +57,12 @@ def temporary(what: str) -> Iterator[None]:
         ) from error
 
 
-def open_locked(path: str, mode: int = 0o666) -> int:
+def open_locked(path: str, mode: int = 0o666, is_shared: bool = False) -> int:
     """Open a file, made if it is missing, and lock it."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
         try:
-            if lock(file, path):
+            if lock(file, path, is_shared):
                 return file
         except BaseException:
             os.close(file)
