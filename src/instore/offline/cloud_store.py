@@ -263,14 +263,12 @@ class CloudStore:
             )
 
     def _listed(self, prefix: str, after: str) -> Iterator[tuple[str, int, bool]]:
-        """Names and sizes as obstore has them, and whether they are there; it begins before the first that is wanted."""
+        """Names and sizes as obstore has them, and whether they are there; begun before the first that is wanted."""
         folder = prefix.rpartition("/")[0]
         offset = _as_offset(max(after, _just_before(prefix)))
         for page in self._obstore.list(self._looks, folder or None, offset=offset or None, chunk_size=PAGE):
             empty = [one["path"] for one in page if not one["size"] and one["path"].startswith(prefix)]
-            missing = {
-                name for name, is_there in zip(empty, self._pool.map(self._has, empty), strict=True) if not is_there
-            }
+            missing = {name for name, there in zip(empty, self._pool.map(self._has, empty), strict=True) if not there}
             yield from ((one["path"], one["size"], one["path"] not in missing) for one in page)
 
     def _has(self, name: str) -> bool:
