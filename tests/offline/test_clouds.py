@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -370,6 +371,19 @@ def test_missing_credentials_are_said(cloud: Cloud, monkeypatch: pytest.MonkeyPa
         CloudStore("s3://x")
 
 
+def test_a_profile_is_found(cloud: Cloud, faulty: FaultyCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys, settings = tmp_path / "credentials", tmp_path / "config"
+    keys.write_text("[work]\naws_access_key_id = of-work\naws_secret_access_key = secret\n")
+    settings.write_text("[profile work]\nregion = eu-west-3\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(keys))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    source(cloud.bucket(), faulty)
+    assert re.search(r"Credential=of-work/\d+/eu-west-3/s3/", faulty.asked[-1].authorization)
+
+
 def test_public_data_needs_no_credentials(cloud: Cloud, faulty: FaultyCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = cloud.bucket()
     cloud.put(bucket, {"a": SMALL}, ACL="public-read")
@@ -377,6 +391,7 @@ def test_public_data_needs_no_credentials(cloud: Cloud, faulty: FaultyCloud, mon
         monkeypatch.delenv(name)
     origin = CloudSource(f"s3://{bucket}", options=CloudOptions(faulty.endpoint, anonymous=True))
     assert read(origin, "a", len(SMALL)) == SMALL
+    assert {one.authorization for one in faulty.asked} == {""}
 
 
 def test_a_missing_package_is_said_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,12 +20,14 @@ class Asked(NamedTuple):
         key: of the object; empty for the bucket's.
         query: as it stands in the URL.
         body: what came with it.
+        authorization: who says that they ask.
     """
 
     method: str
     key: str
     query: str
     body: bytes
+    authorization: str
 
 
 Fault = Callable[["Exchange"], None]
@@ -158,7 +160,8 @@ def faulty_cloud(behind: str) -> Iterator[FaultyCloud]:
         def _serve(self) -> None:
             url = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            asked = Asked(self.command, unquote(url.path).lstrip("/").partition("/")[2], url.query, body)
+            key = unquote(url.path).lstrip("/").partition("/")[2]
+            asked = Asked(self.command, key, url.query, body, self.headers.get("Authorization", ""))
             cloud.asked.append(asked)
             fault = cloud.fault(asked)
             if fault is not None:

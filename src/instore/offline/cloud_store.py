@@ -9,7 +9,7 @@ import mmap
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Thread
@@ -40,6 +40,7 @@ PIECE = 4 << 20
 _PART = 8 << 20  # bytes of a part of an upload in parts
 _MOST_PARTS = 10_000
 _PARTS_AT_ONCE = 2
+_LOOKS_AT_ONCE = 16  # whether an empty object is one
 PAGE = 1000  # names, as many as a store lists at once
 _MARGIN = "~~~~"
 
@@ -135,6 +136,7 @@ class CloudStore:
         self._obstore = obstore
         self._kinds = kinds
         self._credentials = {"skip_signature": True} if anonymous else self._found_credentials()
+        self._pool = ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="looks")
         self._looks, self._store = self._open(_LOOK), self._open(_REQUEST)
 
     def __str__(self) -> str:
@@ -162,10 +164,10 @@ class CloudStore:
         """
         before = ""
         with self._errors("can't be listed"):
-            for name, size in self._listed(prefix, after):
+            for name, size, is_there in self._listed(prefix, after):
                 if name > prefix and not name.startswith(prefix):
                     return
-                if not size and (name <= before or not self._has(name)):
+                if not is_there or (not size and name <= before):
                     entry = CloudEntry(name + "/", 0, is_marker=True)
                 elif name > before:
                     entry = CloudEntry(name, size, is_marker=False)
@@ -260,12 +262,14 @@ class CloudStore:
                 "it has been removed"
             )
 
-    def _listed(self, prefix: str, after: str) -> Iterator[tuple[str, int]]:
-        """Names and sizes as obstore has them, from somewhere before the first that is wanted on."""
+    def _listed(self, prefix: str, after: str) -> Iterator[tuple[str, int, bool]]:
+        """Names and sizes as obstore has them, and whether they are there; begun before the first that is wanted."""
         folder = prefix.rpartition("/")[0]
         offset = _as_offset(max(after, _just_before(prefix)))
         for page in self._obstore.list(self._looks, folder or None, offset=offset or None, chunk_size=PAGE):
-            yield from ((one["path"], one["size"]) for one in page)
+            empty = [one["path"] for one in page if not one["size"] and one["path"].startswith(prefix)]
+            missing = {name for name, there in zip(empty, self._pool.map(self._has, empty), strict=True) if not there}
+            yield from ((one["path"], one["size"], one["path"] not in missing) for one in page)
 
     def _has(self, name: str) -> bool:
         try:
