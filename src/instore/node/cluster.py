@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from instore.errors import BucketExistsError, InvalidRequestError, NameConflictError
 from instore.node.metadata import BucketRecord, NodeFolder
+from instore.node.statistics import Statistics
 from instore.store.names import Bucket
 from instore.store.placement import digest, owner
 from instore.store.store import Store
@@ -54,6 +55,7 @@ class Cluster:
     Attributes:
         targets: all of them.
         folder, proxy_url, token: as given.
+        statistics: how often each target has done what.
         changing: is held while buckets come and go.
 
     Raises:
@@ -68,6 +70,7 @@ class Cluster:
             Target(name, url, Store(f"{folder.path}/{name}"), digest(name))
             for name, url in zip(folder.targets, urls, strict=True)
         ]
+        self.statistics = Statistics(folder.targets)
         self.changing = threading.Lock()
         self._digests = [target.digest for target in self.targets]
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")

@@ -46,6 +46,15 @@ class Bucket:
             raise NotSupportedError(f"buckets of another cluster ({namespace!r}) are not supported")
         return cls(name, own)
 
+    @classmethod
+    def described(cls, value: object) -> "Bucket":
+        """The bucket that a message describes, as `message` writes it."""
+        if not isinstance(value, dict) or not isinstance(value.get("namespace") or {}, dict):
+            raise InvalidRequestError("the message describes no bucket: expected an object with name and provider")
+        namespace = value.get("namespace") or {}
+        path = f"@{namespace.get('uuid') or ''}#{namespace.get('name') or ''}"
+        return cls.parse(str(value.get("provider") or ""), path, str(value.get("name") or ""))
+
     @property
     def folder(self) -> str:
         """Its folder below a target's, as AIStore lays it out."""

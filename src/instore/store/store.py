@@ -34,7 +34,7 @@ from instore.errors import (
 from instore.store import attributes
 from instore.store.attributes import Attributes
 from instore.store.names import Bucket, check_object_name
-from instore.store.walk import walk
+from instore.store.walk import sizes, walk
 from instore.system.files import disk_error, write_all
 
 _CONTENT = "%ob"
@@ -345,6 +345,14 @@ class Store:
         with self.failing(f"listing {bucket}"):
             try:
                 yield from walk(root, self.work_folder(bucket), prefix, after, recurse)
+            except FileNotFoundError:
+                raise BucketNotFoundError(bucket) from None
+
+    def sizes(self, bucket: Bucket, prefix: str = "") -> Iterator[tuple[int, int]]:
+        """Bytes of each of the bucket's objects, and bytes that it takes on the disk; raises as `walk` does."""
+        with self.failing(f"measuring {bucket}"):
+            try:
+                yield from sizes(os.path.join(self.folder, bucket.folder, _CONTENT), prefix)
             except FileNotFoundError:
                 raise BucketNotFoundError(bucket) from None
 

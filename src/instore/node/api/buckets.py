@@ -8,17 +8,19 @@ import msgpack
 from starlette.responses import Response
 
 from instore.errors import InvalidRequestError, NotSupportedError
+from instore.node.api.configuration import of_bucket
 from instore.node.cluster import Target
 from instore.node.jobs import copy as bulk
+from instore.node.jobs import summary
 from instore.node.jobs.registry import Job
 from instore.node.listing import Page, Query
 from instore.node.metadata import BucketRecord
 from instore.node.request import Action, Answer, NodeRequest, as_json, empty, text
 from instore.offline.selection import Selection
-from instore.store.attributes import CHECKSUM_TYPE
 from instore.store.names import Bucket
 from instore.store.store import Entry
 
+_HELD = 1.0  # seconds for which a question about a running summary is held back, lest a client sleep over its end
 _PAGE = 10_000  # names; AIStore's own limit
 _MSGPACK = "application/msgpack"
 _NAME_ONLY, _NAME_SIZE, _NO_RECURSION, _NO_DIRS = 1 << 4, 1 << 5, 1 << 11, 1 << 13
@@ -35,7 +37,7 @@ async def resource(request: NodeRequest) -> Answer:
         return await _head(request)
     action, value = await request.action()
     if request.segments[1:] in ([], [""]):
-        return _list_buckets(request, action)
+        return await _on_all(request, action, value)
     bucket = request.bucket()
     if any(request.segments[2:]):
         raise InvalidRequestError(f"{'/'.join(request.segments[1:])!r} can't be a bucket's name: it has a slash")
@@ -45,9 +47,11 @@ async def resource(request: NodeRequest) -> Answer:
     return await handler(request, bucket, value)
 
 
-def _list_buckets(request: NodeRequest, action: str) -> Answer:
-    if request.method != "GET" or action not in ("list", ""):
+async def _on_all(request: NodeRequest, action: str, value: dict[str, Any]) -> Answer:
+    if request.method != "GET" or action not in ("list", "", "summary-bck"):
         raise NotSupportedError(f"the action {action!r} ({request.method}) on all buckets is not supported")
+    if action == "summary-bck":
+        return await _summary(request, None, value)
     if request.query("provider") not in ("", "ais"):
         return as_json([])
     return as_json([bucket.message for bucket in request.node.cluster.folder.buckets()])
@@ -68,27 +72,18 @@ async def _destroy(request: NodeRequest, bucket: Bucket, _value: dict[str, Any])
 async def _head(request: NodeRequest) -> Answer:
     bucket = request.bucket()
     record = request.node.cluster.folder.bucket(bucket)
-    headers = {"Ais-Bucket-Props": json.dumps(_properties(bucket, record))}
+    headers = {"Ais-Bucket-Props": json.dumps(of_bucket(bucket, record))}
     if not request.query("bsumm_remote"):
         return empty(headers=headers)
-    if not request.query("uuid"):
-        job = _start_summary(request, bucket, "/".join(request.segments[2:]))
+    uuid = request.query("uuid")
+    if not uuid:
+        job = summary.start(request.node, bucket, "/".join(request.segments[2:]))
         return empty(202, {**headers, "Ais-Xaction-Id": job.id})
-    job = request.node.jobs.get(request.query("uuid"))
+    headers["Ais-Xaction-Id"] = uuid
+    job = await _settled(request, uuid)
     if job.running:
         return empty(202, headers)
-    return empty(headers={**headers, "Ais-Bucket-Summ": json.dumps(_summary_of(job))})
-
-
-def _properties(bucket: Bucket, record: BucketRecord) -> dict[str, Any]:
-    return {
-        **bucket.message,
-        "created": str(record.created),
-        "versioning": {"enabled": True},
-        "checksum": {"type": CHECKSUM_TYPE},
-        "mirror": {"enabled": False, "copies": 1},
-        "ec": {"enabled": False},
-    }
+    return empty(headers={**headers, "Ais-Bucket-Summ": json.dumps(summary.of(job)[0])})
 
 
 # Listing
@@ -173,43 +168,19 @@ _COLUMNS: dict[str, tuple[str, Any]] = {
 # Summary
 
 
-async def _summary(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
-    request.node.cluster.folder.bucket(bucket)
+async def _summary(request: NodeRequest, bucket: Bucket | None, value: dict[str, Any]) -> Answer:
     uuid = str(value.get("uuid") or "")
     if not uuid:
-        return as_json(_start_summary(request, bucket, str(value.get("prefix") or "")).id, 202)
+        return text(summary.start(request.node, bucket, str(value.get("prefix") or "")).id, 202)
+    job = await _settled(request, uuid)
+    return text(uuid, 202) if job.running else as_json(summary.of(job))
+
+
+async def _settled(request: NodeRequest, uuid: str) -> Job:
+    """A job, when it has ended, or after a little while."""
     job = request.node.jobs.get(uuid)
-    if job.running:
-        return as_json(uuid, 202)
-    return as_json([_summary_of(job)])
-
-
-def _start_summary(request: NodeRequest, bucket: Bucket, prefix: str) -> Job:
-    cluster = request.node.cluster
-    cluster.folder.bucket(bucket)
-
-    def on(job: Job, target: Target) -> None:
-        for name in target.store.walk(bucket, prefix):
-            if job.stopping.is_set():
-                return
-            job.count(target.id, target.store.stat(bucket, name).size)
-
-    async def work(job: Job) -> None:
-        await bulk.on_targets(cluster, job, lambda target: on(job, target))
-
-    return request.node.jobs.start("summary-bck", work, bucket)
-
-
-def _summary_of(job: Job) -> dict[str, Any]:
-    if job.aborted:
-        raise InvalidRequestError(f"the summary failed: {job.error}")
-    done = job.done()
-    return {
-        **(job.source.message if job.source else {}),
-        "ObjCount": {"obj_count_present": str(done.objects), "obj_count_remote": "0"},
-        "ObjSize": {"obj_avg_size": done.bytes // done.objects if done.objects else 0},
-        "TotalSize": {"size_all_present_objs": str(done.bytes), "size_all_remote_objs": "0"},
-    }
+    await request.node.jobs.settled(job, _HELD)
+    return job
 
 
 # Jobs over buckets
@@ -228,7 +199,7 @@ async def _rename(request: NodeRequest, bucket: Bucket, _value: dict[str, Any]) 
 
 
 async def _copy_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
-    destination = named_bucket(value.get("tobck"))
+    destination = Bucket.described(value.get("tobck"))
     await make_if_missing(request, bucket, destination)
     return text(bulk.copy(request.node, "copy-listrange", bucket, destination, Selection.parse(value), value).id)
 
@@ -242,15 +213,6 @@ def other_bucket(request: NodeRequest) -> Bucket:
     provider, _, rest = request.query("bck_to").partition("/")
     namespace, _, name = rest.partition("/")
     return Bucket.parse(provider, namespace, name.rstrip("/"))
-
-
-def named_bucket(value: object) -> Bucket:
-    """The bucket that a message describes, as `model` writes it."""
-    if not isinstance(value, dict) or not isinstance(value.get("namespace") or {}, dict):
-        raise InvalidRequestError("the message describes no bucket: expected an object with name and provider")
-    namespace = value.get("namespace") or {}
-    path = f"@{namespace.get('uuid') or ''}#{namespace.get('name') or ''}"
-    return Bucket.parse(str(value.get("provider") or ""), path, str(value.get("name") or ""))
 
 
 async def make_if_missing(request: NodeRequest, source: Bucket, destination: Bucket) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from instore.errors import NotSupportedError
 from instore.etl.pod import LOG_LIMIT
 from instore.etl.process import tail, usage
-from instore.node.api.buckets import make_if_missing, named_bucket, other_bucket
+from instore.node.api.buckets import make_if_missing, other_bucket
 from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import INLINE
 from instore.node.jobs.offline_etl import ETLJobSpec, TransformJobs
@@ -43,7 +43,7 @@ class ETLHandlers:
 
     async def transform_objects(self, request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
         """`etl-listrange`."""
-        destination = named_bucket(value.get("tobck"))
+        destination = Bucket.described(value.get("tobck"))
         selection = Selection.parse(value)
         return await self._begin(request, ETLJobSpec.parse("etl-listrange", bucket, destination, selection, value))
 

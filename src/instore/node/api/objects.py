@@ -52,6 +52,7 @@ async def _head(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster.folder.bucket(bucket)
     target = cluster.owner(bucket, name)
     entry = await cluster.disk(target.store.head, bucket, name)
+    cluster.statistics.count(target.id, "head")
     return _Headers({**_described(entry, target, bucket), "Content-Length": str(entry.size)})
 
 
@@ -76,6 +77,7 @@ async def _get(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
         return await request.node.transforms.read(request, bucket, name)
     target = cluster.owner(bucket, name)
     opened, first = await cluster.disk(open_piece, target.store, bucket, name)
+    cluster.statistics.count(target.id, "get", opened.entry.size)
     try:
         return await _object_answer(request, bucket, target, opened, first)
     except BaseException:
@@ -120,8 +122,10 @@ async def _put(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
         if query in request.request.query_params:
             return await handler(request, bucket, name)
     cluster = request.node.cluster
-    store = cluster.store(bucket, name)
-    entry = await store_body(cluster, store, bucket, name, request.incoming)
+    cluster.folder.bucket(bucket)
+    target = cluster.owner(bucket, name)
+    entry = await store_body(cluster, target.store, bucket, name, request.incoming)
+    cluster.statistics.count(target.id, "put", entry.size)
     return empty(headers=_stored(entry))
 
 

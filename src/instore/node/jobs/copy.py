@@ -14,7 +14,7 @@ from instore.errors import (
     ObjectNotFoundError,
 )
 from instore.node.cluster import Cluster, Target
-from instore.node.jobs.registry import Job
+from instore.node.jobs.registry import Job, with_more
 from instore.node.jobs.synchronize import check_synchronize, remove_stale
 from instore.node.metadata import BucketRecord
 from instore.node.request import Node
@@ -139,8 +139,7 @@ class _Each:
         with self._mutex:
             self._failed += 1
             self._first = self._first or str(error)
-            more = f" (and {self._failed - 1} more failed)" if self._failed > 1 else ""
-            self._job.error = self._first + more
+            self._job.error = with_more(self._first, self._failed - 1)
 
 
 def _found(bucket: Bucket, target: Target, prefix: str) -> Iterator[tuple[str, Target]]:

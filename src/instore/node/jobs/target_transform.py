@@ -19,6 +19,7 @@ from instore.node.cluster import Cluster, Target
 from instore.node.etls.expected_puts import ExpectedPut, ExpectedPuts, size_of
 from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import ObjectError
+from instore.node.jobs.registry import with_more
 from instore.offline.engine import Engine
 from instore.offline.interfaces import Item, ItemResult, JobOptions
 from instore.protocol.etl_spec import Stage
@@ -307,7 +308,7 @@ def failed_job(transforms: Sequence[TargetTransform]) -> str:
     """What a job says of the objects that failed; empty if none did."""
     count = sum(one.failures for one in transforms)
     first = next((one.first_failure for one in transforms if one.first_failure), "")
-    return first + (f" (and {count - 1} more failed)" if count > 1 else "")
+    return with_more(first, count - 1)
 
 
 async def run_all(transforms: Sequence[tuple[TargetTransform, Iterator[Item]]]) -> None:
