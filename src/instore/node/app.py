@@ -41,14 +41,14 @@ RESOURCES: dict[str, Handler] = {
     "reverse": cluster_calls.reverse,
     "cluster": cluster_calls.cluster,
     "buckets": bucket_calls.resource,
+    "download": cluster_calls.downloads,
+    "sort": cluster_calls.sorts,
     "objects": object_calls.resource,
 }
 
 _ABSENT = {
     "etl": "this node has no ETL subsystem",
-    "sort": "dsort is not supported",
     "ml": "getting objects in batches is not supported; read them one by one",
-    "download": "downloads into a bucket are not supported",
     "tokens": "this node has no AuthN server",
     "users": "this node has no AuthN server",
     "roles": "this node has no AuthN server",

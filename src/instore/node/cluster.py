@@ -42,6 +42,11 @@ class Target:
     store: Store
     digest: int
 
+    @property
+    def location(self) -> str:
+        """It as AIStore says where an object is."""
+        return f"t[{self.id}]:mp[{self.store.folder}]"
+
 
 class Cluster:
     """What the node's modules share.

@@ -1,7 +1,9 @@
 """Buckets over REST: `/v1/buckets`, and what a message to a bucket can ask for."""
 
+import functools
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import msgpack
@@ -22,6 +24,7 @@ from instore.store.store import Entry
 
 _HELD = 1.0  # seconds for which a question about a running summary is held back, lest a client sleep over its end
 _PAGE = 10_000  # names; AIStore's own limit
+_MINUTE = 60_000_000_000  # nanoseconds
 _MSGPACK = "application/msgpack"
 _NAME_ONLY, _NAME_SIZE, _NO_RECURSION, _NO_DIRS = 1 << 4, 1 << 5, 1 << 11, 1 << 13
 _ARCHIVES = 1 << 3
@@ -154,12 +157,18 @@ def _described(entry: Entry | str, target: Target, columns: list[tuple[str, Any]
     return described
 
 
+@functools.lru_cache(4096)
+def _minute(minutes: int) -> str:
+    """A time as AIStore lists it, to the minute."""
+    return f"{datetime.fromtimestamp(minutes * 60, UTC):%d %b %y %H:%M} UTC"
+
+
 _COLUMNS: dict[str, tuple[str, Any]] = {
     "size": ("s", lambda entry, _target: entry.size),
     "checksum": ("cs", lambda entry, _target: entry.attributes.checksum),
-    "atime": ("a", lambda entry, _target: str(entry.atime)),
+    "atime": ("a", lambda entry, _target: _minute(entry.atime // _MINUTE)),
     "version": ("v", lambda entry, _target: str(entry.attributes.version)),
-    "location": ("t", lambda _entry, target: f"{target.id}[{target.store.folder}]"),
+    "location": ("t", lambda _entry, target: target.location),
     "target_url": ("t", lambda _entry, target: target.url),
     "copies": ("c", lambda _entry, _target: 1),
 }

@@ -24,10 +24,11 @@ AISTORE = "5.0"
 
 _NODE_HEADER = "Ais-Node-Id"
 _STARTED = time.monotonic_ns()
-_PRIMARY = 1 << 1  # AIStore's flag of a node that knows of all jobs
+_KNOWS_JOBS = 1 << 1  # AIStore's flags: of a proxy that knows of all jobs
+_STARTED_UP = 1 << 1 | 1 << 2  # of a cluster, and a node in it, that have started
 _VERSION = "1"  # of the map, of buckets and so on: nobody waits for the next one here
 _ABSENT = {
-    "log": "the node's log is on its standard error",
+    "log": "asking for the log is not supported: it is on the node's standard error",
     "tls_certificate": "the node has no TLS",
     "smapvote": "a single proxy holds no elections",
 }
@@ -99,18 +100,29 @@ async def cluster(request: NodeRequest) -> Answer:
     return text(said) if isinstance(said, str) else as_json(said)
 
 
+async def downloads(request: NodeRequest) -> Answer:
+    """The list of downloads, of which there are none."""
+    if request.method == "GET" and not (await request.json()).get("id"):
+        return as_json([])
+    raise NotSupportedError("downloads into a bucket are not supported; put the objects")
+
+
+async def sorts(request: NodeRequest) -> Answer:
+    """The list of dsort's jobs, of which there are none."""
+    if request.method == "GET" and not request.query("uuid"):
+        return as_json([])
+    raise NotSupportedError("dsort is not supported")
+
+
 async def _say(request: NodeRequest, node: _Node) -> Answer:
     what = request.query("what")
     if what == "software_version":
         return text(AISTORE)
     say = _OF_NODE.get(what)
     if say is None:
-        raise NotSupportedError(_ABSENT.get(what, f"what={what!r} is not supported of a node") + _there_is(_OF_NODE))
+        there_is = ", ".join(sorted(_OF_NODE))
+        raise NotSupportedError(_ABSENT.get(what) or f"what={what!r} is not supported of a node; there are {there_is}")
     return as_json(await request.node.cluster.disk(say, node))
-
-
-def _there_is(table: dict[str, Any]) -> str:
-    return f"; there are {', '.join(sorted(table))}"
 
 
 def _host(request: NodeRequest) -> str:
@@ -122,7 +134,7 @@ def _host(request: NodeRequest) -> str:
 
 def smap(cluster: Cluster, host: str) -> dict[str, Any]:
     """The cluster's map, with the addresses by which this client reaches the node."""
-    proxy = _described(_Node(cluster, None, host)) | {"flags": _PRIMARY}
+    proxy = _described(_Node(cluster, None, host)) | {"flags": _KNOWS_JOBS}
     return {
         "tmap": {target.id: _described(_Node(cluster, target, host)) for target in cluster.targets},
         "pmap": {PROXY_ID: proxy},
@@ -170,7 +182,7 @@ def _status(node: _Node) -> dict[str, Any]:
             "rmd": {"version": "0"},
             "config": own,
             "etlmd": own,
-            "flags": 0,
+            "flags": _STARTED_UP,
         },
         "sys_info": _system(node),
         "smap_version": _VERSION,
@@ -179,7 +191,7 @@ def _status(node: _Node) -> dict[str, Any]:
 
 def _statistics(node: _Node) -> dict[str, Any]:
     counted = node.cluster.statistics.of(node.id) if node.target else {}
-    tracker = {"up.ns.time": time.monotonic_ns() - _STARTED, **counted}
+    tracker = {"state.flags": _STARTED_UP, "up.ns.time": time.monotonic_ns() - _STARTED, **counted}
     return {"snode": _described(node), "tracker": tracker, "capacity": _capacity(node)}
 
 

@@ -1,7 +1,7 @@
 """What AIStore's clients read of a configuration: that of the cluster, of a node, of a bucket.
 
-Here is what holds on this node. What is set nowhere, since there is nothing to set (caches, mirrors, streams between
-machines), is left out, or says that it is off.
+Here is what holds on this node. What there is nothing to set for (caches, mirrors, streams between machines) is off, or
+an empty section: AIStore's command line crashes where one is missing.
 """
 
 from typing import Any
@@ -24,6 +24,24 @@ _ERASURE_CODING = {"enabled": False, "data_slices": 1, "parity_slices": 1, "objs
 _EVICTION = {"enabled": False, "dont_evict_time": "0s", "capacity_upd_time": "0s"}
 _WRITE_POLICY = {"data": "immediate", "md": "immediate"}
 _CHUNKS = {"objsize_limit": "0B", "max_monolithic_size": "0B", "chunk_size": "0B"}
+_EMPTY = (
+    "tcb",
+    "tco",
+    "arch",
+    "lso",
+    "get_batch",
+    "keepalivetracker",
+    "transport",
+    "disk",
+    "fshc",
+    "periodic",
+    "client",
+    "downloader",
+    "timeout",
+    "memsys",
+    "backend",
+    "distributed_sort",
+)
 _ALL_ACCESS = str((1 << 64) - 1)
 
 
@@ -47,7 +65,9 @@ def of_cluster(cluster: Cluster) -> dict[str, Any]:
         "lru": _EVICTION,
         "rebalance": {"enabled": False, "dest_retry_time": "0s"},
         "resilver": {"enabled": False},
-        "backend": {},
+        "space": {"cleanupwm": 100, "lowwm": 100, "highwm": 100, "out_of_space": 100},  # nothing is done before
+        "rate_limit": {"backend": {}, "frontend": {}},
+        **{section: {} for section in _EMPTY},
     }
 
 

@@ -191,6 +191,7 @@ async def _delete(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
         await cluster.disk(multipart.abort, store, bucket, name, request.query("uploadId"))
         return empty(204)
     await cluster.disk(store.delete, bucket, name)
+    cluster.statistics.count(cluster.owner(bucket, name).id, "del")
     return empty(204)
 
 
@@ -222,7 +223,7 @@ def _described(entry: Entry, target: Target, bucket: Bucket) -> dict[str, str]:
         "Ais-Present": "true",
         "Ais-Atime": str(entry.atime),
         "Ais-Version": str(entry.attributes.version),
-        "Ais-Location": f"{target.id}[{target.store.folder}]",
+        "Ais-Location": target.location,
         "Ais-Mirror-Copies": "1",
         "Last-Modified": formatdate(entry.mtime / 1e9, usegmt=True),
         "Accept-Ranges": "bytes",
