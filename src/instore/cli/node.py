@@ -37,6 +37,13 @@ _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's 
     metavar="NAME=FOLDER",
     help="Run the ETL image NAME as its command in FOLDER; may be repeated.",
 )
+@click.option(
+    "--images",
+    "collections",
+    multiple=True,
+    metavar="DIR",
+    help="Run what is in DIR: a folder for each transformer, with its etl_spec.yaml; may be repeated.",
+)
 @limiting
 @click.option(
     "--log-level",
@@ -46,7 +53,14 @@ _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's 
     help="Least level that is logged.",
 )
 def node(
-    folder: str, host: str, port: int, targets: int, token: str | None, images: tuple[str, ...], log_level: str
+    folder: str,
+    host: str,
+    port: int,
+    targets: int,
+    token: str | None,
+    images: tuple[str, ...],
+    collections: tuple[str, ...],
+    log_level: str,
 ) -> None:
     """Run a store on this machine that AIStore's client can't tell from a cluster, for development and tests.
 
@@ -56,7 +70,7 @@ def node(
     log_to_stderr(log_level)
     demanded = token if token is not None else os.environ.get(AIS_AUTHN_TOKEN, "")
     settings = Settings(folder, host, port, targets, demanded)
-    known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)))
+    known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)), collections)
     run(settings, _announce, (lambda node: add_etls(node, known, is_loopback(host)),))
 
 

@@ -3,17 +3,15 @@
 One application serves the proxy's port and each target's.
 """
 
-import asyncio
 import functools
 import hmac
 import ipaddress
-import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from starlette.requests import Request as StarletteRequest
 
-from instore.errors import ClientGoneError, ForbiddenOriginError, InstoreError, NotSupportedError, UnauthorizedError
+from instore.errors import ClientGoneError, ForbiddenOriginError, NotSupportedError, UnauthorizedError
 from instore.http.asgi import ASGIMessages
 from instore.http.request import Request
 from instore.http.websocket import WebSocketSender
@@ -29,8 +27,6 @@ from instore.node.request import Handler, Node, NodeRequest
 from instore.protocol.environment import AIS_AUTHN_TOKEN
 from instore.store.names import Bucket
 from instore.system.steps import in_task
-
-logger = logging.getLogger("instore")
 
 _OPEN = b"/v1/health"
 _HOST = re.compile(r"(?:\[([0-9a-f:.%]+)\]|([^:\[\]]+))(?::\d*)?", re.IGNORECASE)
@@ -74,7 +70,6 @@ class App:
         self._node = node
         self._ready = ready
         self._token = node.cluster.token.encode()
-        self._background: set[asyncio.Task[None]] = set()
 
     async def serve(self, request: Request) -> None:
         """Answer one request."""
@@ -147,7 +142,6 @@ class App:
         for stop in self._node.stopping:
             await stop()
         await self._node.jobs.close()
-        await asyncio.gather(*self._background, return_exceptions=True)
         self._node.cluster.close()
 
     async def _start(self) -> None:
@@ -157,21 +151,9 @@ class App:
             if source:
                 interrupted = self._node.jobs.interrupted("move-bck", bucket)
                 bulk.finish_rename(self._node, Bucket(**source), bucket, interrupted)
-        self._in_background(cluster.background(cluster.empty_trash))
+        cluster.empty_trash()
         for start in self._node.starting:
             await start()
-
-    def _in_background(self, work: Awaitable[None]) -> None:
-        task = asyncio.create_task(_logged(work))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-
-async def _logged(work: Awaitable[None]) -> None:
-    try:
-        await work
-    except InstoreError as error:
-        logger.warning("%s", error)
 
 
 @functools.lru_cache(1024)

@@ -2,6 +2,7 @@
 
 import contextlib
 import heapq
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,13 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import ParamSpec, TypeVar
 
-from instore.errors import BucketExistsError, InvalidRequestError, NameConflictError
+from instore.errors import BucketExistsError, InstoreError, InvalidRequestError, NameConflictError
 from instore.node.metadata import BucketRecord, NodeFolder
 from instore.node.statistics import Statistics
 from instore.store.names import Bucket
 from instore.store.placement import digest, owner
 from instore.store.store import Store
 from instore.system.threads import in_thread
+
+logger = logging.getLogger("instore")
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -80,6 +83,8 @@ class Cluster:
         self._digests = [target.digest for target in self.targets]
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")
         self._slow_until = 0.0
+        self._sweeper = ThreadPoolExecutor(1, thread_name_prefix="trash")
+        self._closing = threading.Event()
         self._background = ThreadPoolExecutor(_BACKGROUND, thread_name_prefix="job")
         for bucket in folder.buckets():
             for target in self.targets:
@@ -87,6 +92,8 @@ class Cluster:
 
     def close(self) -> None:
         """End the threads and let another node have the folder."""
+        self._closing.set()
+        self._sweeper.shutdown(wait=True, cancel_futures=True)
         self._background.shutdown(wait=True, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.folder.close()
@@ -148,7 +155,7 @@ class Cluster:
             buckets[bucket] = record
 
     def destroy_bucket(self, bucket: Bucket) -> None:
-        """Remove a bucket and all its objects."""
+        """Remove a bucket and all its objects, at once for all who look."""
         with self.changing:
             with self.folder.changing() as buckets:
                 self.folder.bucket(bucket)
@@ -207,9 +214,15 @@ class Cluster:
             above.append(name)
 
     def empty_trash(self) -> None:
-        """Free the space of buckets that have been destroyed."""
+        """Begin to free the space of buckets that have been destroyed; what is not freed when the node stops, later."""
+        self._sweeper.submit(self._sweep)
+
+    def _sweep(self) -> None:
         for target in self.targets:
-            target.store.empty_trash()
+            try:
+                target.store.empty_trash(self._closing)
+            except InstoreError as error:
+                logger.warning("%s; that is tried again when the next bucket is destroyed", error)
 
     def walk(
         self, bucket: Bucket, prefix: str = "", after: str = "", recurse: bool = True, targets: Sequence[Target] = ()

@@ -177,6 +177,8 @@ class Part(Writing):
 
     def commit(self) -> str:
         """Give it its name, in place of any that had it; return its checksum."""
+        if self.size == 0:
+            raise InvalidRequestError(f"{self._what} is empty, which no part may be")
         with self._store.failing(f"storing {self._what}"):
             try:
                 os.rename(self._path, self._destination)
@@ -230,11 +232,10 @@ class Store:
                 gone = os.path.join(self._trash, f"{os.getpid()}.{next(self._numbers)}")
             os.rename(os.path.join(self.folder, bucket.folder), gone)
 
-    def empty_trash(self) -> None:
-        """Delete the files of buckets that have been dropped."""
+    def empty_trash(self, stopping: threading.Event | None = None) -> None:
+        """Delete the files of buckets that have been dropped, until there are none left or `stopping` is set."""
         with self._emptying, self.failing(f"emptying {self._trash}"):
-            for name in os.listdir(self._trash):
-                shutil.rmtree(os.path.join(self._trash, name))
+            _empty(self._trash, stopping or threading.Event())
 
     def check_bucket(self, bucket: Bucket) -> None:
         """Make sure that a bucket is there."""
@@ -485,6 +486,21 @@ def _atime(status: os.stat_result) -> int:
 
 def _is_old(path: str) -> bool:
     return os.stat(path, follow_symlinks=False).st_mtime < time.time() - _OLD
+
+
+def _empty(folder: str, stopping: threading.Event) -> None:
+    """Remove all that is in a folder, until `stopping` is set."""
+    with os.scandir(folder) as found:
+        entries = list(found)
+    for entry in entries:
+        if stopping.is_set():
+            return
+        if not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.path)
+            continue
+        _empty(entry.path, stopping)
+        if not stopping.is_set():
+            os.rmdir(entry.path)
 
 
 def _remove_empty(folder: str) -> bool:

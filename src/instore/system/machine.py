@@ -29,13 +29,11 @@ class Memory:
             lines = (line.split(":") for line in file)
             size = {name: int(rest.split()[0]) * 1024 for name, rest in lines}
         cached = size["Buffers"] + size["Cached"]
-        return cls(
-            size["MemTotal"], size["MemFree"], cached, size["MemAvailable"], size["SwapTotal"], size["SwapFree"]
-        )
+        return cls(size["MemTotal"], size["MemFree"], cached, size["MemAvailable"], size["SwapTotal"], size["SwapFree"])
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class OwnUsage:
     """What this process uses.
 
     Attributes:
@@ -50,7 +48,7 @@ class Process:
     shared: int
 
     @classmethod
-    def read(cls) -> "Process":
+    def read(cls) -> "OwnUsage":
         """As it is now."""
         times = os.times()
         with open("/proc/self/statm") as file:

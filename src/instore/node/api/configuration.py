@@ -9,7 +9,7 @@ from typing import Any
 from instore.node.cluster import Cluster
 from instore.node.metadata import BucketRecord
 from instore.store.attributes import CHECKSUM_TYPE
-from instore.store.names import Bucket
+from instore.store.names import NO_BUCKET, Bucket
 
 _CHECKSUM = {
     "type": CHECKSUM_TYPE,
@@ -99,7 +99,7 @@ def of_bucket(bucket: Bucket, record: BucketRecord) -> dict[str, Any]:
         "bid": str(record.created),
         "access": _ALL_ACCESS,
         "features": "0",
-        "backend_bck": {"name": "", "provider": "", "namespace": {"uuid": "", "name": ""}},
+        "backend_bck": NO_BUCKET,
         "versioning": _VERSIONING,
         "checksum": _CHECKSUM,
         "write_policy": _WRITE_POLICY,

@@ -61,7 +61,8 @@ class ETLHandlers:
     async def _view(self, request: NodeRequest, name: str, _target: str) -> Answer:
         etl = self._etls.get(name)
         errors = await request.node.cluster.disk(self._etls.records.errors, name, request.query("uuid") or INLINE)
-        return as_json({"init_msg": _shown(etl.spec.message), "obj_errors": errors or None, **_stage(etl)})
+        told = {"obj_errors": errors} if errors else {}
+        return as_json({"init_msg": _shown(etl.spec.message), **told, **_stage(etl)})
 
     async def _start(self, _call: NodeRequest, name: str, _target: str) -> Answer:
         await self._etls.start(name)

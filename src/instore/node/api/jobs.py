@@ -6,11 +6,10 @@ from typing import Any
 from instore.errors import InvalidRequestError, JobNotFoundError, NotSupportedError
 from instore.node.jobs.registry import Job
 from instore.node.request import Answer, NodeRequest, as_json, empty
-from instore.store.names import Bucket
+from instore.store.names import NO_BUCKET, Bucket
 
 _NEVER = "0001-01-01T00:00:00Z"
 _HELD = 1.0  # seconds for which a question about a running job is held back, lest a client sleep over its end
-_NO_BUCKET: dict[str, Any] = {"name": "", "provider": "", "namespace": {"uuid": "", "name": ""}}
 
 
 async def ask(request: NodeRequest, what: str) -> Answer:
@@ -47,8 +46,9 @@ async def _running(request: NodeRequest, message: dict[str, Any]) -> Any:
 
 async def _snapshots(request: NodeRequest, message: dict[str, Any]) -> Any:
     """Snapshots by target. Where one job is named, its end is waited for a little: who asks again waits for longer."""
-    if job_id := _text(message, "ID", "id"):
-        await request.node.jobs.settled(request.node.jobs.get(job_id), _HELD)
+    if _text(message, "ID", "id"):
+        for job in _found(request, message):
+            await request.node.jobs.settled(job, _HELD)
     only = _text(message, "DaemonID", "node")
     targets = [request.node.cluster.target(only)] if only else request.node.cluster.targets
     active = _active(message)
@@ -130,7 +130,7 @@ def _snapshot(job: Job, target: str, active: bool) -> dict[str, Any]:
 
 
 def _named(bucket: Bucket | None) -> dict[str, Any]:
-    return bucket.message if bucket else _NO_BUCKET
+    return bucket.message if bucket else NO_BUCKET
 
 
 def _about(job: Job) -> str:

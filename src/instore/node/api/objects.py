@@ -19,10 +19,11 @@ from instore.store import multipart
 from instore.store.appends import Appending, flush
 from instore.store.attributes import CHECKSUM_TYPE
 from instore.store.names import Bucket, parse_uname
-from instore.store.store import Entry, OpenObject
+from instore.store.store import Entry, OpenObject, Store
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _ARCHIVE_QUERIES = ("archpath", "archregx", "archmode")
+_HANDLE = "Ais-Append-Handle"
 _PROPERTY = re.compile(r"[^=,\x00-\x1f\x7f]*")
 
 
@@ -143,12 +144,10 @@ async def _copy(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
 async def _append(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster = request.node.cluster
     store = cluster.store(bucket, name)
-    kind, handle = request.query("append_type"), request.query("append_handle")
-    if kind not in ("append", "flush"):
-        raise InvalidRequestError(f"append_type={kind!r} is neither append nor flush")
+    kind, handle = _append_kind(request), request.query("append_handle")
     handle = await take_body(cluster, lambda: Appending(store, bucket, name, handle), request.incoming)
     if kind == "append":
-        return empty(headers={"Ais-Append-Handle": handle})
+        return empty(headers={_HANDLE: handle})
     return empty(headers=_stored(await cluster.disk(flush, store, bucket, name, handle)))
 
 
@@ -156,8 +155,29 @@ async def _put_part(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster = request.node.cluster
     store = cluster.store(bucket, name)
     upload, number = request.query("uploadId"), _part_number(request.query("partNumber"))
+    if "append_type" in request.request.query_params:
+        return await _append_to_part(request, store, bucket, name, upload, number)
     checksum = await take_body(cluster, lambda: multipart.part(store, bucket, name, upload, number), request.incoming)
     return empty(headers={"ETag": f'"{checksum}"'})
+
+
+async def _append_to_part(
+    request: NodeRequest, store: Store, bucket: Bucket, name: str, upload: str, number: int
+) -> Answer:
+    """What comes is a piece of the part; a flush brings none, since each piece is there at once."""
+    handle = request.query("append_handle")
+    if _append_kind(request) == "flush":
+        return empty()
+    part, following = await request.node.cluster.disk(multipart.append, store, bucket, name, upload, number, handle)
+    await take_body(request.node.cluster, lambda: part, request.incoming)
+    return empty(headers={_HANDLE: following})
+
+
+def _append_kind(request: NodeRequest) -> str:
+    kind = request.query("append_type")
+    if kind not in ("append", "flush"):
+        raise InvalidRequestError(f"append_type={kind!r} is neither append nor flush")
+    return kind
 
 
 def _part_number(number: object) -> int:
@@ -189,7 +209,7 @@ async def _delete(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     store = cluster.store(bucket, name)
     if request.query("uploadId"):
         await cluster.disk(multipart.abort, store, bucket, name, request.query("uploadId"))
-        return empty(204)
+        return empty()
     await cluster.disk(store.delete, bucket, name)
     cluster.statistics.count(cluster.owner(bucket, name).id, "del")
     return empty(204)
@@ -247,8 +267,8 @@ def _header_safe(name: str) -> str:
 
 _SPECIAL_PUTS: dict[str, Callable[[NodeRequest, Bucket, str], Awaitable[Answer]]] = {
     "object_to": _copy,
+    "uploadId": _put_part,  # before an append: a part may be appended to
     "append_type": _append,
-    "uploadId": _put_part,
 }
 _METHODS: dict[str, Callable[[NodeRequest, Bucket, str], Awaitable[Answer]]] = {
     "HEAD": _head,

@@ -151,7 +151,7 @@ class Job:
     @property
     def active(self) -> bool:
         """Whether it is running to AIStore's clients: they wait for some kinds to be idle, not to be gone."""
-        idles = self.kind in _IDLING and not self.aborted
+        idles = self.kind in _IDLING and not self.aborted and not self.stopping.is_set()
         return self.running or (idles and time.time_ns() - self.ended < _IDLE * 1e9)
 
     def done(self) -> Counts:
@@ -262,9 +262,9 @@ class Jobs:
         return found[-1] if found else ""
 
     def stop(self, job: Job) -> None:
-        """Ask a job to end; it is aborted soon. Who asks again changes nothing."""
+        """Ask a job to end; it is aborted soon, unless its work is done. Who asks again changes nothing."""
+        job.stopping.set()
         if job.running:
-            job.stopping.set()
             task = self._tasks.get(job.id)
             if task is not None and not task.cancelling():
                 task.cancel()
