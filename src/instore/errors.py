@@ -238,6 +238,10 @@ class ETLExistsError(InstoreError):
     """There is an ETL of that name already."""
 
 
+class ETLAbortedError(InstoreError):
+    """An ETL does not run. To AIStore's clients one that was stopped is not there."""
+
+
 class ETLStageError(InstoreError):
     """An ETL is not in the stage that the request needs: not running, not stopped, or it could not be started."""
 
@@ -299,6 +303,7 @@ STATUS: dict[type[InstoreError], int] = {
     IncompleteAnswerError: 502,
     ETLNotFoundError: 404,
     ETLExistsError: 409,
+    ETLAbortedError: 404,
     ETLStageError: 400,
     RemoteStoreError: 502,
     WorkerError: 503,

@@ -44,6 +44,7 @@ _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's 
     metavar="DIR",
     help="Run what is in DIR: a folder for each transformer, with its etl_spec.yaml; may be repeated.",
 )
+@click.option("--strict", is_flag=True, help="Answer as AIStore does even where that is a fault.")
 @limiting
 @click.option(
     "--log-level",
@@ -60,6 +61,7 @@ def node(
     token: str | None,
     images: tuple[str, ...],
     collections: tuple[str, ...],
+    strict: bool,
     log_level: str,
 ) -> None:
     """Run a store on this machine that AIStore's client can't tell from a cluster, for development and tests.
@@ -69,7 +71,7 @@ def node(
     """
     log_to_stderr(log_level)
     demanded = token if token is not None else os.environ.get(AIS_AUTHN_TOKEN, "")
-    settings = Settings(folder, host, port, targets, demanded)
+    settings = Settings(folder, host, port, targets, demanded, strict)
     known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)), collections)
     run(settings, _announce, (lambda node: add_etls(node, known, is_loopback(host)),))
 

@@ -59,10 +59,11 @@ class Cluster:
         urls: each target's, in the order of `folder.targets`.
         proxy_url: `http://HOST:PORT` where clients come in.
         token: what a request must bear; empty: none is asked for.
+        strict: answer as AIStore does even where that is a fault.
 
     Attributes:
         targets: all of them.
-        folder, proxy_url, token: as given.
+        folder, proxy_url, token, strict: as given.
         statistics: how often each target has done what.
         changing: is held while buckets come and go.
 
@@ -70,10 +71,13 @@ class Cluster:
         ConfigurationError: a target's folder can't be used.
     """
 
-    def __init__(self, folder: NodeFolder, urls: Sequence[str], proxy_url: str, token: str = "") -> None:
+    def __init__(
+        self, folder: NodeFolder, urls: Sequence[str], proxy_url: str, token: str = "", strict: bool = False
+    ) -> None:
         self.folder = folder
         self.proxy_url = proxy_url
         self.token = token
+        self.strict = strict
         self.targets = [
             Target(name, url, Store(f"{folder.path}/{name}"), digest(name))
             for name, url in zip(folder.targets, urls, strict=True)

@@ -27,6 +27,7 @@ class Settings:
         host, port: where clients come in; port 0: any free one.
         targets: how many.
         token: what requests must bear; empty: none, which only an address of this machine alone allows.
+        strict: answer as AIStore does even where that is a fault.
     """
 
     folder: str
@@ -34,6 +35,7 @@ class Settings:
     port: int
     targets: int
     token: str = ""
+    strict: bool = False
 
 
 Extend = Callable[[Node], None]
@@ -50,7 +52,7 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     folder = NodeFolder(settings.folder, settings.targets)
     sockets = _listen(settings)
     proxy, *urls = [_url(one) for one in sockets]
-    cluster = Cluster(folder, urls, proxy, settings.token)
+    cluster = Cluster(folder, urls, proxy, settings.token, settings.strict)
     node = make_node(cluster)
     for extend in extensions:
         extend(node)

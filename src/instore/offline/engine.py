@@ -32,6 +32,7 @@ from instore.errors import (
     JobFailedError,
     RemoteStoreError,
     WorkerError,
+    status_of,
 )
 from instore.etl.communicator import TransformResponse
 from instore.offline.concurrency import ConcurrencyLimit
@@ -60,6 +61,7 @@ _AHEAD = 512  # objects in the queue
 _BATCH = 256  # items found in one thread hop
 _UNCOMMITTED = 2048  # results that may wait to be committed
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between tries
+TIMED_OUT = 400  # what AIStore answers where an object took too long
 _GATHER = 0.2  # seconds in which the results of one batch gather
 
 
@@ -248,9 +250,10 @@ class Engine(Generic[AnyWorker, AnyStored]):
                     await asyncio.sleep(backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE))
                     attempt += 1
                     continue
-                self._fail(item, f"{error}{_tries(attempt)}{self._log_of(worker, item)}", started)
+                told = f"{error}{_tries(attempt)}{self._log_of(worker, item)}"
+                self._fail(item, told, started, status_of(error))
             except InstoreError as error:
-                self._fail(item, str(error), started)
+                self._fail(item, str(error), started, status_of(error))
                 self._end_if_away(error)
             except (CommittedError, OSError) as error:
                 done = error if isinstance(error, CommittedError) else error.__cause__  # where Python 3.13 has it
@@ -259,7 +262,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
                     if _is_cancelled():
                         raise
                 elif timeout.expired():
-                    self._fail(item, f"it took longer than {limit or 0:g} s, and was given up", started)
+                    self._fail(item, given_up(limit or 0), started, TIMED_OUT)
                 else:
                     _end_if_out_of_files(error)
                     self._fail(item, f"its result could not be written: {_reason(error)}", started)
@@ -318,10 +321,10 @@ class Engine(Generic[AnyWorker, AnyStored]):
         batch = [one for one in waiting if one is not None]
         return batch, len(batch) == len(waiting)
 
-    def _fail(self, item: Item, error: str, started: float | None = None) -> None:
+    def _fail(self, item: Item, error: str, started: float | None = None, code: int = 0) -> None:
         seconds = None if started is None else time.perf_counter() - started
         sentence, frames = split_frames(error)
-        self._settle(ItemResult(item, sentence, None, seconds, frames))
+        self._settle(ItemResult(item, sentence, None, seconds, frames, code))
 
     def _settle(self, result: ItemResult) -> None:
         self._observer.settled(result)
@@ -347,6 +350,11 @@ class Engine(Generic[AnyWorker, AnyStored]):
             sentence, frames = split_frames(ast.literal_eval(said))
             return with_frames(f"; the worker's log says: {sentence!r}", frames)
         return f"; the worker's log says: {printable(said)}"
+
+
+def given_up(limit: float) -> str:
+    """What is said of an object that took too long."""
+    return f"timeout: it took longer than {limit:g} s, and was given up"
 
 
 def _raise_first(error: BaseException | None) -> None:

@@ -468,8 +468,8 @@ class Store:
 
     def _conflict(self, bucket: Bucket, name: str) -> NameConflictError:
         return NameConflictError(
-            f"can't store {bucket.object(name)}: objects are files here, and this name is a folder of other objects or "
-            "goes through an object; choose another name"
+            f"can't store {bucket.object(name)}: the destination contains an object in its path, or is a folder of "
+            "other objects, and objects are files here; choose another name"
         )
 
 

@@ -198,9 +198,7 @@ async def _settled(request: NodeRequest, uuid: str) -> Job:
 async def _copy(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
     to = other_bucket(request)
     await make_if_missing(request, bucket, to)
-    return text(
-        bulk.copy(request.node, "copy-bck", bucket, to, Selection(prefix=str(value.get("prefix") or "")), value).id
-    )
+    return text(bulk.copy(request.node, "copy-bck", bucket, to, Selection.below(value), value).id)
 
 
 async def _rename(request: NodeRequest, bucket: Bucket, _value: dict[str, Any]) -> Answer:

@@ -139,6 +139,14 @@ class Job:
         """What was done so far, by target."""
         return self._final or {target: self._counters.of(target) for target in self._targets}
 
+    def count_result(self, target: str, size: int, owner: str) -> None:
+        """Count the result of an object of `target`: where it is kept there, or else as one that has gone elsewhere."""
+        if owner == target:
+            self._counters.add(target, Counts(1, size))
+        else:
+            self._counters.add(target, Counts(out_objects=1, out_bytes=size))
+            self._counters.add(owner, Counts(in_objects=1, in_bytes=size))
+
     def add(self, target: str, counts: Counts) -> None:
         """Count many objects at once."""
         self._counters.add(target, counts)
