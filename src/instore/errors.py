@@ -192,11 +192,11 @@ class AnswerError(InstoreError):
 
     Args:
         message: why there is no object.
-        status: of the answer; 500 if there was none.
+        status: of the answer; 0 if there was none, or none that says so.
     """
 
-    def __init__(self, message: str, status: int = 500) -> None:
-        self.status = status if status >= 400 else 500
+    def __init__(self, message: str, status: int = 0) -> None:
+        self.status = status if status >= 400 else 0
         super().__init__(message)
 
 

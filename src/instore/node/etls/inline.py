@@ -105,9 +105,7 @@ class Inline:
 
     def _failed(self, used: Sequence[ETL], name: str, error: InstoreError) -> InstoreError:
         """Keep the error with the ETLs."""
-        status = status_of(error)
-        if not isinstance(error, AnswerError):
-            status = _final(status)
+        status = (isinstance(error, AnswerError) and error.status) or _final(status_of(error))
         told = etl_error(str(error))
         for etl in used:
             self._etls.records.add_error(etl.name, INLINE, ObjectError(name, told, status))
