@@ -1,10 +1,14 @@
 """The cluster as the official SDK sees it, and what it does not get."""
 
+import io
+import tarfile
+
 import pytest
 from aistore import Client
 from aistore.sdk.archive_config import ArchiveConfig
 from aistore.sdk.blob_download_config import BlobDownloadConfig
 from aistore.sdk.bucket import Bucket
+from aistore.sdk.enums import LogSeverity
 from aistore.sdk.errors import AISError
 
 from tests.support.node import RunningNode
@@ -32,6 +36,14 @@ def test_each_target_tells_how_it_does(client: Client) -> None:
         assert 0 < status["sys_info"]["mem_used"] < status["sys_info"]["mem"]["Total"]
 
 
+def test_the_log_is_told_and_comes_as_an_archive(client: Client) -> None:
+    cluster = client.cluster()
+    assert cluster.get_node_log("t1", LogSeverity.ERROR) == ""
+    assert set(cluster.get_cluster_logs()) == set(cluster.get_info().tmap)
+    with tarfile.open(fileobj=io.BytesIO(cluster.get_node_log_archive("t1"))) as archive:
+        assert archive.getnames() == ["instore.log"]
+
+
 def test_group_of_objects_can_be_looked_at(bucket: Bucket) -> None:
     for number in range(3):
         bucket.object(f"o{number}").get_writer().put_content(b"x" * number)
@@ -43,7 +55,6 @@ def test_group_of_objects_can_be_looked_at(bucket: Bucket) -> None:
 @pytest.mark.parametrize(
     "use",
     [
-        lambda client, bucket: client.cluster().get_node_log("t1"),
         lambda client, bucket: bucket.create_inventory(),
         lambda client, bucket: bucket.destroy_inventory("x"),
         lambda client, bucket: bucket.show_inventory(),
@@ -53,7 +64,7 @@ def test_group_of_objects_can_be_looked_at(bucket: Bucket) -> None:
         lambda client, bucket: bucket.object("a").get_reader(blob_download_config=BlobDownloadConfig()).read_all(),
         lambda client, bucket: bucket.object("a").blob_download(),
         lambda client, bucket: bucket.object("a").promote("/etc/hostname"),
-        lambda client, bucket: client.job(job_kind="rebalance").start(),
+        lambda client, bucket: client.job(job_kind="mirror").start(),
         lambda client, bucket: client.batch(["a"], bucket=bucket).get(),
         lambda client, bucket: client.dsort("x").get_job_info(),
         lambda client, bucket: client.bucket("x", provider="gcp").object("y").get_reader().read_all(),

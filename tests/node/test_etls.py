@@ -129,7 +129,7 @@ def test_what_is_not_there_is_not_found(client: Client, source: Bucket, upper: A
 
 def test_a_bucket_is_not_transformed_into_itself(source: Bucket, upper: Any) -> None:
     for prepend in ("", "new/"):
-        with pytest.raises(AISError, match="cannot etl-bck bucket .* onto itself"):
+        with pytest.raises(AISError, match=r"cannot etl-bck bucket .* onto itself"):
             source.transform("upper-etl", source, prepend=prepend)
 
 

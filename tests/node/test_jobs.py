@@ -200,9 +200,15 @@ def test_an_unknown_job_is_not_found(client: Client) -> None:
 
 
 def test_jobs_that_a_single_node_has_not_are_refused_with_a_sentence(client: Client) -> None:
-    with pytest.raises(AISError, match="lru") as refused:
-        client.job(job_kind="lru").start()
+    with pytest.raises(AISError, match="mirror") as refused:
+        client.job(job_kind="mirror").start()
     assert refused.value.status_code == 501
+
+
+@pytest.mark.parametrize("kind", ["lru", "cleanup-store", "rebalance", "resilver"])
+def test_jobs_that_keep_a_cluster_in_order_end_at_once(client: Client, kind: str) -> None:
+    job = client.job(client.job(job_kind=kind).start())
+    assert job.wait(verbose=False).success
 
 
 def test_a_stopped_job_is_aborted_and_tells_how_far_it_got(node: RunningNode, client: Client, bucket: Bucket) -> None:

@@ -23,7 +23,7 @@ from instore.node.cluster import Cluster
 from instore.node.jobs import copy as bulk
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
-from instore.node.request import Handler, Node, NodeRequest
+from instore.node.request import Handler, Node, NodeRequest, segments
 from instore.protocol.environment import AIS_AUTHN_TOKEN
 from instore.store.names import Bucket
 from instore.system.steps import in_task
@@ -98,12 +98,12 @@ class App:
         except Exception as error:
             if incoming.status:
                 raise
-            answer = errors.answer(request, error, cluster_calls.PROXY_ID)
+            answer = errors.answer(request, error, cluster_calls.PROXY_ID, self._node.cluster.strict)
         await answer(exchange.scope, exchange.receive, exchange.send)
 
     def _handler(self, request: StarletteRequest) -> Handler:
-        _, version, resource, *_ = [*str(request.scope["path"]).split("/"), "", ""]
-        handler = self._node.resources.get(resource) if version == "v1" else None
+        resource, *_ = [*segments(str(request.scope["path"])), ""]
+        handler = self._node.resources.get(resource)
         if handler is None:
             reason = _ABSENT.get(resource, f"{request.scope['path']} is not part of the API that this node has")
             raise NotSupportedError(reason)

@@ -1,6 +1,7 @@
 """A running node: sockets, folder, server, and a stop that leaves nothing behind."""
 
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -57,10 +58,13 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     for extend in extensions:
         extend(node)
     app = App(node, lambda: announce(cluster))
+    logging.getLogger().addHandler(node.log)
     try:
         serve(app, sockets, Limits.read(os.environ))
     except (InstoreError, OSError) as error:
         raise ConfigurationError(f"the node can't start: {error}") from error
+    finally:
+        logging.getLogger().removeHandler(node.log)
 
 
 def _listen(settings: Settings) -> list[socket.socket]:

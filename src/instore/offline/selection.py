@@ -119,6 +119,10 @@ class Selection:
             yield "".join(parts) + self.texts[-1]
 
 
+NOTHING = Selection(texts=("", ""), ranges=(Range(1, 0, 1, 1),))
+"""No objects at all."""
+
+
 def _range(match: re.Match[str], template: str) -> Range:
     if match.re is _UP_TO:
         return Range(0, int(match[1]), 1, len(match[1]))

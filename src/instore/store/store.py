@@ -340,6 +340,16 @@ class Store:
             else:
                 to._place(path, to_bucket, name)
 
+    def rename(self, bucket: Bucket, name: str, to: "Store", to_name: str) -> None:
+        """Give an object another name in its bucket, in place of any that has it; raises as `head` and `put` do."""
+        path = self.path(bucket, name)
+        check_object_name(to_name)
+        with self.failing(f"renaming {bucket.object(name)}"):
+            if not os.path.isfile(path):
+                raise self._missing(bucket, name)
+            with to.lock(bucket, to_name):
+                to._place(path, bucket, to_name)
+
     def walk(self, bucket: Bucket, prefix: str = "", after: str = "", recurse: bool = True) -> Iterator[str]:
         """The names of the bucket's objects in lexicographic order, in bounded memory."""
         root = os.path.join(self.folder, bucket.folder, _CONTENT)

@@ -18,17 +18,34 @@ from instore.node.jobs.registry import Job
 from instore.node.listing import Page, Query
 from instore.node.metadata import BucketRecord
 from instore.node.request import Action, Answer, NodeRequest, as_json, empty, text
-from instore.offline.selection import Selection
+from instore.offline.selection import NOTHING, Selection
 from instore.store.names import Bucket
 from instore.store.store import Entry
 
+_ALL_ALIKE = "all buckets are alike here, with versions, and without copies, erasure coding and eviction"
+_NO_REMOTE = "nothing is remote here"
+_NO_ARCHIVES = "archives are objects like any other here"
+_REFUSED = {
+    "set-bprops": _ALL_ALIKE,
+    "reset-bprops": _ALL_ALIKE,
+    "make-n-copies": _ALL_ALIKE,
+    "ec-encode": _ALL_ALIKE,
+    "evict-remote-bck": _NO_REMOTE,
+    "evict-listrange": _NO_REMOTE,
+    "prefetch-listrange": _NO_REMOTE,
+    "archive": _NO_ARCHIVES,
+}
 _HELD = 1.0  # seconds for which a question about a running summary is held back, lest a client sleep over its end
 _PAGE = 10_000  # names; AIStore's own limit
 _MINUTE = 60_000_000_000  # nanoseconds
 _MSGPACK = "application/msgpack"
 _NAME_ONLY, _NAME_SIZE, _NO_RECURSION, _NO_DIRS = 1 << 4, 1 << 5, 1 << 11, 1 << 13
 _ARCHIVES = 1 << 3
-_INVENTORY = 1 << 15
+_OF_REMOTE = {
+    1 << 9: "ais:// is not a remote bucket, so it has no objects that are not here",
+    1 << 12: "ais:// is not a remote bucket, so there are no versions to compare with",
+    1 << 15: "the bucket has no inventories",
+}
 _IS_CACHED, _IS_FOLDER = 1 << 6, 1 << 8
 _DEFAULT_PROPERTIES = "name,size,checksum,atime"
 _IN_ATTRIBUTES = {"checksum", "version"}
@@ -46,7 +63,8 @@ async def resource(request: NodeRequest) -> Answer:
         raise InvalidRequestError(f"{'/'.join(request.segments[1:])!r} can't be a bucket's name: it has a slash")
     handler = request.node.actions.get((request.method, action))
     if handler is None:
-        raise NotSupportedError(f"the action {action!r} ({request.method}) on a bucket is not supported")
+        reason = _REFUSED.get(action, "there is no such action on one machine")
+        raise NotSupportedError(f"the action {action!r} ({request.method}) on a bucket is not supported: {reason}")
     return await handler(request, bucket, value)
 
 
@@ -96,8 +114,9 @@ async def _list_objects(request: NodeRequest, bucket: Bucket, value: dict[str, A
     flags = _number(value, "flags")
     if flags & _ARCHIVES:
         raise NotSupportedError("listing what is in archives is not supported")
-    if flags & _INVENTORY:
-        raise NotSupportedError("bucket inventories are not supported")
+    for flag, reason in _OF_REMOTE.items():
+        if flags & flag:
+            raise InvalidRequestError(f"{bucket} can't be listed so: {reason}")
     properties = _asked(str(value.get("props") or ""), flags)
     size = _number(value, "pagesize")
     query = Query(bucket, str(value.get("prefix") or ""), not flags & _NO_RECURSION, str(value.get("target") or ""))
@@ -196,6 +215,7 @@ async def _settled(request: NodeRequest, uuid: str) -> Job:
 
 
 async def _copy(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
+    check_message("copy-bck", value)
     to = other_bucket(request)
     await make_if_missing(request, bucket, to)
     return text(bulk.copy(request.node, "copy-bck", bucket, to, Selection.below(value), value).id)
@@ -206,13 +226,40 @@ async def _rename(request: NodeRequest, bucket: Bucket, _value: dict[str, Any]) 
 
 
 async def _copy_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
+    check_message("copy-listrange", value)
     destination = Bucket.described(value.get("tobck"))
     await make_if_missing(request, bucket, destination)
-    return text(bulk.copy(request.node, "copy-listrange", bucket, destination, Selection.parse(value), value).id)
+    return text(bulk.copy(request.node, "copy-listrange", bucket, destination, selection(request, value), value).id)
 
 
 async def _delete_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
-    return text(bulk.delete(request.node, bucket, Selection.parse(value), value).id)
+    check_message("delete-listrange", value)
+    return text(bulk.delete(request.node, bucket, selection(request, value), value).id)
+
+
+def selection(request: NodeRequest, value: dict[str, Any]) -> Selection:
+    """The objects that a message is about. With a template that AIStore can't read it does nothing, and says nothing."""
+    try:
+        return Selection.parse(value)
+    except InvalidRequestError:
+        if request.node.cluster.strict and "{" in str(value.get("template")):
+            return NOTHING
+        raise
+
+
+def check_message(action: str, value: dict[str, Any]) -> None:
+    """Refuse a job whose message has a field that says nothing here: it may be one that was misspelt."""
+    unknown = sorted(set(value) - _JOB_FIELDS)
+    if unknown:
+        raise InvalidRequestError(
+            f"failed to read {action}: unknown field {', '.join(unknown)}; there are {', '.join(sorted(_JOB_FIELDS))}"
+        )
+
+
+_JOB_FIELDS = {
+    *("TxnUUID", "objnames", "template", "prefix", "non-recurs", "tobck", "prepend", "ext"),
+    *("id", "pipeline", "request_timeout", "num-workers", "coer", "dry_run", "force", "latest-ver", "synchronize"),
+}
 
 
 def other_bucket(request: NodeRequest) -> Bucket:

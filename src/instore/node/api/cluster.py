@@ -3,10 +3,15 @@
 `/v1/health`, `/v1/cluster`, `/v1/daemon` (the node that is asked), `/v1/reverse/daemon` (the one that a header names).
 """
 
+import io
+import logging
+import tarfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from starlette.responses import Response
 
 from instore.errors import NotSupportedError
 from instore.node.api import configuration
@@ -22,13 +27,13 @@ PROXY_ID = "p1"
 AISTORE = "5.0"
 """The version of AIStore whose API this is."""
 
+_SEVERITIES = {"e": logging.ERROR, "w": logging.WARNING}
 _NODE_HEADER = "Ais-Node-Id"
 _STARTED = time.monotonic_ns()
 _KNOWS_JOBS = 1 << 1  # AIStore's flags: of a proxy that knows of all jobs
 _STARTED_UP = 1 << 1 | 1 << 2  # of a cluster, and a node in it, that have started
 _VERSION = "1"  # of the map, of buckets and so on: nobody waits for the next one here
 _ABSENT = {
-    "log": "asking for the log is not supported: it is on the node's standard error",
     "tls_certificate": "the node has no TLS",
     "smapvote": "a single proxy holds no elections",
 }
@@ -118,11 +123,27 @@ async def _say(request: NodeRequest, node: _Asked) -> Answer:
     what = request.query("what")
     if what == "software_version":
         return text(AISTORE)
+    if what == "log":
+        return _log(request)
     say = _OF_NODE.get(what)
     if say is None:
         there_is = ", ".join(sorted(_OF_NODE))
         raise NotSupportedError(_ABSENT.get(what) or f"what={what!r} is not supported of a node; there are {there_is}")
     return as_json(await request.node.cluster.disk(say, node))
+
+
+def _log(request: NodeRequest) -> Answer:
+    """What the node has logged lately; all its targets log as one."""
+    severity = request.query("severity").lower()
+    lines = request.node.log.text(_SEVERITIES.get(severity[:1], logging.DEBUG)).encode(errors="replace")
+    if not request.flag("all"):
+        return Response(lines, media_type="text/plain")
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        entry = tarfile.TarInfo("instore.log")
+        entry.size, entry.mtime = len(lines), int(time.time())
+        tar.addfile(entry, io.BytesIO(lines))
+    return Response(archive.getvalue(), media_type="application/gzip")
 
 
 def _host(request: NodeRequest) -> str:

@@ -48,9 +48,11 @@ _KINDS: dict[type[Exception], str] = {
 _HEADER = "Hdr-Error"  # where AIStore puts it when the answer may have no body
 
 
-def answer(request: Request, error: Exception, node: str) -> Response:
+def answer(request: Request, error: Exception, node: str, strict: bool = False) -> Response:
     """The answer that reports `error`, which is logged if it is not one of ours."""
-    if isinstance(error, InstoreError):
+    if strict and isinstance(error, NameConflictError):
+        status, message = 400, str(error)
+    elif isinstance(error, InstoreError):
         status, message = status_of(error), str(error)
     elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         status, message = 503, "the node has no file descriptors left; try again"

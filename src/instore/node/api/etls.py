@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from instore.errors import ETLNotFoundError, InvalidRequestError, NotSupportedError
 from instore.etl.pod import LOG_LIMIT
 from instore.etl.process import tail, usage
-from instore.node.api.buckets import make_if_missing, other_bucket
+from instore.node.api.buckets import check_message, make_if_missing, other_bucket, selection
 from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import INLINE
 from instore.node.jobs.offline_etl import ETLJobSpec, TransformJobs
@@ -38,15 +38,17 @@ class ETLHandlers:
 
     async def transform_bucket(self, request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
         """`etl-bck`."""
+        check_message("etl-bck", value)
         destination = other_bucket(request)
-        selection = Selection.below(value)
-        return await self._begin(request, ETLJobSpec.parse("etl-bck", bucket, destination, selection, value))
+        chosen = Selection.below(value)
+        return await self._begin(request, ETLJobSpec.parse("etl-bck", bucket, destination, chosen, value))
 
     async def transform_objects(self, request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
         """`etl-listrange`."""
+        check_message("etl-listrange", value)
         destination = Bucket.described(value.get("tobck"))
-        selection = Selection.parse(value)
-        return await self._begin(request, ETLJobSpec.parse("etl-listrange", bucket, destination, selection, value))
+        chosen = selection(request, value)
+        return await self._begin(request, ETLJobSpec.parse("etl-listrange", bucket, destination, chosen, value))
 
     async def _begin(self, request: NodeRequest, spec: ETLJobSpec) -> Answer:
         await self._etls.running(spec.names)

@@ -4,11 +4,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from instore.errors import InvalidRequestError, JobNotFoundError, NotSupportedError
-from instore.node.jobs.registry import Job
-from instore.node.request import Answer, NodeRequest, as_json, empty
+from instore.node.cluster import Cluster
+from instore.node.jobs.registry import Job, Work
+from instore.node.request import Answer, NodeRequest, as_json, empty, text
 from instore.store.names import NO_BUCKET, Bucket
 
 _NEVER = "0001-01-01T00:00:00Z"
+UPKEEP = ("cleanup-store", "lru", "rebalance", "resilver")
+"""Jobs that keep a cluster in order. On one machine without copies only the first has anything to do."""
+
 _HELD = 1.0  # seconds for which a question about a running job is held back, lest a client sleep over its end
 
 
@@ -89,11 +93,22 @@ async def change(request: NodeRequest) -> Answer:
             request.node.jobs.stop(job)
         return empty()
     if action == "start":
-        raise NotSupportedError(
-            f"jobs of kind {_text(value, 'Kind', 'kind')!r} can't be started by themselves: a single node has nothing "
-            "to rebalance, to mirror or to evict; copies, transforms and deletions begin with their own requests"
-        )
+        kind = _text(value, "Kind", "kind")
+        if kind not in UPKEEP:
+            raise NotSupportedError(
+                f"jobs of kind {kind!r} can't be started by themselves; there are {', '.join(UPKEEP)}; copies, "
+                "transforms and deletions begin with their own requests"
+            )
+        return text(request.node.jobs.start(kind, _upkeep(request.node.cluster, kind)).id)
     raise NotSupportedError(f"the action {action!r} on the cluster is not supported; there are start and stop")
+
+
+def _upkeep(cluster: Cluster, kind: str) -> Work:
+    async def work(_job: Job) -> None:
+        if kind == "cleanup-store":
+            cluster.empty_trash()
+
+    return work
 
 
 def _text(message: dict[str, Any], *keys: str) -> str:

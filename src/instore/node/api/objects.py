@@ -23,6 +23,8 @@ from instore.store.store import Entry, OpenObject, Store
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _ARCHIVE_QUERIES = ("archpath", "archregx", "archmode")
+_OF_BODY = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
+_REFUSED = {"promote": "a client may not name files of this machine; put them"}
 _HANDLE = "Ais-Append-Handle"
 _PROPERTY = re.compile(r"[^=,\x00-\x1f\x7f]*")
 
@@ -45,7 +47,10 @@ async def resource(request: NodeRequest) -> Answer:
 
 async def _unknown_action(request: NodeRequest) -> Exception:
     action, _ = await request.action()
-    return NotSupportedError(f"the action {action!r} ({request.method}) on a bucket's objects is not supported")
+    reason = _REFUSED.get(action, "there is no such action on one machine")
+    return NotSupportedError(
+        f"the action {action!r} ({request.method}) on a bucket's objects is not supported: {reason}"
+    )
 
 
 async def _head(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
@@ -54,7 +59,8 @@ async def _head(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     target = cluster.owner(bucket, name)
     entry = await cluster.disk(target.store.head, bucket, name)
     cluster.statistics.count(target.id, "head")
-    return _Headers({**_described(entry, target, bucket), "Content-Length": str(entry.size)})
+    headers = _described(entry, target, bucket, request.query("props"))
+    return _Headers({**headers, "Content-Length": str(entry.size)})
 
 
 class _Headers:
@@ -90,7 +96,7 @@ async def _object_answer(
     request: NodeRequest, bucket: Bucket, target: Target, opened: OpenObject, first: bytes
 ) -> Answer:
     entry = opened.entry
-    headers = {**_described(entry, target, bucket), "Content-Type": "application/octet-stream"}
+    headers = {**_described(entry, target, bucket), **_OF_BODY, **_PROPERTIES["last-modified"](entry, target)}
     wanted = request.request.headers.get("range")
     if not wanted:
         return ObjectAnswer(request.node.cluster, opened, first, 0, entry.size, 200, headers)
@@ -194,6 +200,11 @@ async def _post(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     action = message.get("action")
     if action == "mpt-upload":
         return text(await cluster.disk(multipart.begin, store, bucket, name))
+    if action == "rename-obj":
+        new = str(message.get("name") or "")
+        await cluster.disk(store.rename, bucket, name, cluster.store(bucket, new), new)
+        cluster.statistics.count(cluster.owner(bucket, name).id, "ren")
+        return empty()
     if action == "mpt-complete":
         parts = message.get("value")
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
@@ -234,24 +245,45 @@ async def _patch(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     return empty()
 
 
-def _described(entry: Entry, target: Target, bucket: Bucket) -> dict[str, str]:
-    """An object's properties as headers."""
-    headers = {
-        "Ais-Name": _header_safe(entry.name),
-        "Ais-Bucket-Name": bucket.name,
-        "Ais-Bucket-Provider": "ais",
-        "Ais-Present": "true",
-        "Ais-Atime": str(entry.atime),
-        "Ais-Version": str(entry.attributes.version),
-        "Ais-Location": target.location,
-        "Ais-Mirror-Copies": "1",
-        "Last-Modified": formatdate(entry.mtime / 1e9, usegmt=True),
-        "Accept-Ranges": "bytes",
-        **_stored(entry),
-    }
-    if entry.attributes.custom:
-        headers["Ais-Custom-Md"] = ", ".join(f"{key}={value}" for key, value in entry.attributes.custom.items())
+def _described(entry: Entry, target: Target, bucket: Bucket, wanted: str = "") -> dict[str, str]:
+    """An object's properties as headers: those that are wanted, or all but the last two."""
+    names = wanted.replace(" ", "").split(",") if wanted else [name for name in _PROPERTIES if name not in _IF_WANTED]
+    headers = {"Ais-Present": "true"}
+    for name in names:
+        if name not in _PROPERTIES:
+            raise InvalidRequestError(f"invalid property {name!r} in props list; there are {', '.join(_PROPERTIES)}")
+        headers.update(_PROPERTIES[name](entry, target))
+    if not wanted:
+        headers.update({"Ais-Name": _header_safe(entry.name), "Ais-Bucket-Name": bucket.name, **_PROVIDER})
     return headers
+
+
+_PROVIDER = {"Ais-Bucket-Provider": "ais"}
+_PROPERTIES: dict[str, Callable[[Entry, Target], dict[str, str]]] = {
+    "name": lambda _entry, _target: {},  # the client has said it
+    "size": lambda _entry, _target: {},  # it is the answer's length
+    "cached": lambda _entry, _target: {},  # all are
+    "status": lambda _entry, _target: {},
+    "ec": lambda _entry, _target: {},
+    "chunked": lambda _entry, _target: {},  # none is
+    "checksum": lambda entry, _target: _stored(entry),
+    "version": lambda entry, _target: {"Ais-Version": str(entry.attributes.version)},
+    "atime": lambda entry, _target: {"Ais-Atime": str(entry.atime)},
+    "custom": lambda entry, _target: _custom(entry),
+    "copies": lambda _entry, target: {"Ais-Mirror-Copies": "1", "Ais-Mirror-Paths": f"[{target.store.folder}]"},
+    "location": lambda _entry, target: {"Ais-Location": target.location},
+    "target_url": lambda _entry, target: {"Ais-Location": target.location},
+    "etag": lambda entry, _target: {"ETag": f'"v{entry.attributes.version}-{entry.attributes.checksum}"'},
+    "last-modified": lambda entry, _target: {"Last-Modified": formatdate(entry.mtime / 1e9, usegmt=True)},
+}
+"""An object's properties by the names that clients ask for."""
+
+_IF_WANTED = ("etag", "last-modified")
+
+
+def _custom(entry: Entry) -> dict[str, str]:
+    custom = entry.attributes.custom
+    return {"Ais-Custom-Md": ", ".join(f"{key}={value}" for key, value in custom.items())} if custom else {}
 
 
 def _stored(entry: Entry) -> dict[str, str]:

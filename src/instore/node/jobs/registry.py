@@ -33,11 +33,13 @@ _KEPT = 1000  # finished jobs
 _IDLE = 20.0  # seconds for which a job of a kind that idles is still listed as running when its work is done
 
 NAMES = {
+    "cleanup-store": "cleanup",
     "copy-bck": "copy-bucket",
     "copy-listrange": "copy-objects",
     "delete-listrange": "delete-objects",
     "etl-bck": "etl-bucket",
     "etl-listrange": "etl-objects",
+    "lru": "lru-eviction",
     "move-bck": "rename-bucket",
     "summary-bck": "summary",
 }
