@@ -75,7 +75,9 @@ async def _on_all(request: NodeRequest, action: str, value: dict[str, Any]) -> A
         return await _summary(request, None, value)
     if request.query("provider") not in ("", "ais"):
         return as_json([])
-    return as_json([bucket.message for bucket in request.node.cluster.folder.buckets()])
+    namespace = request.query("namespace").partition("#")[2]
+    buckets = request.node.cluster.folder.buckets()
+    return as_json([bucket.message for bucket in buckets if not namespace or bucket.namespace == namespace])
 
 
 async def _create(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
@@ -238,7 +240,7 @@ async def _delete_objects(request: NodeRequest, bucket: Bucket, value: dict[str,
 
 
 def selection(request: NodeRequest, value: dict[str, Any]) -> Selection:
-    """The objects that a message is about. With a template that AIStore can't read it does nothing, and says nothing."""
+    """The objects that a message is about. With a template that it can't read AIStore does nothing, without a word."""
     try:
         return Selection.parse(value)
     except InvalidRequestError:

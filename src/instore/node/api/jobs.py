@@ -100,7 +100,13 @@ async def change(request: NodeRequest) -> Answer:
                 "transforms and deletions begin with their own requests"
             )
         return text(request.node.jobs.start(kind, _upkeep(request.node.cluster, kind)).id)
-    raise NotSupportedError(f"the action {action!r} on the cluster is not supported; there are start and stop")
+    if action == "reset-stats":
+        request.node.cluster.statistics.reset()
+        return empty()
+    what = action or "/".join(request.segments[1:])
+    raise NotSupportedError(
+        f"{what!r} of the cluster is not supported: it is one process, which the options of instore node configure"
+    )
 
 
 def _upkeep(cluster: Cluster, kind: str) -> Work:
