@@ -4,7 +4,7 @@ import functools
 import json
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 from starlette.responses import Response
@@ -36,6 +36,7 @@ _REFUSED = {
     "archive": _NO_ARCHIVES,
 }
 _HELD = 1.0  # seconds for which a question about a running summary is held back, lest a client sleep over its end
+_WORTH = 1000  # names of a page from which on the next one is made ahead
 _PAGE = 10_000  # names; AIStore's own limit
 _MINUTE = 60_000_000_000  # nanoseconds
 _MSGPACK = "application/msgpack"
@@ -48,7 +49,7 @@ _OF_REMOTE = {
 }
 _IS_CACHED, _IS_FOLDER = 1 << 6, 1 << 8
 _DEFAULT_PROPERTIES = "name,size,checksum,atime"
-_IN_ATTRIBUTES = {"checksum", "version"}
+_IN_ATTRIBUTES = {"checksum", "version", "custom"}
 
 
 async def resource(request: NodeRequest) -> Answer:
@@ -119,18 +120,49 @@ async def _list_objects(request: NodeRequest, bucket: Bucket, value: dict[str, A
     for flag, reason in _OF_REMOTE.items():
         if flags & flag:
             raise InvalidRequestError(f"{bucket} can't be listed so: {reason}")
-    properties = _asked(str(value.get("props") or ""), flags)
+    properties = _properties(str(value.get("props") or ""), flags)
     size = _number(value, "pagesize")
     query = Query(bucket, str(value.get("prefix") or ""), not flags & _NO_RECURSION, str(value.get("target") or ""))
     after = str(value.get("continuation_token") or value.get("start_after") or "")
-    uuid = str(value.get("uuid") or "")
-    limit = min(size, _PAGE) if size > 0 else _PAGE
-    body = await request.node.cluster.disk(
-        _page, request, query, after, limit, uuid, properties, bool(flags & _NO_DIRS)
-    )
+    asked = _PageSpec(query, min(size, _PAGE) if size > 0 else _PAGE, properties, bool(flags & _NO_DIRS))
+    body = await _body(request, asked, after, str(value.get("uuid") or ""))
     if _MSGPACK in request.request.headers.get("accept", ""):
         return Response(await request.node.cluster.disk(msgpack.packb, body), media_type=_MSGPACK)
     return as_json(body)
+
+
+class _PageSpec(NamedTuple):
+    """What each page of a listing is to have.
+
+    Attributes:
+        query: the names.
+        limit: how many.
+        properties: of each object.
+        no_folders: leave out what stands for a folder.
+    """
+
+    query: Query
+    limit: int
+    properties: frozenset[str]
+    no_folders: bool
+
+
+async def _body(request: NodeRequest, asked: _PageSpec, after: str, uuid: str) -> dict[str, Any]:
+    """A page. The one behind it is made while the client reads this one."""
+    disk, listings = request.node.cluster.disk, request.node.listings
+
+    def page(token: str, listing: str) -> tuple[Page, dict[str, Any]]:
+        found = listings.page(asked.query, token, asked.limit, listing)
+        return found, _page(request, asked, found)
+
+    found, body, is_fresh = await listings.ahead.take((uuid, asked, after)) or (*await disk(page, after, uuid), True)
+    if not is_fresh:
+        body = await disk(_page, request, asked, found)
+    if found.token and asked.limit >= _WORTH:
+        listings.ahead.make((found.uuid, asked, found.token), disk(page, found.token, found.uuid))
+    for target in request.node.cluster.targets:
+        request.node.cluster.statistics.count(target.id, "lst")
+    return body
 
 
 def _number(value: dict[str, Any], key: str) -> int:
@@ -143,7 +175,7 @@ def _number(value: dict[str, Any], key: str) -> int:
     return number
 
 
-def _asked(properties: str, flags: int) -> frozenset[str]:
+def _properties(properties: str, flags: int) -> frozenset[str]:
     if flags & _NAME_ONLY:
         properties = "name"
     elif flags & _NAME_SIZE:
@@ -151,19 +183,18 @@ def _asked(properties: str, flags: int) -> frozenset[str]:
     return frozenset((properties or _DEFAULT_PROPERTIES).replace(" ", "").split(","))
 
 
-def _page(
-    request: NodeRequest, query: Query, after: str, limit: int, uuid: str, properties: frozenset[str], no_folders: bool
-) -> dict[str, Any]:
-    listings = request.node.listings
-    page: Page = listings.page(query, after, limit, uuid)
-    names = [one for one in page.names if not (no_folders and one[0].endswith("/"))]
-    columns = [column for name, column in _COLUMNS.items() if name in properties]
+def _page(request: NodeRequest, asked: _PageSpec, page: Page) -> dict[str, Any]:
+    """A page as it is sent. It blocks."""
+    names = [one for one in page.names if not (asked.no_folders and one[0].endswith("/"))]
+    columns = [column for name, column in _COLUMNS.items() if name in asked.properties]
     entries = (
         [
             _described(entry, target, columns)
-            for entry, target in listings.entries(query, names, bool(properties & _IN_ATTRIBUTES))
+            for entry, target in request.node.listings.entries(
+                asked.query, names, bool(asked.properties & _IN_ATTRIBUTES)
+            )
         ]
-        if properties != {"name"}
+        if asked.properties != {"name"}
         else [{"n": name, "f": _IS_FOLDER if name.endswith("/") else _IS_CACHED} for name, _ in names]
     )
     return {"UUID": page.uuid, "ContinuationToken": page.token, "Flags": 0, "Entries": entries}
@@ -184,6 +215,11 @@ def _minute(minutes: int) -> str:
     return f"{datetime.fromtimestamp(minutes * 60, UTC):%d %b %y %H:%M} UTC"
 
 
+def _listed(entry: Entry) -> str:
+    """An object's custom properties as a listing has them."""
+    return ", ".join(f"{key}:{value}" for key, value in entry.attributes.custom.items())
+
+
 _COLUMNS: dict[str, tuple[str, Any]] = {
     "size": ("s", lambda entry, _target: entry.size),
     "checksum": ("cs", lambda entry, _target: entry.attributes.checksum),
@@ -192,6 +228,7 @@ _COLUMNS: dict[str, tuple[str, Any]] = {
     "location": ("t", lambda _entry, target: target.location),
     "target_url": ("t", lambda _entry, target: target.url),
     "copies": ("c", lambda _entry, _target: 1),
+    "custom": ("m", lambda entry, _target: _listed(entry)),
 }
 
 

@@ -40,7 +40,7 @@ _ABSENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Member:
     """One node, and the host by which the client has reached it.
 
     Attributes:
@@ -79,7 +79,7 @@ async def daemon(request: NodeRequest) -> Answer:
     port = (request.request.scope.get("server") or ("", 0))[1]
     cluster = request.node.cluster
     target = next((one for one in cluster.targets if one.url.endswith(f":{port}")), None)
-    return await _say(request, _Asked(cluster, target, _host(request)))
+    return await _say(request, _Member(cluster, target, _host(request)))
 
 
 async def reverse(request: NodeRequest) -> Answer:
@@ -90,7 +90,7 @@ async def reverse(request: NodeRequest) -> Answer:
             "which can't be changed while it runs"
         )
     cluster, named = request.node.cluster, request.request.headers.get(_NODE_HEADER, "")
-    return await _say(request, _Asked(cluster, None if named == PROXY_ID else cluster.target(named), _host(request)))
+    return await _say(request, _Member(cluster, None if named == PROXY_ID else cluster.target(named), _host(request)))
 
 
 async def cluster(request: NodeRequest) -> Answer:
@@ -119,7 +119,7 @@ async def sorts(request: NodeRequest) -> Answer:
     raise NotSupportedError("dsort is not supported")
 
 
-async def _say(request: NodeRequest, node: _Asked) -> Answer:
+async def _say(request: NodeRequest, node: _Member) -> Answer:
     what = request.query("what")
     if what == "software_version":
         return text(AISTORE)
@@ -155,9 +155,9 @@ def _host(request: NodeRequest) -> str:
 
 def smap(cluster: Cluster, host: str) -> dict[str, Any]:
     """The cluster's map, with the addresses by which this client reaches the node."""
-    proxy = _described(_Asked(cluster, None, host)) | {"flags": _KNOWS_JOBS}
+    proxy = _described(_Member(cluster, None, host)) | {"flags": _KNOWS_JOBS}
     return {
-        "tmap": {target.id: _described(_Asked(cluster, target, host)) for target in cluster.targets},
+        "tmap": {target.id: _described(_Member(cluster, target, host)) for target in cluster.targets},
         "pmap": {PROXY_ID: proxy},
         "proxy_si": proxy,
         "version": _VERSION,
@@ -166,7 +166,7 @@ def smap(cluster: Cluster, host: str) -> dict[str, Any]:
     }
 
 
-def _described(node: _Asked) -> dict[str, Any]:
+def _described(node: _Member) -> dict[str, Any]:
     net = {
         "node_hostname": node.host,
         "node_ip_addr": node.host,
@@ -187,7 +187,7 @@ def _described(node: _Asked) -> dict[str, Any]:
 # A node
 
 
-def _status(node: _Asked) -> dict[str, Any]:
+def _status(node: _Member) -> dict[str, Any]:
     own = {"uuid": node.cluster.folder.uuid, "version": _VERSION}
     primary = {"pub_url": node.cluster.proxy_url, "control_url": node.cluster.proxy_url, "id": PROXY_ID}
     return {
@@ -210,13 +210,13 @@ def _status(node: _Asked) -> dict[str, Any]:
     }
 
 
-def _statistics(node: _Asked) -> dict[str, Any]:
+def _statistics(node: _Member) -> dict[str, Any]:
     counted = node.cluster.statistics.of(node.id) if node.target else {}
     tracker = {"state.flags": _STARTED_UP, "up.ns.time": time.monotonic_ns() - _STARTED, **counted}
     return {"snode": _described(node), "tracker": tracker, "capacity": _capacity(node)}
 
 
-def _capacity(node: _Asked) -> dict[str, Any]:
+def _capacity(node: _Member) -> dict[str, Any]:
     if node.target is None:
         return {"mountpaths": None, "cs_err": "", "total_used": "0", "total_avail": "0"}
     disk = FileSystem.of(node.folder)
@@ -239,7 +239,7 @@ def _capacity(node: _Asked) -> dict[str, Any]:
     }
 
 
-def _system(node: _Asked) -> dict[str, Any]:
+def _system(node: _Member) -> dict[str, Any]:
     memory, process, up = Memory.read(), OwnUsage.read(), time.monotonic_ns() - _STARTED
     busy = (process.user + process.system) * 1e6 / up / processors() * 100
     loads = load()
@@ -274,7 +274,7 @@ def _system(node: _Asked) -> dict[str, Any]:
     }
 
 
-def _filled(node: _Asked) -> dict[str, Any]:
+def _filled(node: _Member) -> dict[str, Any]:
     disk = FileSystem.of(node.folder)
     return {"fs_used": str(disk.used), "fs_capacity": str(disk.total), "pct_fs_used": disk.percent}
 
@@ -287,7 +287,7 @@ def _buckets(cluster: Cluster) -> dict[str, Any]:
     return {"providers": {"ais": spaces}, "uuid": cluster.folder.uuid, "version": _VERSION}
 
 
-_OF_NODE: dict[str, Callable[[_Asked], Any]] = {
+_OF_NODE: dict[str, Callable[[_Member], Any]] = {
     "smap": lambda node: smap(node.cluster, node.host),
     "bmd": lambda node: _buckets(node.cluster),
     "snode": _described,
@@ -302,9 +302,9 @@ _OF_NODE: dict[str, Callable[[_Asked], Any]] = {
 }
 
 
-def _of_all(cluster: Cluster, host: str, say: Callable[[_Asked], Any]) -> dict[str, Any]:
-    targets = {target.id: say(_Asked(cluster, target, host)) for target in cluster.targets}
-    return {"proxy": say(_Asked(cluster, None, host)), "target": targets}
+def _of_all(cluster: Cluster, host: str, say: Callable[[_Member], Any]) -> dict[str, Any]:
+    targets = {target.id: say(_Member(cluster, target, host)) for target in cluster.targets}
+    return {"proxy": say(_Member(cluster, None, host)), "target": targets}
 
 
 _OF_CLUSTER: dict[str, Callable[[Cluster, str], Any]] = {
