@@ -172,6 +172,19 @@ def test_buckets_of_other_providers_are_refused_with_a_sentence(client: Client) 
     assert client.cluster().list_buckets("aws") == []
 
 
+def test_a_summary_tells_how_large_objects_are(client: Client, bucket: Bucket) -> None:
+    for name, size in (("p/a", 1), ("p/b", 5), ("q", 100)):
+        bucket.object(name).get_writer().put_content(bytes(size))
+    summary = bucket.summary(prefix="p/")
+    assert summary["ObjCount"] == {"obj_count_present": "2", "obj_count_remote": "0"}
+    assert summary["ObjSize"] == {"obj_min_size": 1, "obj_avg_size": 3, "obj_max_size": 5}
+    assert summary["TotalSize"]["size_all_present_objs"] == "6"
+    assert int(summary["TotalSize"]["size_on_disk"]) < int(summary["TotalSize"]["total_disks_size"])
+    assert summary["is_present"]
+    _, info = bucket.info()
+    assert info["ObjSize"] == {"obj_min_size": 1, "obj_avg_size": 35, "obj_max_size": 100}
+
+
 def test_pages_that_are_made_ahead_are_those_that_come_next(node: RunningNode, client: Client, bucket: Bucket) -> None:
     names = _files(node, client, bucket, 2500)
     pages = list(_pages(bucket, 1000))

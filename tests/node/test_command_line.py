@@ -23,6 +23,8 @@ class Upper(ETLServer):
     def transform(self, data, path, etl_args):
         return data.upper()
 """
+SORT = """{"input_bck": {"name": "a"}, "input_extension": ".tar", "input_format": {"template": "s-{0..1}"},
+"output_format": "o-{0..1}", "output_shard_size": "1KB"}"""
 
 
 def rows() -> list[tuple[str, str]]:
@@ -56,6 +58,7 @@ def prepare(folder: Path) -> None:
     for name in ("cat.jpg", "dog.jpg", "old/cow.jpg"):
         (folder / "photos" / name).write_text(name)
     (folder / "upper.py").write_text(UPPER)
+    (folder / "sort.json").write_text(SORT)
     (folder / "instore-0-py3-none-any.whl").write_bytes(b"")
     write = ["-m", "instore", "spec", "upper.py", "--name", "upper-etl", "--wheel", "instore-0-py3-none-any.whl"]
     subprocess.run([sys.executable, *write], cwd=folder, check=True, capture_output=True)

@@ -25,6 +25,7 @@ from instore.store.store import Entry
 _ALL_ALIKE = "all buckets are alike here, with versions, and without copies, erasure coding and eviction"
 _NO_REMOTE = "nothing is remote here"
 _NO_ARCHIVES = "archives are objects like any other here"
+_NO_INVENTORIES = "buckets have no inventories here; list them"
 _REFUSED = {
     "set-bprops": _ALL_ALIKE,
     "reset-bprops": _ALL_ALIKE,
@@ -34,6 +35,11 @@ _REFUSED = {
     "evict-listrange": _NO_REMOTE,
     "prefetch-listrange": _NO_REMOTE,
     "archive": _NO_ARCHIVES,
+    "index-shard": _NO_ARCHIVES,
+    "create-inventory": _NO_INVENTORIES,
+    "show-inventory": _NO_INVENTORIES,
+    "destroy-inventory": _NO_INVENTORIES,
+    "rechunk": "each object is one file here",
 }
 _HELD = 1.0  # seconds for which a question about a running summary is held back, lest a client sleep over its end
 _WORTH = 1000  # names of a page from which on the next one is made ahead
