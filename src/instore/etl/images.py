@@ -71,8 +71,11 @@ class Images:
     """
 
     def __init__(self, mapped: Sequence[str] = (), workers: int = 1, collections: Sequence[str] = ()) -> None:
-        self._folders = {name: folder for one in collections for name, folder in _collected(one)}
-        self._folders.update(_entry(text) for text in mapped)
+        self._folders: dict[str, set[str]] = {}
+        for one in collections:
+            for name, folder in _collected(one):
+                self._folders.setdefault(name, set()).add(folder)
+        self._folders.update((name, {folder}) for name, folder in map(_entry, mapped))
         self._workers = workers
 
     def check(self, spec: ETLSpec) -> None:
@@ -83,12 +86,7 @@ class Images:
         """How to start the server of an ETL."""
         if _RUNTIME.fullmatch(spec.image) and not spec.command:
             return self._runtime(spec, port, packages)
-        folder = self._folders.get(spec.image) or self._folders.get(_without_tag(spec.image))
-        if folder is None:
-            raise InvalidRequestError(
-                f"image {spec.image!r} can't be run here: there are no containers; start the node with "
-                f"--image {_without_tag(spec.image)}=FOLDER to run its command in a folder with its files"
-            )
+        folder = self._folder(spec.image)
         command = spec.command or _command_of(os.path.join(folder, _DOCKERFILE))
         if not command:
             raise InvalidRequestError(
@@ -96,6 +94,22 @@ class Images:
                 "CMD or ENTRYPOINT; give it in runtime.command (command=[...] of Etl.init)"
             )
         return Launch((*_OVERLAID, *on_port(command, port)), folder)
+
+    def _folder(self, image: str) -> str:
+        """The folder of an image's files."""
+        folders = self._folders.get(image) or self._folders.get(_without_tag(image)) or set()
+        advice = f"start the node with --image {_without_tag(image)}=FOLDER"
+        if not folders:
+            raise InvalidRequestError(
+                f"image {image!r} can't be run here: there are no containers; {advice} to run its command in a folder "
+                "with its files"
+            )
+        if len(folders) > 1:
+            raise InvalidRequestError(
+                f"image {image!r} is named by the specs of several folders, {', '.join(sorted(folders))}; {advice} "
+                "to say which"
+            )
+        return next(iter(folders))
 
     def _runtime(self, spec: ETLSpec, port: int, packages: str) -> Launch:
         env = dict(spec.env)
@@ -164,8 +178,9 @@ def _collected(folder: str) -> Iterator[tuple[str, str]]:
     """The images of a folder of folders: each name that a spec in one of these gives, without its tag."""
     if not os.path.isdir(folder):
         raise ConfigurationError(f"--images {folder} is not a folder; name one with a folder for each transformer")
-    for below, _, files in sorted(os.walk(folder)):
-        for file in sorted(files):
+    for below, inside, files in os.walk(folder):
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        for file in files:
             if file.endswith(_SPEC_ENDINGS):
                 for image in _images_in(os.path.join(below, file)):
                     yield _without_tag(image), os.path.abspath(below)
