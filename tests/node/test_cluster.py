@@ -4,6 +4,7 @@ import io
 import tarfile
 
 import pytest
+import requests
 from aistore import Client
 from aistore.sdk.archive_config import ArchiveConfig
 from aistore.sdk.blob_download_config import BlobDownloadConfig
@@ -25,6 +26,14 @@ def test_the_map_has_a_proxy_and_the_targets_each_with_its_own_port(node: Runnin
     assert client.cluster().is_ready()
     for url in urls:
         assert Client(url).cluster().get_info() == smap
+        (own,) = [
+            name for name, target in smap.tmap.items() if target.public_net and target.public_net.direct_url == url
+        ]
+        assert requests.get(f"{url}/v1/daemon?what=snode").json()["daemon_id"] == own
+    named = Client(node.endpoint.replace("127.0.0.1", "localhost")).cluster().get_info()
+    assert [target.public_net.node_hostname for target in named.tmap.values() if target.public_net] == [
+        "localhost"
+    ] * len(urls)
 
 
 def test_each_target_tells_how_it_does(client: Client) -> None:

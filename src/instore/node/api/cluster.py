@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from instore.errors import NotSupportedError
+from instore.errors import InvalidRequestError, NotSupportedError
 from instore.node.api import configuration
 from instore.node.api import jobs as job_calls
 from instore.node.cluster import Cluster, Target
@@ -76,8 +77,7 @@ async def health(_call: NodeRequest) -> Answer:
 
 async def daemon(request: NodeRequest) -> Answer:
     """What the node that is asked says of itself."""
-    port = (request.request.scope.get("server") or ("", 0))[1]
-    cluster = request.node.cluster
+    cluster, port = request.node.cluster, _reached(request)[1]
     target = next((one for one in cluster.targets if one.url.endswith(f":{port}")), None)
     return await _say(request, _Member(cluster, target, _host(request)))
 
@@ -114,7 +114,7 @@ async def downloads(request: NodeRequest) -> Answer:
 
 async def sorts(request: NodeRequest) -> Answer:
     """The list of dsort's jobs, of which there are none."""
-    if request.method == "GET" and not request.query("uuid"):
+    if request.method == "GET" and not (request.query("uuid") or request.query("id")):
         return as_json([])
     raise NotSupportedError("dsort is not supported")
 
@@ -147,7 +147,19 @@ def _log(request: NodeRequest) -> Answer:
 
 
 def _host(request: NodeRequest) -> str:
-    return str((request.request.scope.get("server") or ("127.0.0.1", 0))[0])
+    return _reached(request)[0]
+
+
+def _reached(request: NodeRequest) -> tuple[str, int]:
+    """Host and port by which the client has reached the node."""
+    for url in (f"//{request.request.headers.get('host', '')}", request.node.cluster.proxy_url):
+        try:
+            parts = urlsplit(url)
+            if parts.hostname:
+                return parts.hostname, parts.port or 0
+        except ValueError:  # a port that is none
+            continue
+    raise InvalidRequestError("the request names no host")
 
 
 # The map
