@@ -70,7 +70,7 @@ class API:
         """What a bucket holds."""
         listed = self.ask("GET", f"/v1/buckets/{bucket}", {"action": "list", "value": {"props": "name", **value}})
         assert listed.status_code == 200, listed.text
-        return [entry["n"] for entry in listed.json()["Entries"]]
+        return [entry["name"] for entry in listed.json()["entries"]]
 
     def objects_job(self, kind: str, bucket: str, to: str, **value: Any) -> requests.Response:
         """A job over some objects of a bucket."""
@@ -385,6 +385,13 @@ def no_folders(api: API) -> None:
     assert api.names("deep", flags=str(1 << 11 | 1 << 13)) == ["c"]
 
 
+def listing_in_json(api: API) -> None:
+    value = {"props": "name,size,version", "prefix": "o"}
+    listed = api.ask("GET", "/v1/buckets/b", {"action": "list", "value": value}).json()
+    assert {"name": "o", "size": "5", "version": "1", "flags": 64} in listed.pop("entries")
+    assert set(listed) == {"uuid", "continuation_token", "flags"}
+
+
 def kinds_of_errors(api: API) -> None:
     asked = [
         api.ask("GET", "/v1/objects/b/none"),
@@ -482,6 +489,7 @@ CHECKS: dict[str, tuple[Check, Check]] = {
     "names `tr/`, `./x`, `x/../y`": (names_that_both_refuse, names_that_both_refuse),
     "list flags of remote buckets (bits 9, 12, 15); of archives (3)": (list_flags, list_flags),
     "list without recursion and without folders": (no_folders, no_folders),
+    "a listing in JSON, not in MessagePack": (listing_in_json, listing_in_json),
     "kinds of errors (`tcode`)": (kinds_of_errors, kinds_of_errors),
     "requests for objects at the proxy": (no_redirect, no_redirect),
     "HEAD with chosen properties": (chosen_properties, chosen_properties),

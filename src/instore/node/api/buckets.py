@@ -134,7 +134,7 @@ async def _list_objects(request: NodeRequest, bucket: Bucket, value: dict[str, A
     body = await _body(request, asked, after, str(value.get("uuid") or ""))
     if _MSGPACK in request.request.headers.get("accept", ""):
         return Response(await request.node.cluster.disk(msgpack.packb, body), media_type=_MSGPACK)
-    return as_json(body)
+    return as_json(await request.node.cluster.disk(_in_json, body))
 
 
 class _PageSpec(NamedTuple):
@@ -213,6 +213,29 @@ def _described(entry: Entry | str, target: Target, columns: list[tuple[str, Any]
     for key, of in columns:
         described[key] = of(entry, target)
     return described
+
+
+def _in_json(body: dict[str, Any]) -> dict[str, Any]:
+    """A page in JSON: there AIStore writes its names out, and sizes as strings."""
+    entries = [
+        {_WRITTEN_OUT[key]: str(value) if key == "s" else value for key, value in entry.items()}
+        for entry in body["Entries"]
+    ]
+    token = body["ContinuationToken"]
+    return {"uuid": body["UUID"], "continuation_token": token, "entries": entries, "flags": body["Flags"]}
+
+
+_WRITTEN_OUT = {
+    "n": "name",
+    "s": "size",
+    "cs": "checksum",
+    "a": "atime",
+    "v": "version",
+    "t": "location",
+    "c": "copies",
+    "m": "custom-md",
+    "f": "flags",
+}
 
 
 @functools.lru_cache(4096)
