@@ -204,11 +204,11 @@ class AnswerError(InstoreError):
 
     Args:
         message: why there is no object.
-        status: of the answer; 500 if there was none.
+        status: of the answer; 0 if there was none, or none that says so.
     """
 
-    def __init__(self, message: str, status: int = 500) -> None:
-        self.status = status if status >= 400 else 500
+    def __init__(self, message: str, status: int = 0) -> None:
+        self.status = status if status >= 400 else 0
         super().__init__(message)
 
 
@@ -252,6 +252,10 @@ class ETLNotFoundError(InstoreError):
 
 class ETLExistsError(InstoreError):
     """There is an ETL of that name already."""
+
+
+class ETLAbortedError(InstoreError):
+    """An ETL does not run. To AIStore's clients one that was stopped is not there."""
 
 
 class ETLStageError(InstoreError):
@@ -326,6 +330,7 @@ STATUS: dict[type[InstoreError], int] = {
     IncompleteAnswerError: 502,
     ETLNotFoundError: 404,
     ETLExistsError: 409,
+    ETLAbortedError: 404,
     ETLStageError: 400,
     RemoteStoreError: 502,
     ResultExistsError: 409,

@@ -65,6 +65,39 @@ def test_an_image_is_found_with_and_without_its_tag(tmp_path: Path) -> None:
         images.check(spec("me/etl:1"))
 
 
+def test_images_are_found_by_the_specs_beside_their_files(tmp_path: Path) -> None:
+    for folder, image in (
+        ("one", "me/one:1"),
+        ("deep/two", "me/two"),
+        ("twice/a", "me/twice"),
+        ("twice/b", "me/twice"),
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "etl_spec.yaml").write_text(f"name: some-etl\nruntime:\n  image: {image}\n")
+        (tmp_path / folder / "other.yaml").write_text("<COMMUNICATION>: [")
+    images = Images(collections=[str(tmp_path)])
+    assert images.launch(spec("me/one:2", ["x"]), 9, "").folder == str(tmp_path / "one")
+    assert images.launch(spec("me/two", ["x"]), 9, "").folder == str(tmp_path / "deep" / "two")
+    with pytest.raises(InvalidRequestError, match="--image me/twice=FOLDER to say which"):
+        images.check(spec("me/twice", ["x"]))
+    mapped = Images([f"me/twice={tmp_path / 'one'}"], collections=[str(tmp_path)])
+    assert mapped.launch(spec("me/twice", ["x"]), 9, "").folder == str(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "command"),
+    [
+        ('FROM x\nCMD ["uvicorn", "a:b", \\\n  "--port", "8000"]\n', ["uvicorn", "a:b", "--port", "9"]),
+        ('ENTRYPOINT ["python"]\nCMD ["first.py"]\nCMD ["server.py"]\n', ["python", "server.py"]),
+        ("cmd python server.py 8000", ["sh", "-c", "python server.py 9"]),
+    ],
+)
+def test_a_command_may_stand_in_the_dockerfile(tmp_path: Path, dockerfile: str, command: list[str]) -> None:
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+    launched = Images([f"me/etl={tmp_path}"]).launch(spec("me/etl"), 9, "").command
+    assert list(launched[-len(command) :]) == command
+
+
 @pytest.mark.parametrize(
     ("entry", "sentence"), [("x", "expected NAME=FOLDER"), ("=x", "expected"), ("x=/none", "not a")]
 )

@@ -2,6 +2,8 @@
 
 import json
 import random
+import time
+from collections.abc import Iterator
 
 import pytest
 from aistore import Client
@@ -168,3 +170,54 @@ def test_buckets_of_other_providers_are_refused_with_a_sentence(client: Client) 
         client.bucket("cloud", provider="aws").list_objects()
     assert refused.value.status_code == 501
     assert client.cluster().list_buckets("aws") == []
+
+
+def test_a_summary_tells_how_large_objects_are(client: Client, bucket: Bucket) -> None:
+    for name, size in (("p/a", 1), ("p/b", 5), ("q", 100)):
+        bucket.object(name).get_writer().put_content(bytes(size))
+    summary = bucket.summary(prefix="p/")
+    assert summary["ObjCount"] == {"obj_count_present": "2", "obj_count_remote": "0"}
+    assert summary["ObjSize"] == {"obj_min_size": 1, "obj_avg_size": 3, "obj_max_size": 5}
+    assert summary["TotalSize"]["size_all_present_objs"] == "6"
+    assert int(summary["TotalSize"]["size_on_disk"]) < int(summary["TotalSize"]["total_disks_size"])
+    assert summary["is_present"]
+    _, info = bucket.info()
+    assert info["ObjSize"] == {"obj_min_size": 1, "obj_avg_size": 35, "obj_max_size": 100}
+
+
+def test_pages_that_are_made_ahead_are_those_that_come_next(node: RunningNode, client: Client, bucket: Bucket) -> None:
+    names = _files(node, client, bucket, 2500)
+    pages = list(_pages(bucket, 1000))
+    assert [len(page) for page in pages] == [1000, 1000, 500]
+    assert [name for page in pages for name in page] == names
+    assert [name for page in _pages(bucket, 1000) for name in page] == names
+
+
+@pytest.mark.whole
+def test_a_page_that_has_waited_has_no_object_that_is_gone(node: RunningNode, client: Client, bucket: Bucket) -> None:
+    names = _files(node, client, bucket, 1500)
+    pages = _pages(bucket, 1000)
+    assert next(pages) == names[:1000]
+    bucket.object(names[1200]).delete()
+    time.sleep(1.5)  # longer than a page that was made ahead is news
+    assert next(pages) == names[1000:1200] + names[1201:]
+
+
+def _files(node: RunningNode, client: Client, bucket: Bucket, number: int) -> list[str]:
+    """Objects as they lie on the disk; the sizes of the listings below make the node look at each."""
+    smap = client.cluster().get_info()
+    names = [f"o{count:05}" for count in range(number)]
+    for name in names:
+        owner = smap.get_target_for_object(bucket.object(name).uname).daemon_id
+        (node.folder / owner / "@ais" / bucket.name / "%ob" / name).write_bytes(b"x")
+    return names
+
+
+def _pages(bucket: Bucket, size: int) -> Iterator[list[str]]:
+    token, uuid = "", ""
+    while True:
+        page = bucket.list_objects(props="name,size", page_size=size, continuation_token=token, uuid=uuid)
+        yield [entry.name for entry in page.entries]
+        token, uuid = page.continuation_token, page.uuid
+        if not token:
+            return

@@ -115,7 +115,7 @@ def test_a_renaming_that_was_cut_off_goes_on(tmp_path: Path) -> None:
         for name in names[::50]:
             thing = client.bucket("new").object(name)
             assert thing.get_reader().read_all() == name.encode()
-            assert thing.props.location.startswith(smap.get_target_for_object(thing.uname).daemon_id)
+            assert thing.props.location.startswith(f"t[{smap.get_target_for_object(thing.uname).daemon_id}]")
         with pytest.raises(ErrBckNotFound):
             client.bucket("old").list_objects()
 

@@ -53,7 +53,7 @@ def check(client: Client, acknowledged: list[int], job_id: str) -> None:
         assert into.object(name).get_reader().read_all() == content(number).upper()
     job = client.job(job_id)
     status = job.status()
-    counted = sum(snap.stats.objects for snap in job.get_details().list_snapshots())
+    counted = sum(snap.stats.objects + snap.stats.out_objects for snap in job.get_details().list_snapshots())
     assert status.end_time > 0
     if status.aborted:
         assert "the node was stopped before the job was done" in status.err

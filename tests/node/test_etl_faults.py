@@ -103,12 +103,12 @@ def test_one_that_always_fails(client: Client, source: Bucket, comm_type: str) -
     job = client.job(source.transform("faulty-etl", client.bucket("into"), cont_on_err=True))
     waited = job.wait(timeout=60, verbose=False)
     assert "it never works" in waited.error
-    assert "(and 7 more failed)" in waited.error
+    assert "(and 7 more errors)" in waited.error
     errors = etl.view(job.job_id).obj_errors
     assert sorted(error.obj_name for error in errors) == [f"ais://source/o{number}" for number in range(8)]
     assert all("it never works" in error.msg for error in errors)
     assert client.bucket("into").list_all_objects() == []
-    assert sum(snap.stats.objects for snap in job.get_details().list_snapshots()) == 0
+    assert sum(snap.stats.objects + snap.stats.out_objects for snap in job.get_details().list_snapshots()) == 0
     assert serves(client, source)
 
 
@@ -149,7 +149,7 @@ def test_more_that_never_end_than_a_server_has_threads(
     job = client.job(source.transform("faulty-etl", client.bucket("into"), cont_on_err=True, num_workers=1))
     waited = job.wait(timeout=60, verbose=False)
     assert "it took longer than 1 s" in waited.error
-    assert "(and 6 more failed)" in waited.error
+    assert "(and 6 more errors)" in waited.error
     assert [entry.name for entry in client.bucket("into").list_all_objects()] == ["o1"]
     assert source.object("o1").get_reader(etl=ETLConfig("faulty-etl")).read_all() == b"object 1"
     assert stages(client) == {"faulty-etl": "Running"}
@@ -246,7 +246,7 @@ def test_one_that_kills_its_process(client: Client, source: Bucket, node: Runnin
     assert "was killed by signal 9" in waited.error
     assert stages(client) == {"faulty-etl": "Aborted"}
     kept = {entry.name for entry in client.bucket("into").list_all_objects()}
-    assert sum(snap.stats.objects for snap in job.get_details().list_snapshots()) == len(kept)
+    assert sum(snap.stats.objects + snap.stats.out_objects for snap in job.get_details().list_snapshots()) == len(kept)
     assert "o3" not in kept
     assert "about to die" in "".join(log.logs for log in etl.logs())
     assert serves(client, source)
@@ -309,7 +309,7 @@ def test_one_that_returns_very_much(
     waited = job.wait(timeout=600, verbose=False)
     assert waited.success, waited.error
     assert [entry.size for entry in client.bucket("into").list_all_objects(props="size")] == [mib * MIB] * 2
-    assert sum(snap.stats.bytes for snap in job.get_details().list_snapshots()) == 2 * mib * MIB
+    assert sum(snap.stats.bytes + snap.stats.out_bytes for snap in job.get_details().list_snapshots()) == 2 * mib * MIB
     read = 0
     for piece in source.object("o1").get_reader(etl=ETLConfig("faulty-etl")):
         read += len(piece)

@@ -144,7 +144,7 @@ def test_a_job_that_goes_on_does_the_rest_and_tells_of_the_failure(client: Clien
     assert sorted(contents(to)) == NAMES[:2]
     status = client.job(job_id).status()
     assert not status.aborted
-    assert "does not exist (and 1 more failed)" in status.err
+    assert "does not exist (and 1 more error)" in status.err
 
 
 @pytest.mark.parametrize("template", ["a{1..", "a}b", "{5..1}", "{a,b}", "{1..9999999999}", "{1..5..0}"])
@@ -200,9 +200,15 @@ def test_an_unknown_job_is_not_found(client: Client) -> None:
 
 
 def test_jobs_that_a_single_node_has_not_are_refused_with_a_sentence(client: Client) -> None:
-    with pytest.raises(AISError, match="lru") as refused:
-        client.job(job_kind="lru").start()
+    with pytest.raises(AISError, match="mirror") as refused:
+        client.job(job_kind="mirror").start()
     assert refused.value.status_code == 501
+
+
+@pytest.mark.parametrize("kind", ["lru", "cleanup-store", "rebalance", "resilver"])
+def test_jobs_that_keep_a_cluster_in_order_end_at_once(client: Client, kind: str) -> None:
+    job = client.job(client.job(job_kind=kind).start())
+    assert job.wait(verbose=False).success
 
 
 def test_a_stopped_job_is_aborted_and_tells_how_far_it_got(node: RunningNode, client: Client, bucket: Bucket) -> None:
@@ -210,9 +216,20 @@ def test_a_stopped_job_is_aborted_and_tells_how_far_it_got(node: RunningNode, cl
         bucket.object(f"large-{number}").get_writer().put_content(bytes(1 << 20))
     group = bucket.objects(obj_template="large-{0..2}{0..9999999}")  # far more names than can be looked at in a moment
     (job_id,) = group.copy(other(client, bucket), continue_on_error=True)
-    assert client.cluster().list_running_jobs() == [f"copy-listrange[{job_id}]"]
+    assert f"copy-listrange[{job_id}]" in client.cluster().list_running_jobs()
     client.job(job_id).abort()
     result = end(client, job_id)
     assert not result.success
     assert "had been done" in str(result.error)
-    assert client.cluster().list_running_jobs() == []
+    assert f"copy-listrange[{job_id}]" not in client.cluster().list_running_jobs()
+
+
+def test_a_copy_of_a_group_is_listed_as_running_and_idle_for_a_while_and_no_longer_when_stopped(
+    client: Client, full: Bucket
+) -> None:
+    (job_id,) = full.objects(obj_names=NAMES[:2]).copy(other(client, full))
+    assert client.job(job_id).wait_for_idle(verbose=False).success
+    assert f"copy-listrange[{job_id}]" in client.cluster().list_running_jobs()
+    client.job(job_id).abort()
+    assert f"copy-listrange[{job_id}]" not in client.cluster().list_running_jobs()
+    assert client.job(job_id).status().err == ""

@@ -162,6 +162,7 @@ def makes(writer: Writer, name: str) -> None:
     bucket = name.replace("/", "-")
     if writer.allowed.get(bucket, {None}) == {None}:
         content = content_of(bucket)
+        writer.allowed[bucket] = {None}  # from now on it may be there, and empty
         writer.ask("POST", f"buckets/{bucket}", json={"action": "create-bck"})
         writer.changes(bucket, content, lambda: writer.ask("PUT", f"objects/{bucket}/o", data=content))
     else:

@@ -94,7 +94,7 @@ def test_an_object_is_on_the_target_that_the_client_reckons(node: RunningNode, c
         placed.get_writer().put_content(b"x")
         owner = smap.get_target_for_object(placed.uname).daemon_id
         assert (node.folder / owner / "@ais" / bucket.name / "%ob" / placed.name).read_bytes() == b"x"
-        assert placed.props.location.startswith(owner)
+        assert placed.props.location.startswith(f"t[{owner}]:mp[")
 
 
 def test_properties(bucket: Bucket) -> None:

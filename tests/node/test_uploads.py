@@ -52,15 +52,17 @@ def test_a_handle_is_good_for_its_object_until_it_is_flushed(bucket: Bucket) -> 
 def test_parts_are_put_together_in_the_order_of_their_numbers(bucket: Bucket) -> None:
     upload = bucket.object("m/o").multipart_upload().create()
     upload.add_part(2).put_content(b"two")
-    upload.add_part(10).put_content(LARGE)
-    upload.add_part(1).put_content(b"wrong")
-    upload.add_part(1).put_content(b"one")
+    upload.add_part(3).put_content(LARGE)
+    first = upload.add_part(1)
+    first.put_content(b"wrong")
+    first.put_content(b"one")
     assert bucket.list_all_objects() == []
     upload.complete()
     assert bucket.object("m/o").get_reader().read_all() == b"onetwo" + LARGE
     assert [entry.name for entry in bucket.list_all_objects()] == ["m/o"]
-    with pytest.raises(AISError, match="not known"):
+    with pytest.raises(AISError, match="does not exist") as again:
         upload.complete()
+    assert again.value.status_code == 404
 
 
 def test_parts_may_come_at_once(bucket: Bucket) -> None:
@@ -77,10 +79,65 @@ def test_an_aborted_upload_leaves_nothing(node: RunningNode, bucket: Bucket) -> 
     upload = bucket.object("o").multipart_upload().create()
     upload.add_part(1).put_content(b"one")
     upload.abort()
-    with pytest.raises(AISError, match="not known"):
+    with pytest.raises(AISError, match="does not exist"):
+        upload.abort()
+    with pytest.raises(AISError, match="does not exist"):
         upload.add_part(2).put_content(b"two")
     assert list(node.folder.glob(f"t*/@ais/{bucket.name}/%wk/*")) == []
     assert bucket.list_all_objects() == []
+
+
+@pytest.mark.parametrize(
+    ("uploaded", "named", "sentence"),
+    [
+        ([1, 2, 3], [1, 3], "partial completion is not allowed"),
+        ([1, 2], [1, 1, 2], "partial completion is not allowed"),
+        ([1, 2], [1, 2, 3], "part 3 of .* has not been uploaded"),
+        ([1, 3], [1, 3], "part 2 of .* is missing"),
+        ([2], [2], "part 1 of .* is missing"),
+    ],
+)
+def test_an_upload_drops_no_part_and_has_no_gap(
+    bucket: Bucket, uploaded: list[int], named: list[int], sentence: str
+) -> None:
+    upload = bucket.object("o").multipart_upload().create()
+    for number in uploaded:
+        upload.add_part(number).put_content(b"x")
+    upload.parts[:] = named
+    with pytest.raises(AISError, match=sentence) as refused:
+        upload.complete()
+    assert refused.value.status_code == 400
+    assert bucket.list_all_objects() == []
+
+
+def test_a_part_is_written_as_a_file(bucket: Bucket) -> None:
+    upload = bucket.object("o").multipart_upload().create()
+    with upload.add_part(1).as_file() as file:
+        file.write(b"one ")
+        file.write(b"and a half ")
+    with upload.add_part(2).as_file() as file:
+        file.write(b"two")
+    assert bucket.list_all_objects() == []
+    upload.complete()
+    assert bucket.object("o").get_reader().read_all() == b"one and a half two"
+
+
+def test_a_part_that_was_appended_to_is_replaced_as_a_whole(bucket: Bucket) -> None:
+    upload = bucket.object("o").multipart_upload().create()
+    with upload.add_part(1).as_file() as file:
+        file.write(b"one ")
+        file.write(b"and a half")
+    upload.parts.clear()
+    upload.add_part(1).put_content(b"short")
+    upload.complete()
+    assert bucket.object("o").get_reader().read_all() == b"short"
+
+
+def test_a_part_is_not_empty(bucket: Bucket) -> None:
+    upload = bucket.object("o").multipart_upload().create()
+    with pytest.raises(AISError, match="is empty") as refused:
+        upload.add_part(1).put_content(b"")
+    assert refused.value.status_code == 400
 
 
 def test_an_upload_that_can_not_be_whole_is_refused(node: RunningNode, bucket: Bucket) -> None:

@@ -123,8 +123,10 @@ for etl, result in [
     assert waited.success, waited.error
     assert names(into) == [f"new/{name}".replace(".txt", ".md") for name in NAMES]
     assert read(into, "new/day/03.md") == result
-    assert sum(snap.stats.objects for snap in job.get_details().list_snapshots()) == len(NAMES)
-    assert sum(snap.stats.bytes for snap in job.get_details().list_snapshots()) == len(NAMES) * len(result)
+    assert sum(snap.stats.objects + snap.stats.out_objects for snap in job.get_details().list_snapshots()) == len(NAMES)
+    assert sum(snap.stats.bytes + snap.stats.out_bytes for snap in job.get_details().list_snapshots()) == len(
+        NAMES
+    ) * len(result)
 
 piped = client.bucket("piped")
 _, waited = wait(

@@ -145,6 +145,17 @@ def test_trash_is_emptied(store: Store) -> None:
     assert os.listdir(Path(store.folder) / "trash") == []
 
 
+def test_the_emptying_of_the_trash_stops_when_it_is_told_to_and_goes_on_later(store: Store) -> None:
+    store.put(BUCKET, "a/b", [b"x"])
+    store.drop_bucket(BUCKET)
+    stopping = threading.Event()
+    stopping.set()
+    store.empty_trash(stopping)
+    assert len(os.listdir(Path(store.folder) / "trash")) == 1
+    store.empty_trash()
+    assert os.listdir(Path(store.folder) / "trash") == []
+
+
 def test_a_folder_without_extended_attributes_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="--dir"):
         Store("/proc/self/t1")

@@ -17,48 +17,52 @@ _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's 
 
 
 @click.command(short_help="Run an AIStore-compatible store.")
+@click.option("--dir", "folder", default="instore-data", show_default=True, metavar="DIR", help="Where the data is.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen here.")
 @click.option(
-    "--dir",
-    "folder",
-    default="instore-data",
-    show_default=True,
-    type=click.Path(),
-    help="Where the data is; made if missing.",
+    "--port", default=51080, show_default=True, type=click.IntRange(0, 65535), metavar="N", help="0: any free one."
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=51080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any free one.")
 @click.option(
-    "--targets", default=1, show_default=True, type=click.IntRange(1, 64), help="Targets; fixed once DIR is made."
+    "--targets", default=1, show_default=True, type=click.IntRange(1, 64), metavar="N", help="Fixed once DIR is made."
 )
-@click.option("--token", help=f"Demand this token of every request; in place of {AIS_AUTHN_TOKEN}.")
+@click.option("--token", metavar="T", help=f"Demand it of every request; in place of {AIS_AUTHN_TOKEN}.")
+@click.option("--image", "images", multiple=True, metavar="NAME=DIR", help="Run this ETL image as its command in DIR.")
 @click.option(
-    "--image",
-    "images",
-    multiple=True,
-    metavar="NAME=FOLDER",
-    help="Run the ETL image NAME as its command in FOLDER; may be repeated.",
+    "--images", "collections", multiple=True, metavar="DIR", help="Run what is in DIR: transformers with their specs."
 )
+@click.option("--strict", is_flag=True, help="Answer as AIStore does even where that is a fault.")
 @limiting
 @click.option(
     "--log-level",
     default="info",
     show_default=True,
     type=click.Choice(["debug", "info", "warning", "error"]),
-    help="Least level that is logged.",
+    metavar="LEVEL",
+    help="debug, info, warning or error.",
 )
 def node(
-    folder: str, host: str, port: int, targets: int, token: str | None, images: tuple[str, ...], log_level: str
+    folder: str,
+    host: str,
+    port: int,
+    targets: int,
+    token: str | None,
+    images: tuple[str, ...],
+    collections: tuple[str, ...],
+    strict: bool,
+    log_level: str,
 ) -> None:
-    """Run a store on this machine that AIStore's client can't tell from a cluster, for development and tests.
+    """Run a store on this machine that AIStore's tools take for a cluster, for development and tests.
 
-    Data is kept in DIR in AIStore's layout. What was acknowledged outlives the process, though not a power cut.
-    Listening on an address that others can reach demands a token.
+    \b
+    instore node --targets 3 --images ./transformers
+
+    What was acknowledged outlives the process, though not a power cut. An address that others reach demands a token.
     """
     log_to_stderr(log_level)
     exit_with_parent()
     demanded = token if token is not None else os.environ.get(AIS_AUTHN_TOKEN, "")
-    settings = Settings(folder, host, port, targets, demanded)
-    known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)))
+    settings = Settings(folder, host, port, targets, demanded, strict)
+    known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)), collections)
     run(settings, _announce, (lambda node: add_etls(node, known, is_loopback(host)),))
 
 

@@ -3,17 +3,15 @@
 One application serves the proxy's port and each target's.
 """
 
-import asyncio
 import functools
 import hmac
 import ipaddress
-import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from starlette.requests import Request as StarletteRequest
 
-from instore.errors import ClientGoneError, ForbiddenOriginError, InstoreError, NotSupportedError, UnauthorizedError
+from instore.errors import ClientGoneError, ForbiddenOriginError, NotSupportedError, UnauthorizedError
 from instore.http.asgi import ASGIMessages
 from instore.http.request import Request
 from instore.http.websocket import WebSocketSender
@@ -25,12 +23,10 @@ from instore.node.cluster import Cluster
 from instore.node.jobs import copy as bulk
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
-from instore.node.request import Handler, Node, NodeRequest
+from instore.node.request import Handler, Node, NodeRequest, segments
 from instore.protocol.environment import AIS_AUTHN_TOKEN
 from instore.store.names import Bucket
 from instore.system.steps import in_task
-
-logger = logging.getLogger("instore")
 
 _OPEN = b"/v1/health"
 _HOST = re.compile(r"(?:\[([0-9a-f:.%]+)\]|([^:\[\]]+))(?::\d*)?", re.IGNORECASE)
@@ -41,14 +37,14 @@ RESOURCES: dict[str, Handler] = {
     "reverse": cluster_calls.reverse,
     "cluster": cluster_calls.cluster,
     "buckets": bucket_calls.resource,
+    "download": cluster_calls.downloads,
+    "sort": cluster_calls.sorts,
     "objects": object_calls.resource,
 }
 
 _ABSENT = {
     "etl": "this node has no ETL subsystem",
-    "sort": "dsort is not supported",
     "ml": "getting objects in batches is not supported; read them one by one",
-    "download": "downloads into a bucket are not supported",
     "tokens": "this node has no AuthN server",
     "users": "this node has no AuthN server",
     "roles": "this node has no AuthN server",
@@ -74,7 +70,6 @@ class App:
         self._node = node
         self._ready = ready
         self._token = node.cluster.token.encode()
-        self._background: set[asyncio.Task[None]] = set()
 
     async def serve(self, request: Request) -> None:
         """Answer one request."""
@@ -103,12 +98,12 @@ class App:
         except Exception as error:
             if incoming.status:
                 raise
-            answer = errors.answer(request, error, cluster_calls.PROXY_ID)
+            answer = errors.answer(request, error, cluster_calls.PROXY_ID, self._node.cluster.strict)
         await answer(exchange.scope, exchange.receive, exchange.send)
 
     def _handler(self, request: StarletteRequest) -> Handler:
-        _, version, resource, *_ = [*str(request.scope["path"]).split("/"), "", ""]
-        handler = self._node.resources.get(resource) if version == "v1" else None
+        resource, *_ = [*segments(str(request.scope["path"])), ""]
+        handler = self._node.resources.get(resource)
         if handler is None:
             reason = _ABSENT.get(resource, f"{request.scope['path']} is not part of the API that this node has")
             raise NotSupportedError(reason)
@@ -150,7 +145,6 @@ class App:
         for stop in self._node.stopping:
             await stop()
         await self._node.jobs.close()
-        await asyncio.gather(*self._background, return_exceptions=True)
         self._node.cluster.close()
 
     async def _start(self) -> None:
@@ -160,21 +154,9 @@ class App:
             if source:
                 interrupted = self._node.jobs.interrupted("move-bck", bucket)
                 bulk.finish_rename(self._node, Bucket(**source), bucket, interrupted)
-        self._in_background(cluster.background(cluster.empty_trash))
+        cluster.empty_trash()
         for start in self._node.starting:
             await start()
-
-    def _in_background(self, work: Awaitable[None]) -> None:
-        task = asyncio.create_task(_logged(work))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-
-async def _logged(work: Awaitable[None]) -> None:
-    try:
-        await work
-    except InstoreError as error:
-        logger.warning("%s", error)
 
 
 @functools.lru_cache(1024)

@@ -2,6 +2,7 @@
 
 import contextlib
 import heapq
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import ParamSpec, TypeVar
 
-from instore.errors import BucketExistsError, InvalidRequestError, NameConflictError
+from instore.errors import BucketExistsError, InstoreError, InvalidRequestError, NameConflictError
 from instore.node.metadata import BucketRecord, NodeFolder
+from instore.node.statistics import Statistics
 from instore.store.names import Bucket
 from instore.store.placement import digest, owner
 from instore.store.store import Store
 from instore.system.threads import in_thread
+
+logger = logging.getLogger("instore")
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -41,6 +45,11 @@ class Target:
     store: Store
     digest: int
 
+    @property
+    def location(self) -> str:
+        """It as AIStore says where an object is."""
+        return f"t[{self.id}]:mp[{self.store.folder}]"
+
 
 class Cluster:
     """What the node's modules share.
@@ -50,28 +59,36 @@ class Cluster:
         urls: each target's, in the order of `folder.targets`.
         proxy_url: `http://HOST:PORT` where clients come in.
         token: what a request must bear; empty: none is asked for.
+        strict: answer as AIStore does even where that is a fault.
 
     Attributes:
         targets: all of them.
-        folder, proxy_url, token: as given.
+        folder, proxy_url, token, strict: as given.
+        statistics: how often each target has done what.
         changing: is held while buckets come and go.
 
     Raises:
         ConfigurationError: a target's folder can't be used.
     """
 
-    def __init__(self, folder: NodeFolder, urls: Sequence[str], proxy_url: str, token: str = "") -> None:
+    def __init__(
+        self, folder: NodeFolder, urls: Sequence[str], proxy_url: str, token: str = "", strict: bool = False
+    ) -> None:
         self.folder = folder
         self.proxy_url = proxy_url
         self.token = token
+        self.strict = strict
         self.targets = [
             Target(name, url, Store(f"{folder.path}/{name}"), digest(name))
             for name, url in zip(folder.targets, urls, strict=True)
         ]
+        self.statistics = Statistics(folder.targets)
         self.changing = threading.Lock()
         self._digests = [target.digest for target in self.targets]
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")
         self._slow_until = 0.0
+        self._sweeper = ThreadPoolExecutor(1, thread_name_prefix="trash")
+        self._closing = threading.Event()
         self._background = ThreadPoolExecutor(_BACKGROUND, thread_name_prefix="job")
         for bucket in folder.buckets():
             for target in self.targets:
@@ -79,6 +96,8 @@ class Cluster:
 
     def close(self) -> None:
         """End the threads and let another node have the folder."""
+        self._closing.set()
+        self._sweeper.shutdown(wait=True, cancel_futures=True)
         self._background.shutdown(wait=True, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.folder.close()
@@ -140,7 +159,7 @@ class Cluster:
             buckets[bucket] = record
 
     def destroy_bucket(self, bucket: Bucket) -> None:
-        """Remove a bucket and all its objects."""
+        """Remove a bucket and all its objects, at once for all who look."""
         with self.changing:
             with self.folder.changing() as buckets:
                 self.folder.bucket(bucket)
@@ -199,9 +218,15 @@ class Cluster:
             above.append(name)
 
     def empty_trash(self) -> None:
-        """Free the space of buckets that have been destroyed."""
+        """Begin to free the space of buckets that have been destroyed; what is not freed when the node stops, later."""
+        self._sweeper.submit(self._sweep)
+
+    def _sweep(self) -> None:
         for target in self.targets:
-            target.store.empty_trash()
+            try:
+                target.store.empty_trash(self._closing)
+            except InstoreError as error:
+                logger.warning("%s; that is tried again when the next bucket is destroyed", error)
 
     def walk(
         self, bucket: Bucket, prefix: str = "", after: str = "", recurse: bool = True, targets: Sequence[Target] = ()

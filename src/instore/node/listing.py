@@ -5,12 +5,15 @@ that name it goes on; else (the node was started again, another page was asked f
 new walk begins after that name.
 """
 
+import asyncio
 import secrets
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Coroutine, Hashable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from instore.errors import ObjectNotFoundError
 from instore.node.cluster import Cluster, Target
@@ -18,6 +21,8 @@ from instore.store.names import Bucket
 from instore.store.store import Entry
 
 _KEPT = 64  # walks; each may hold a few open files
+_AHEAD = 4  # pages; one may be as large as a few MiB
+_FRESH = 1.0  # seconds
 
 Names = Iterator[tuple[str, Target]]
 
@@ -53,10 +58,45 @@ class Page:
     token: str
 
 
+Made = tuple[Page, dict[str, Any]]
+
+
+class Ahead:
+    """Pages that are made before they are asked for: a client reads one while the next one is made.
+
+    They are of a few listings at most. One that has waited is no news any more: its names still are what comes next,
+    but its objects have to be looked at again.
+    """
+
+    def __init__(self) -> None:
+        self._pages: OrderedDict[Hashable, tuple[asyncio.Task[Made], float]] = OrderedDict()
+
+    def make(self, key: Hashable, work: Coroutine[Any, Any, Made]) -> None:
+        """Begin to make a page."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # told to who takes it, if anyone
+        self._pages[key] = (task, time.monotonic())
+        while len(self._pages) > _AHEAD:
+            self._pages.popitem(last=False)
+
+    async def take(self, key: Hashable) -> tuple[Page, dict[str, Any], bool] | None:
+        """A page, what is sent of it, and whether that is fresh; None if it has not been made."""
+        made = self._pages.pop(key, None)
+        if made is None:
+            return None
+        task, began = made
+        return *await task, time.monotonic() - began < _FRESH
+
+
 class Listings:
-    """The listings that are under way. Any thread may ask for pages."""
+    """The listings that are under way. Any thread may ask for pages.
+
+    Attributes:
+        ahead: pages that are made before they are asked for.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
+        self.ahead = Ahead()
         self._cluster = cluster
         self._walks: OrderedDict[tuple[str, Query, str], Names] = OrderedDict()
         self._mutex = threading.Lock()

@@ -17,6 +17,7 @@ from instore.node.listing import Listings
 from instore.protocol.names import unescape
 from instore.protocol.values import parse_flag, parse_json
 from instore.store.names import Bucket, check_object_name
+from instore.system.logs import RecentLog
 
 _LARGEST_MESSAGE = 64 << 20  # bytes; a list of a million names
 
@@ -40,7 +41,7 @@ class NodeRequest:
         node: what all handlers share.
         request: Starlette's.
         incoming: the server's own.
-        segments: the path's parts after `/v1/`, decoded.
+        segments: the path's parts, see `segments`.
     """
 
     def __init__(self, node: "Node", request: Request, incoming: IncomingRequest) -> None:
@@ -48,7 +49,7 @@ class NodeRequest:
         self.request = request
         self.incoming = incoming
         raw: bytes = request.scope["raw_path"]
-        self.segments = [unescape(part) for part in raw.decode("utf-8", "surrogateescape").split("/")[2:]]
+        self.segments = segments(raw.decode("utf-8", "surrogateescape"))
 
     @property
     def method(self) -> str:
@@ -104,6 +105,21 @@ class NodeRequest:
         return self.bucket(), name
 
 
+def segments(path: str) -> list[str]:
+    """The parts of a path of the API, decoded, without its version: the resource comes first; empty: it is none.
+
+    A path without a version, `/ais/<bucket>/<object>`, stands for one with it.
+    """
+    _, first, *parts = [*path.split("/"), ""]
+    if first == "v1":
+        parts.pop()
+    elif first == "ais":
+        parts = ["objects" if any(parts[1:]) else "buckets", *parts[:-1]]
+    else:
+        return []
+    return [unescape(part) for part in parts]
+
+
 class NativeAnswer(Protocol):
     """An answer that is sent piece by piece."""
 
@@ -122,6 +138,7 @@ class Node:
 
     Attributes:
         cluster, jobs, listings: the state.
+        log: what the node has logged lately.
         actions: what a message to `/v1/buckets/<bucket>` may ask for, by method and action.
         raw: what answers, by the beginning of the path, before everything else, the token's check included.
         resources: handlers by the path's first part after `/v1/`.
@@ -132,6 +149,7 @@ class Node:
     cluster: Cluster
     jobs: Jobs
     listings: Listings
+    log: RecentLog = field(default_factory=RecentLog)
     actions: dict[tuple[str, str], Action] = field(default_factory=dict)
     raw: dict[bytes, Callable[[IncomingRequest], Awaitable[None]]] = field(default_factory=dict)
     resources: dict[str, Handler] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """A running node: sockets, folder, server, and a stop that leaves nothing behind."""
 
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -27,6 +28,7 @@ class Settings:
         host, port: where clients come in; port 0: any free one.
         targets: how many.
         token: what requests must bear; empty: none, which only an address of this machine alone allows.
+        strict: answer as AIStore does even where that is a fault.
     """
 
     folder: str
@@ -34,6 +36,7 @@ class Settings:
     port: int
     targets: int
     token: str = ""
+    strict: bool = False
 
 
 Extend = Callable[[Node], None]
@@ -50,15 +53,18 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     folder = NodeFolder(settings.folder, settings.targets)
     sockets = _listen(settings)
     proxy, *urls = [_url(one) for one in sockets]
-    cluster = Cluster(folder, urls, proxy, settings.token)
+    cluster = Cluster(folder, urls, proxy, settings.token, settings.strict)
     node = make_node(cluster)
     for extend in extensions:
         extend(node)
     app = App(node, lambda: announce(cluster))
+    logging.getLogger().addHandler(node.log)
     try:
         serve(app, sockets, Limits.read(os.environ))
     except (InstoreError, OSError) as error:
         raise ConfigurationError(f"the node can't start: {error}") from error
+    finally:
+        logging.getLogger().removeHandler(node.log)
 
 
 def _listen(settings: Settings) -> list[socket.socket]:

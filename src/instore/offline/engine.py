@@ -37,6 +37,7 @@ from instore.errors import (
     ResultExistsError,
     TransformError,
     WorkerError,
+    status_of,
 )
 from instore.etl.communicator import TransformResponse
 from instore.offline.concurrency import ConcurrencyLimit, Turns
@@ -65,6 +66,7 @@ _AHEAD = 512  # objects in the queue
 _BATCH = 256  # items found in one thread hop
 _UNCOMMITTED = 2048  # results that may wait to be committed
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between tries
+TIMED_OUT = 400  # what AIStore answers where an object took too long
 _GATHER = 0.2  # seconds in which the results of one batch gather
 
 
@@ -274,7 +276,8 @@ class Engine(Generic[AnyWorker, AnyStored]):
                     await asyncio.sleep(backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE))
                     attempt += 1
                     continue
-                self._fail(item, f"{error}{_tries(attempt)}{self._log_of(worker, item)}", started)
+                told = f"{error}{_tries(attempt)}{self._log_of(worker, item)}"
+                self._fail(item, told, started, status_of(error))
             except ResultExistsError:
                 self._away = 0
                 self._settle(ItemResult(item._replace(state=ItemState.THERE), seconds=time.perf_counter() - started))
@@ -284,7 +287,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
                     attempt += 1
                     continue
                 sentence, frames = split_frames(str(error))
-                self._fail(item, with_frames(f"{sentence}{_tries(attempt)}", frames), started)
+                self._fail(item, with_frames(f"{sentence}{_tries(attempt)}", frames), started, status_of(error))
                 self._end_if_away(error)
             except (CommittedError, OSError) as error:
                 done = error if isinstance(error, CommittedError) else error.__cause__  # where Python 3.13 has it
@@ -305,12 +308,12 @@ class Engine(Generic[AnyWorker, AnyStored]):
         """Deal with an object that has taken too long; see `_attempt`."""
         late = f"took longer than {limit:g} s"
         if not self._options.replaces_hung:
-            self._fail(item, f"it {late}, and was given up", started)
+            self._fail(item, given_up(limit), started, TIMED_OUT)
             return True
         is_alone = turns is None or turns.end_all()
         await worker.give_up(f"{late} over an object, and was ended")
         if is_alone:
-            self._fail(item, f"it {late}, and its worker was ended", started)
+            self._fail(item, f"it {late}, and its worker was ended", started, TIMED_OUT)
         return is_alone
 
     async def _transfer(self, worker: AnyWorker, item: Item) -> AnyStored | int:
@@ -364,10 +367,10 @@ class Engine(Generic[AnyWorker, AnyStored]):
         batch = [one for one in waiting if one is not None]
         return batch, len(batch) == len(waiting)
 
-    def _fail(self, item: Item, error: str, started: float | None = None) -> None:
+    def _fail(self, item: Item, error: str, started: float | None = None, code: int = 0) -> None:
         seconds = None if started is None else time.perf_counter() - started
         sentence, frames = split_frames(error)
-        self._settle(ItemResult(item, sentence, None, seconds, frames))
+        self._settle(ItemResult(item, sentence, None, seconds, frames, code))
 
     def _settle(self, result: ItemResult) -> None:
         self._observer.settled(result)
@@ -397,6 +400,11 @@ class Engine(Generic[AnyWorker, AnyStored]):
             sentence, frames = split_frames(ast.literal_eval(said))
             return with_frames(f"; the worker's log says: {sentence!r}", frames)
         return f"; the worker's log says: {printable(said)}"
+
+
+def given_up(limit: float) -> str:
+    """What is said of an object that took too long."""
+    return f"timeout: it took longer than {limit:g} s, and was given up"
 
 
 def _raise_first(error: BaseException | None) -> None:

@@ -55,6 +55,7 @@ class ItemResult(NamedTuple):
         result_bytes: size of the result; None without one.
         seconds: from the request to the result's last byte; None if there was no request.
         frames: where in the user's code the error comes from, the innermost place last.
+        code: HTTP status of the answer that failed, or one that says the same; 0 where there was none.
     """
 
     item: Item
@@ -62,6 +63,7 @@ class ItemResult(NamedTuple):
     result_bytes: int | None = None
     seconds: float | None = None
     frames: Sequence[str] = ()
+    code: int = 0
 
     @property
     def status(self) -> str:

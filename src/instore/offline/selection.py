@@ -3,12 +3,14 @@
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from instore.errors import InvalidRequestError
 
 _RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})(?:\.\.(\d{1,18}))?\}")
+_UP_TO = re.compile(r"@(\d{1,18})")  # `@099` is `{000..099}`
+_PRINTF = re.compile(r"%\d*d")
 _MOST = 100_000_000  # names of one template
 
 
@@ -42,18 +44,20 @@ class Selection:
         prefix: with neither names nor a template with ranges: all objects that start with it.
         names: exactly these; each must be there.
         texts, ranges: a template's: text, range, text, range, text. Names that are not there are passed over.
+        recurse: with a prefix: also what lies in folders behind it.
     """
 
     prefix: str = ""
     names: Sequence[str] = ()
     texts: Sequence[str] = ()
     ranges: Sequence[Range] = field(default=())
+    recurse: bool = True
 
     @classmethod
     def parse(cls, message: Mapping[str, Any]) -> "Selection":
-        """That of a request: its `objnames` or its `template`."""
+        """That of a request: its `objnames` or its `template`, which may be empty: all objects."""
         names, template = message.get("objnames"), message.get("template")
-        if bool(names) == bool(template):
+        if (names and template) or (not names and template is None):
             raise InvalidRequestError("name the objects by a list (objnames) or by a template, and not by both")
         if names:
             if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
@@ -61,19 +65,25 @@ class Selection:
             return cls(names=names)
         if not isinstance(template, str):
             raise InvalidRequestError("the template is not a string")
-        return cls.from_template(template)
+        return replace(cls.from_template(template), recurse=not message.get("non-recurs"))
+
+    @classmethod
+    def below(cls, message: Mapping[str, Any]) -> "Selection":
+        """That of a request about a bucket: all objects with its `prefix`."""
+        return cls(prefix=str(message.get("prefix") or ""), recurse=not message.get("non-recurs"))
 
     @classmethod
     def from_template(cls, template: str) -> "Selection":
-        """That of a template; one without ranges is a prefix."""
+        """That of a template; one without ranges is a prefix, an empty one stands for all objects."""
         texts, ranges = [], []
         end = 0
-        for match in _RANGE.finditer(template):
+        if _PRINTF.search(template):
+            raise InvalidRequestError(
+                f"the template {template!r} has a range without an end; write it as in shard-{{0000..0099}}.tar"
+            )
+        for match in (_RANGE if "{" in template else _UP_TO).finditer(template):
             texts.append(template[end : match.start()])
-            first, last, step = match[1], match[2], int(match[3] or 1)
-            if int(first) > int(last) or step == 0:
-                raise InvalidRequestError(f"the range {match[0]} in the template {template!r} has no numbers in it")
-            ranges.append(Range(int(first), int(last), step, len(first)))
+            ranges.append(_range(match, template))
             end = match.end()
         texts.append(template[end:])
         if any(brace in text for text in texts for brace in "{}"):
@@ -107,3 +117,16 @@ class Selection:
         for numbers in itertools.product(*self.ranges):
             parts = itertools.chain.from_iterable(zip(self.texts, numbers, strict=False))
             yield "".join(parts) + self.texts[-1]
+
+
+NOTHING = Selection(texts=("", ""), ranges=(Range(1, 0, 1, 1),))
+"""No objects at all."""
+
+
+def _range(match: re.Match[str], template: str) -> Range:
+    if match.re is _UP_TO:
+        return Range(0, int(match[1]), 1, len(match[1]))
+    first, last, step = match[1], match[2], int(match[3] or 1)
+    if int(first) > int(last) or step == 0:
+        raise InvalidRequestError(f"the range {match[0]} in the template {template!r} has no numbers in it")
+    return Range(int(first), int(last), step, len(first))

@@ -10,6 +10,7 @@ from instore.protocol.etl_spec_fields import faults, seconds
 
 INIT_TIMEOUT = "5m"
 OBJ_TIMEOUT = "45s"
+_IGNORED = ("argument",)  # a key of old files, which says nothing any more
 
 
 class Communication(Enum):
@@ -56,9 +57,9 @@ class ETLSpec:
 
     @classmethod
     def parse(cls, message: Any) -> "ETLSpec":
-        """Read the message of `PUT /v1/etl`; what is null counts as left out."""
+        """Read the message of `PUT /v1/etl`; what is null counts as left out, and so does what AIStore ignores."""
         if isinstance(message, dict):
-            message = {key: value for key, value in message.items() if value is not None}
+            message = {key: value for key, value in message.items() if value is not None and key not in _IGNORED}
         wrong = faults(message)
         if wrong:
             raise InvalidRequestError("the ETL's specification: " + "; ".join(map(str, wrong)))

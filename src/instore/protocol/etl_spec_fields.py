@@ -12,7 +12,11 @@ from instore.protocol.environment import AIS_TARGET_URL, DIRECT_PUT, ETL_DIRECT_
 
 COMMUNICATIONS = ("hpush", "hpull", "ws")
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])")
+_NAME = re.compile(r"[a-z0-9-]+")
+_POD = (
+    "a Kubernetes pod, the older form of an ETL, which is not supported; write the form with name, communication and "
+    "runtime (image, command, env), as instore spec does"
+)
 _SHORTEST, _LONGEST = 6, 32
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _IMAGE = re.compile(
@@ -54,14 +58,8 @@ def faults(spec: object) -> list[Fault]:
     """All that is wrong with the message that makes an ETL; empty if nothing is."""
     if not isinstance(spec, Mapping):
         return [Fault((), f"is {_kind(spec)}; an ETL is keys and values, with name, communication and runtime")]
-    if "apiVersion" in spec or "kind" in spec:
-        return [
-            Fault(
-                (),
-                "is a Kubernetes pod, the older form of an ETL; only the form with name, communication and runtime can "
-                "be checked here, which instore spec writes",
-            )
-        ]
+    if "apiVersion" in spec or "kind" in spec or "spec" in spec:
+        return [Fault((), f"is {_POD}")]
     return [*_fields(spec, (), _ETL), *_web_socket_without_direct_put(spec)]
 
 
@@ -70,7 +68,7 @@ def name_fault(name: str) -> str | None:
     if not _SHORTEST <= len(name) <= _LONGEST:
         return f"a name has {_SHORTEST} to {_LONGEST} characters; {name!r} has {len(name)}"
     if not _NAME.fullmatch(name):
-        return f"{name!r} is not a valid name: use a to z, 0 to 9 and hyphens, with no hyphen at either end"
+        return f"{name!r} is not a valid name: use a to z, 0 to 9 and hyphens"
     return None
 
 

@@ -3,6 +3,7 @@
 import functools
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from instore.errors import InvalidRequestError, NotSupportedError
 from instore.protocol.names import Uname
@@ -46,15 +47,24 @@ class Bucket:
             raise NotSupportedError(f"buckets of another cluster ({namespace!r}) are not supported")
         return cls(name, own)
 
+    @classmethod
+    def described(cls, value: object) -> "Bucket":
+        """The bucket that a message describes, as `message` writes it."""
+        if not isinstance(value, dict) or not isinstance(value.get("namespace") or {}, dict):
+            raise InvalidRequestError("the message describes no bucket: expected an object with name and provider")
+        namespace = value.get("namespace") or {}
+        path = f"@{namespace.get('uuid') or ''}#{namespace.get('name') or ''}"
+        return cls.parse(str(value.get("provider") or ""), path, str(value.get("name") or ""))
+
     @property
     def folder(self) -> str:
         """Its folder below a target's, as AIStore lays it out."""
         return f"@ais/#{self.namespace}/{self.name}" if self.namespace else f"@ais/{self.name}"
 
     @property
-    def message(self) -> dict[str, object]:
+    def message(self) -> dict[str, Any]:
         """It as AIStore writes it in JSON."""
-        return {"name": self.name, "provider": "ais", "namespace": {"uuid": "", "name": self.namespace}}
+        return _message(self.name, "ais", self.namespace)
 
     def uname(self, name: str) -> Uname:
         """The cluster-wide name of its object `name`."""
@@ -66,6 +76,14 @@ class Bucket:
 
     def __str__(self) -> str:
         return f"ais://@#{self.namespace}/{self.name}" if self.namespace else f"ais://{self.name}"
+
+
+def _message(name: str, provider: str, namespace: str = "") -> dict[str, Any]:
+    return {"name": name, "provider": provider, "namespace": {"uuid": "", "name": namespace}}
+
+
+NO_BUCKET = _message("", "")
+"""What AIStore writes in JSON where there is no bucket."""
 
 
 def parse_uname(text: str) -> tuple[Bucket, str]:

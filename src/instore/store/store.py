@@ -34,7 +34,7 @@ from instore.errors import (
 from instore.store import attributes
 from instore.store.attributes import Attributes
 from instore.store.names import Bucket, check_object_name
-from instore.store.walk import walk
+from instore.store.walk import sizes, walk
 from instore.system.files import disk_error, write_all
 
 _CONTENT = "%ob"
@@ -177,6 +177,8 @@ class Part(Writing):
 
     def commit(self) -> str:
         """Give it its name, in place of any that had it; return its checksum."""
+        if self.size == 0:
+            raise InvalidRequestError(f"{self._what} is empty, which no part may be")
         with self._store.failing(f"storing {self._what}"):
             try:
                 os.rename(self._path, self._destination)
@@ -230,11 +232,10 @@ class Store:
                 gone = os.path.join(self._trash, f"{os.getpid()}.{next(self._numbers)}")
             os.rename(os.path.join(self.folder, bucket.folder), gone)
 
-    def empty_trash(self) -> None:
-        """Delete the files of buckets that have been dropped."""
+    def empty_trash(self, stopping: threading.Event | None = None) -> None:
+        """Delete the files of buckets that have been dropped, until there are none left or `stopping` is set."""
         with self._emptying, self.failing(f"emptying {self._trash}"):
-            for name in os.listdir(self._trash):
-                shutil.rmtree(os.path.join(self._trash, name))
+            _empty(self._trash, stopping or threading.Event())
 
     def check_bucket(self, bucket: Bucket) -> None:
         """Make sure that a bucket is there."""
@@ -339,12 +340,30 @@ class Store:
             else:
                 to._place(path, to_bucket, name)
 
+    def rename(self, bucket: Bucket, name: str, to: "Store", to_name: str) -> None:
+        """Give an object another name in its bucket, in place of any that has it; raises as `head` and `put` do."""
+        path = self.path(bucket, name)
+        check_object_name(to_name)
+        with self.failing(f"renaming {bucket.object(name)}"):
+            if not os.path.isfile(path):
+                raise self._missing(bucket, name)
+            with to.lock(bucket, to_name):
+                to._place(path, bucket, to_name)
+
     def walk(self, bucket: Bucket, prefix: str = "", after: str = "", recurse: bool = True) -> Iterator[str]:
         """The names of the bucket's objects in lexicographic order, in bounded memory."""
         root = os.path.join(self.folder, bucket.folder, _CONTENT)
         with self.failing(f"listing {bucket}"):
             try:
                 yield from walk(root, self.work_folder(bucket), prefix, after, recurse)
+            except FileNotFoundError:
+                raise BucketNotFoundError(bucket) from None
+
+    def sizes(self, bucket: Bucket, prefix: str = "") -> Iterator[tuple[int, int]]:
+        """Bytes of each of the bucket's objects, and bytes that it takes on the disk; raises as `walk` does."""
+        with self.failing(f"measuring {bucket}"):
+            try:
+                yield from sizes(os.path.join(self.folder, bucket.folder, _CONTENT), prefix)
             except FileNotFoundError:
                 raise BucketNotFoundError(bucket) from None
 
@@ -459,8 +478,8 @@ class Store:
 
     def _conflict(self, bucket: Bucket, name: str) -> NameConflictError:
         return NameConflictError(
-            f"can't store {bucket.object(name)}: objects are files here, and this name is a folder of other objects or "
-            "goes through an object; choose another name"
+            f"can't store {bucket.object(name)}: the destination contains an object in its path, or is a folder of "
+            "other objects, and objects are files here; choose another name"
         )
 
 
@@ -477,6 +496,21 @@ def _atime(status: os.stat_result) -> int:
 
 def _is_old(path: str) -> bool:
     return os.stat(path, follow_symlinks=False).st_mtime < time.time() - _OLD
+
+
+def _empty(folder: str, stopping: threading.Event) -> None:
+    """Remove all that is in a folder, until `stopping` is set."""
+    with os.scandir(folder) as found:
+        entries = list(found)
+    for entry in entries:
+        if stopping.is_set():
+            return
+        if not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.path)
+            continue
+        _empty(entry.path, stopping)
+        if not stopping.is_set():
+            os.rmdir(entry.path)
 
 
 def _remove_empty(folder: str) -> bool:

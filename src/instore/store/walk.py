@@ -15,6 +15,7 @@ from instore.system.files import write_all
 _RUN = 16_384  # names that are sorted in memory
 _NO_NAMES = ("", ".", "..")
 _BLOCK = 32_768  # bytes of a run that are read at once
+_SECTOR = 512  # bytes; what `st_blocks` counts in
 
 
 def walk(root: str, scratch: str, prefix: str = "", after: str = "", recurse: bool = True) -> Iterator[str]:
@@ -46,6 +47,33 @@ def _below(root: str, scratch: str, top: str, start: str, after: str, recurse: b
                 continue  # its last object has just been deleted
         elif not recurse and name > after and _has_file(os.path.join(root, name)):
             yield name
+
+
+def sizes(root: str, prefix: str = "") -> Iterator[tuple[int, int]]:
+    """Bytes of each file below `root` and bytes that it takes on the disk, in no order: quicker than names are."""
+    inside, slash, start = prefix.rpartition("/")
+    if slash and any(part in _NO_NAMES or "\0" in part for part in inside.split("/")):
+        return
+    try:
+        yield from _sizes_below(os.path.join(root, inside), start)
+    except (FileNotFoundError, NotADirectoryError):
+        if not os.path.isdir(root):
+            raise FileNotFoundError(root) from None
+
+
+def _sizes_below(folder: str, start: str) -> Iterator[tuple[int, int]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith(start):
+                continue
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _sizes_below(entry.path, "")
+                else:
+                    status = entry.stat(follow_symlinks=False)
+                    yield status.st_size, status.st_blocks * _SECTOR
+            except FileNotFoundError:
+                continue  # it has just been deleted
 
 
 def _has_file(folder: str) -> bool:

@@ -7,8 +7,11 @@ import stat
 import sys
 import threading
 import time
+from collections import deque
 
+_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _LINES = 20_000
+_KEPT = 10_000  # records that are kept for who asks
 _LAST = 2.0  # seconds for what is left at the end
 
 
@@ -22,7 +25,7 @@ def log_to_stderr(level: str) -> None:
     root = logging.getLogger()
     if not any(isinstance(handler, _OURS) for handler in root.handlers):
         handler = _FileHandler() if _is_file() else _DroppingHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        handler.setFormatter(logging.Formatter(_FORMAT))
         root.addHandler(handler)
     root.setLevel(level.upper())
 
@@ -78,6 +81,23 @@ class _DroppingHandler(logging.Handler):
             except (OSError, ValueError):  # closed: there is nobody to tell
                 time.sleep(0)
             self._lines.task_done()
+
+
+class RecentLog(logging.Handler):
+    """Keeps the newest records of what is logged, for who asks for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: deque[logging.LogRecord] = deque(maxlen=_KEPT)
+        self.setFormatter(logging.Formatter(_FORMAT))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record."""
+        self._records.append(record)
+
+    def text(self, level: int) -> str:
+        """The records of a level and above, a line each."""
+        return "".join(f"{self.format(record)}\n" for record in list(self._records) if record.levelno >= level)
 
 
 _OURS = (_FileHandler, _DroppingHandler)

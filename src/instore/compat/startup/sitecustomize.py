@@ -1,4 +1,6 @@
-"""Puts the overlay in place when Python starts: this folder stands first in PYTHONPATH under `instore exec`.
+"""Puts the overlay and a server's port in place when Python starts.
+
+Under `instore exec` this folder stands first in PYTHONPATH.
 
 Then it runs the `sitecustomize` that it hides, if there is one. It runs in whatever Python the command is, so it uses
 the standard library only, and an interpreter without instore goes on without the overlay, and says so.
@@ -14,14 +16,15 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 def _install() -> None:
     try:
-        from instore.compat.aistore import install
+        from instore.compat import aistore, port
     except ImportError as error:
         sys.stderr.write(
             f"instore exec: {sys.executable} can't import instore ({error}), so AIStore's import paths are not served "
             f"there; install instore for it: {sys.executable} -m pip install instore\n"
         )
     else:
-        install()
+        aistore.install()
+        port.install()
 
 
 def _run_hidden() -> None:

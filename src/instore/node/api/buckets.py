@@ -1,32 +1,61 @@
 """Buckets over REST: `/v1/buckets`, and what a message to a bucket can ask for."""
 
+import functools
 import json
 import time
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import msgspec
 from starlette.responses import Response
 
 from instore.errors import InvalidRequestError, NotSupportedError
+from instore.node.api.configuration import of_bucket
 from instore.node.cluster import Target
 from instore.node.jobs import copy as bulk
+from instore.node.jobs import summary
 from instore.node.jobs.registry import Job
 from instore.node.listing import Page, Query
 from instore.node.metadata import BucketRecord
 from instore.node.request import Action, Answer, NodeRequest, as_json, empty, text
-from instore.offline.selection import Selection
-from instore.store.attributes import CHECKSUM_TYPE
+from instore.offline.selection import NOTHING, Selection
 from instore.store.names import Bucket
 from instore.store.store import Entry
 
+_ALL_ALIKE = "all buckets are alike here, with versions, and without copies, erasure coding and eviction"
+_NO_REMOTE = "nothing is remote here"
+_NO_ARCHIVES = "archives are objects like any other here"
+_NO_INVENTORIES = "buckets have no inventories here; list them"
+_REFUSED = {
+    "set-bprops": _ALL_ALIKE,
+    "reset-bprops": _ALL_ALIKE,
+    "make-n-copies": _ALL_ALIKE,
+    "ec-encode": _ALL_ALIKE,
+    "evict-remote-bck": _NO_REMOTE,
+    "evict-listrange": _NO_REMOTE,
+    "prefetch-listrange": _NO_REMOTE,
+    "archive": _NO_ARCHIVES,
+    "index-shard": _NO_ARCHIVES,
+    "create-inventory": _NO_INVENTORIES,
+    "show-inventory": _NO_INVENTORIES,
+    "destroy-inventory": _NO_INVENTORIES,
+    "rechunk": "each object is one file here",
+}
+_HELD = 1.0  # seconds for which a question about a running summary is held back, lest a client sleep over its end
+_WORTH = 1000  # names of a page from which on the next one is made ahead
 _PAGE = 10_000  # names; AIStore's own limit
+_MINUTE = 60_000_000_000  # nanoseconds
 _MSGPACK = "application/msgpack"
 _NAME_ONLY, _NAME_SIZE, _NO_RECURSION, _NO_DIRS = 1 << 4, 1 << 5, 1 << 11, 1 << 13
 _ARCHIVES = 1 << 3
-_INVENTORY = 1 << 15
+_OF_REMOTE = {
+    1 << 9: "ais:// is not a remote bucket, so it has no objects that are not here",
+    1 << 12: "ais:// is not a remote bucket, so there are no versions to compare with",
+    1 << 15: "the bucket has no inventories",
+}
 _IS_CACHED, _IS_FOLDER = 1 << 6, 1 << 8
 _DEFAULT_PROPERTIES = "name,size,checksum,atime"
-_IN_ATTRIBUTES = {"checksum", "version"}
+_IN_ATTRIBUTES = {"checksum", "version", "custom"}
 
 
 async def resource(request: NodeRequest) -> Answer:
@@ -35,22 +64,27 @@ async def resource(request: NodeRequest) -> Answer:
         return await _head(request)
     action, value = await request.action()
     if request.segments[1:] in ([], [""]):
-        return _list_buckets(request, action)
+        return await _on_all(request, action, value)
     bucket = request.bucket()
     if any(request.segments[2:]):
         raise InvalidRequestError(f"{'/'.join(request.segments[1:])!r} can't be a bucket's name: it has a slash")
     handler = request.node.actions.get((request.method, action))
     if handler is None:
-        raise NotSupportedError(f"the action {action!r} ({request.method}) on a bucket is not supported")
+        reason = _REFUSED.get(action, "there is no such action on one machine")
+        raise NotSupportedError(f"the action {action!r} ({request.method}) on a bucket is not supported: {reason}")
     return await handler(request, bucket, value)
 
 
-def _list_buckets(request: NodeRequest, action: str) -> Answer:
-    if request.method != "GET" or action not in ("list", ""):
+async def _on_all(request: NodeRequest, action: str, value: dict[str, Any]) -> Answer:
+    if request.method != "GET" or action not in ("list", "", "summary-bck"):
         raise NotSupportedError(f"the action {action!r} ({request.method}) on all buckets is not supported")
+    if action == "summary-bck":
+        return await _summary(request, None, value)
     if request.query("provider") not in ("", "ais"):
         return as_json([])
-    return as_json([bucket.message for bucket in request.node.cluster.folder.buckets()])
+    namespace = request.query("namespace").partition("#")[2]
+    buckets = request.node.cluster.folder.buckets()
+    return as_json([bucket.message for bucket in buckets if not namespace or bucket.namespace == namespace])
 
 
 async def _create(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
@@ -68,27 +102,18 @@ async def _destroy(request: NodeRequest, bucket: Bucket, _value: dict[str, Any])
 async def _head(request: NodeRequest) -> Answer:
     bucket = request.bucket()
     record = request.node.cluster.folder.bucket(bucket)
-    headers = {"Ais-Bucket-Props": json.dumps(_properties(bucket, record))}
+    headers = {"Ais-Bucket-Props": json.dumps(of_bucket(bucket, record))}
     if not request.query("bsumm_remote"):
         return empty(headers=headers)
-    if not request.query("uuid"):
-        job = _start_summary(request, bucket, "/".join(request.segments[2:]))
+    uuid = request.query("uuid")
+    if not uuid:
+        job = summary.start(request.node, bucket, "/".join(request.segments[2:]))
         return empty(202, {**headers, "Ais-Xaction-Id": job.id})
-    job = request.node.jobs.get(request.query("uuid"))
+    headers["Ais-Xaction-Id"] = uuid
+    job = await _settled(request, uuid)
     if job.running:
         return empty(202, headers)
-    return empty(headers={**headers, "Ais-Bucket-Summ": json.dumps(_summary_of(job))})
-
-
-def _properties(bucket: Bucket, record: BucketRecord) -> dict[str, Any]:
-    return {
-        **bucket.message,
-        "created": str(record.created),
-        "versioning": {"enabled": True},
-        "checksum": {"type": CHECKSUM_TYPE},
-        "mirror": {"enabled": False, "copies": 1},
-        "ec": {"enabled": False},
-    }
+    return empty(headers={**headers, "Ais-Bucket-Summ": json.dumps(summary.of(job)[0])})
 
 
 # Listing
@@ -98,20 +123,52 @@ async def _list_objects(request: NodeRequest, bucket: Bucket, value: dict[str, A
     flags = _number(value, "flags")
     if flags & _ARCHIVES:
         raise NotSupportedError("listing what is in archives is not supported")
-    if flags & _INVENTORY:
-        raise NotSupportedError("bucket inventories are not supported")
-    properties = _asked(str(value.get("props") or ""), flags)
+    for flag, reason in _OF_REMOTE.items():
+        if flags & flag:
+            raise InvalidRequestError(f"{bucket} can't be listed so: {reason}")
+    properties = _properties(str(value.get("props") or ""), flags)
     size = _number(value, "pagesize")
     query = Query(bucket, str(value.get("prefix") or ""), not flags & _NO_RECURSION, str(value.get("target") or ""))
     after = str(value.get("continuation_token") or value.get("start_after") or "")
-    uuid = str(value.get("uuid") or "")
-    limit = min(size, _PAGE) if size > 0 else _PAGE
-    body = await request.node.cluster.disk(
-        _page, request, query, after, limit, uuid, properties, bool(flags & _NO_DIRS)
-    )
+    asked = _PageSpec(query, min(size, _PAGE) if size > 0 else _PAGE, properties, bool(flags & _NO_DIRS))
+    body = await _body(request, asked, after, str(value.get("uuid") or ""))
     if _MSGPACK in request.request.headers.get("accept", ""):
         return Response(await request.node.cluster.disk(msgspec.msgpack.encode, body), media_type=_MSGPACK)
-    return as_json(body)
+    return as_json(await request.node.cluster.disk(_in_json, body))
+
+
+class _PageSpec(NamedTuple):
+    """What each page of a listing is to have.
+
+    Attributes:
+        query: the names.
+        limit: how many.
+        properties: of each object.
+        no_folders: leave out what stands for a folder.
+    """
+
+    query: Query
+    limit: int
+    properties: frozenset[str]
+    no_folders: bool
+
+
+async def _body(request: NodeRequest, asked: _PageSpec, after: str, uuid: str) -> dict[str, Any]:
+    """A page. The one behind it is made while the client reads this one."""
+    disk, listings = request.node.cluster.disk, request.node.listings
+
+    def page(token: str, listing: str) -> tuple[Page, dict[str, Any]]:
+        found = listings.page(asked.query, token, asked.limit, listing)
+        return found, _page(request, asked, found)
+
+    found, body, is_fresh = await listings.ahead.take((uuid, asked, after)) or (*await disk(page, after, uuid), True)
+    if not is_fresh:
+        body = await disk(_page, request, asked, found)
+    if found.token and asked.limit >= _WORTH:
+        listings.ahead.make((found.uuid, asked, found.token), disk(page, found.token, found.uuid))
+    for target in request.node.cluster.targets:
+        request.node.cluster.statistics.count(target.id, "lst")
+    return body
 
 
 def _number(value: dict[str, Any], key: str) -> int:
@@ -124,7 +181,7 @@ def _number(value: dict[str, Any], key: str) -> int:
     return number
 
 
-def _asked(properties: str, flags: int) -> frozenset[str]:
+def _properties(properties: str, flags: int) -> frozenset[str]:
     if flags & _NAME_ONLY:
         properties = "name"
     elif flags & _NAME_SIZE:
@@ -132,19 +189,18 @@ def _asked(properties: str, flags: int) -> frozenset[str]:
     return frozenset((properties or _DEFAULT_PROPERTIES).replace(" ", "").split(","))
 
 
-def _page(
-    request: NodeRequest, query: Query, after: str, limit: int, uuid: str, properties: frozenset[str], no_folders: bool
-) -> dict[str, Any]:
-    listings = request.node.listings
-    page: Page = listings.page(query, after, limit, uuid)
-    names = [one for one in page.names if not (no_folders and one[0].endswith("/"))]
-    columns = [column for name, column in _COLUMNS.items() if name in properties]
+def _page(request: NodeRequest, asked: _PageSpec, page: Page) -> dict[str, Any]:
+    """A page as it is sent. It blocks."""
+    names = [one for one in page.names if not (asked.no_folders and one[0].endswith("/"))]
+    columns = [column for name, column in _COLUMNS.items() if name in asked.properties]
     entries = (
         [
             _described(entry, target, columns)
-            for entry, target in listings.entries(query, names, bool(properties & _IN_ATTRIBUTES))
+            for entry, target in request.node.listings.entries(
+                asked.query, names, bool(asked.properties & _IN_ATTRIBUTES)
+            )
         ]
-        if properties != {"name"}
+        if asked.properties != {"name"}
         else [{"n": name, "f": _IS_FOLDER if name.endswith("/") else _IS_CACHED} for name, _ in names]
     )
     return {"UUID": page.uuid, "ContinuationToken": page.token, "Flags": 0, "Entries": entries}
@@ -159,68 +215,78 @@ def _described(entry: Entry | str, target: Target, columns: list[tuple[str, Any]
     return described
 
 
+def _in_json(body: dict[str, Any]) -> dict[str, Any]:
+    """A page in JSON: there AIStore writes its names out, and sizes as strings."""
+    entries = [
+        {_WRITTEN_OUT[key]: str(value) if key == "s" else value for key, value in entry.items()}
+        for entry in body["Entries"]
+    ]
+    token = body["ContinuationToken"]
+    return {"uuid": body["UUID"], "continuation_token": token, "entries": entries, "flags": body["Flags"]}
+
+
+_WRITTEN_OUT = {
+    "n": "name",
+    "s": "size",
+    "cs": "checksum",
+    "a": "atime",
+    "v": "version",
+    "t": "location",
+    "c": "copies",
+    "m": "custom-md",
+    "f": "flags",
+}
+
+
+@functools.lru_cache(4096)
+def _minute(minutes: int) -> str:
+    """A time as AIStore lists it, to the minute."""
+    return f"{datetime.fromtimestamp(minutes * 60, UTC):%d %b %y %H:%M} UTC"
+
+
+def _listed(entry: Entry) -> str:
+    """An object's custom properties as a listing has them."""
+    return ", ".join(f"{key}:{value}" for key, value in entry.attributes.custom.items())
+
+
 _COLUMNS: dict[str, tuple[str, Any]] = {
     "size": ("s", lambda entry, _target: entry.size),
     "checksum": ("cs", lambda entry, _target: entry.attributes.checksum),
-    "atime": ("a", lambda entry, _target: str(entry.atime)),
+    "atime": ("a", lambda entry, _target: _minute(entry.atime // _MINUTE)),
     "version": ("v", lambda entry, _target: str(entry.attributes.version)),
-    "location": ("t", lambda _entry, target: f"{target.id}[{target.store.folder}]"),
+    "location": ("t", lambda _entry, target: target.location),
     "target_url": ("t", lambda _entry, target: target.url),
     "copies": ("c", lambda _entry, _target: 1),
+    "custom": ("m", lambda entry, _target: _listed(entry)),
 }
 
 
 # Summary
 
 
-async def _summary(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
-    request.node.cluster.folder.bucket(bucket)
+async def _summary(request: NodeRequest, bucket: Bucket | None, value: dict[str, Any]) -> Answer:
     uuid = str(value.get("uuid") or "")
     if not uuid:
-        return as_json(_start_summary(request, bucket, str(value.get("prefix") or "")).id, 202)
+        return text(summary.start(request.node, bucket, str(value.get("prefix") or "")).id, 202)
+    job = await _settled(request, uuid)
+    return text(uuid, 202) if job.running else as_json(summary.of(job))
+
+
+async def _settled(request: NodeRequest, uuid: str) -> Job:
+    """A job, when it has ended, or after a little while."""
     job = request.node.jobs.get(uuid)
-    if job.running:
-        return as_json(uuid, 202)
-    return as_json([_summary_of(job)])
-
-
-def _start_summary(request: NodeRequest, bucket: Bucket, prefix: str) -> Job:
-    cluster = request.node.cluster
-    cluster.folder.bucket(bucket)
-
-    def on(job: Job, target: Target) -> None:
-        for name in target.store.walk(bucket, prefix):
-            if job.stopping.is_set():
-                return
-            job.count(target.id, target.store.stat(bucket, name).size)
-
-    async def work(job: Job) -> None:
-        await bulk.on_targets(cluster, job, lambda target: on(job, target))
-
-    return request.node.jobs.start("summary-bck", work, bucket)
-
-
-def _summary_of(job: Job) -> dict[str, Any]:
-    if job.aborted:
-        raise InvalidRequestError(f"the summary failed: {job.error}")
-    done = job.done()
-    return {
-        **(job.source.message if job.source else {}),
-        "ObjCount": {"obj_count_present": str(done.objects), "obj_count_remote": "0"},
-        "ObjSize": {"obj_avg_size": done.bytes // done.objects if done.objects else 0},
-        "TotalSize": {"size_all_present_objs": str(done.bytes), "size_all_remote_objs": "0"},
-    }
+    await request.node.jobs.settled(job, _HELD)
+    return job
 
 
 # Jobs over buckets
 
 
 async def _copy(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
+    check_message("copy-bck", value)
     to = other_bucket(request)
     await make_if_missing(request, bucket, to)
-    return text(
-        bulk.copy(request.node, "copy-bck", bucket, to, Selection(prefix=str(value.get("prefix") or "")), value).id
-    )
+    return text(bulk.copy(request.node, "copy-bck", bucket, to, Selection.below(value), value).id)
 
 
 async def _rename(request: NodeRequest, bucket: Bucket, _value: dict[str, Any]) -> Answer:
@@ -228,13 +294,40 @@ async def _rename(request: NodeRequest, bucket: Bucket, _value: dict[str, Any]) 
 
 
 async def _copy_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
-    destination = named_bucket(value.get("tobck"))
+    check_message("copy-listrange", value)
+    destination = Bucket.described(value.get("tobck"))
     await make_if_missing(request, bucket, destination)
-    return text(bulk.copy(request.node, "copy-listrange", bucket, destination, Selection.parse(value), value).id)
+    return text(bulk.copy(request.node, "copy-listrange", bucket, destination, selection(request, value), value).id)
 
 
 async def _delete_objects(request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
-    return text(bulk.delete(request.node, bucket, Selection.parse(value), value).id)
+    check_message("delete-listrange", value)
+    return text(bulk.delete(request.node, bucket, selection(request, value), value).id)
+
+
+def selection(request: NodeRequest, value: dict[str, Any]) -> Selection:
+    """The objects that a message is about. With a template that it can't read AIStore does nothing, without a word."""
+    try:
+        return Selection.parse(value)
+    except InvalidRequestError:
+        if request.node.cluster.strict and "{" in str(value.get("template")):
+            return NOTHING
+        raise
+
+
+def check_message(action: str, value: dict[str, Any]) -> None:
+    """Refuse a job whose message has a field that says nothing here: it may be one that was misspelt."""
+    unknown = sorted(set(value) - _JOB_FIELDS)
+    if unknown:
+        raise InvalidRequestError(
+            f"failed to read {action}: unknown field {', '.join(unknown)}; there are {', '.join(sorted(_JOB_FIELDS))}"
+        )
+
+
+_JOB_FIELDS = {
+    *("TxnUUID", "objnames", "template", "prefix", "non-recurs", "tobck", "prepend", "ext"),
+    *("id", "pipeline", "request_timeout", "num-workers", "coer", "dry_run", "force", "latest-ver", "synchronize"),
+}
 
 
 def other_bucket(request: NodeRequest) -> Bucket:
@@ -242,15 +335,6 @@ def other_bucket(request: NodeRequest) -> Bucket:
     provider, _, rest = request.query("bck_to").partition("/")
     namespace, _, name = rest.partition("/")
     return Bucket.parse(provider, namespace, name.rstrip("/"))
-
-
-def named_bucket(value: object) -> Bucket:
-    """The bucket that a message describes, as `model` writes it."""
-    if not isinstance(value, dict) or not isinstance(value.get("namespace") or {}, dict):
-        raise InvalidRequestError("the message describes no bucket: expected an object with name and provider")
-    namespace = value.get("namespace") or {}
-    path = f"@{namespace.get('uuid') or ''}#{namespace.get('name') or ''}"
-    return Bucket.parse(str(value.get("provider") or ""), path, str(value.get("name") or ""))
 
 
 async def make_if_missing(request: NodeRequest, source: Bucket, destination: Bucket) -> None:

@@ -11,16 +11,48 @@ import logging
 from starlette.requests import Request
 from starlette.responses import Response
 
-from instore.errors import InstoreError, StorageFullError, UnauthorizedError, UnsatisfiableRangeError, status_of
+from instore.errors import (
+    BucketExistsError,
+    BucketNotFoundError,
+    ETLAbortedError,
+    ETLExistsError,
+    ETLNotFoundError,
+    ETLStageError,
+    InstoreError,
+    JobNotFoundError,
+    NameConflictError,
+    ObjectNotFoundError,
+    StorageFullError,
+    TransformFailedError,
+    UnauthorizedError,
+    UnsatisfiableRangeError,
+    status_of,
+)
 
 logger = logging.getLogger("instore")
+
+_KINDS: dict[type[Exception], str] = {
+    BucketNotFoundError: "ErrBckNotFound",
+    BucketExistsError: "ErrBucketAlreadyExists",
+    ObjectNotFoundError: "ErrNotFound",
+    JobNotFoundError: "ErrNotFound",
+    ETLNotFoundError: "ErrNotFound",
+    ETLAbortedError: "ErrNotFound",
+    ETLExistsError: "ErrETL",
+    ETLStageError: "ErrETL",
+    TransformFailedError: "ErrETL",
+    NameConflictError: "ErrMv",
+}
+"""AIStore's names of errors, by which its clients in Go know them."""
 
 _HEADER = "Hdr-Error"  # where AIStore puts it when the answer may have no body
 
 
-def answer(request: Request, error: Exception, node: str) -> Response:
+def answer(request: Request, error: Exception, node: str, strict: bool = False) -> Response:
     """The answer that reports `error`, which is logged if it is not one of ours."""
-    if isinstance(error, InstoreError):
+    if strict and isinstance(error, NameConflictError):
+        status, message = 400, str(error)
+    elif isinstance(error, InstoreError):
         status, message = status_of(error), str(error)
     elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         status, message = 503, "the node has no file descriptors left; try again"
@@ -29,8 +61,10 @@ def answer(request: Request, error: Exception, node: str) -> Response:
     else:
         logger.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
         status, message = 500, f"internal error: {type(error).__name__}: {error}; the node's log has more"
+    kind = _KINDS.get(type(error))
     body = json.dumps(
         {
+            **({"tcode": kind} if kind else {}),
             "message": message,
             "method": request.method,
             "url_path": request.scope["path"],

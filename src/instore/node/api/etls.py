@@ -6,17 +6,18 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
-from instore.errors import NotSupportedError
+from instore.errors import ETLNotFoundError, InvalidRequestError, NotSupportedError
 from instore.etl.pod import LOG_LIMIT
 from instore.etl.process import tail, usage
-from instore.node.api.buckets import make_if_missing, named_bucket, other_bucket
+from instore.node.api.buckets import check_message, make_if_missing, other_bucket, selection
 from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import INLINE
 from instore.node.jobs.offline_etl import ETLJobSpec, TransformJobs
 from instore.node.request import Answer, NodeRequest, as_json, empty, text
 from instore.offline.selection import Selection
 from instore.protocol.environment import ETL_CLASS_PAYLOAD
-from instore.protocol.etl_spec import ETLSpec
+from instore.protocol.etl_spec import ETLSpec, Stage
+from instore.protocol.etl_spec_fields import name_fault
 from instore.store.names import Bucket
 
 
@@ -37,15 +38,17 @@ class ETLHandlers:
 
     async def transform_bucket(self, request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
         """`etl-bck`."""
+        check_message("etl-bck", value)
         destination = other_bucket(request)
-        selection = Selection(prefix=str(value.get("prefix") or ""))
-        return await self._begin(request, ETLJobSpec.parse("etl-bck", bucket, destination, selection, value))
+        chosen = Selection.below(value)
+        return await self._begin(request, ETLJobSpec.parse("etl-bck", bucket, destination, chosen, value))
 
     async def transform_objects(self, request: NodeRequest, bucket: Bucket, value: dict[str, Any]) -> Answer:
         """`etl-listrange`."""
-        destination = named_bucket(value.get("tobck"))
-        selection = Selection.parse(value)
-        return await self._begin(request, ETLJobSpec.parse("etl-listrange", bucket, destination, selection, value))
+        check_message("etl-listrange", value)
+        destination = Bucket.described(value.get("tobck"))
+        chosen = selection(request, value)
+        return await self._begin(request, ETLJobSpec.parse("etl-listrange", bucket, destination, chosen, value))
 
     async def _begin(self, request: NodeRequest, spec: ETLJobSpec) -> Answer:
         await self._etls.running(spec.names)
@@ -59,9 +62,13 @@ class ETLHandlers:
         return as_json([_info(etl) for etl in self._etls.all()])
 
     async def _view(self, request: NodeRequest, name: str, _target: str) -> Answer:
-        etl = self._etls.get(name)
+        if fault := name_fault(name):
+            raise InvalidRequestError(fault)
+        etl = self._present(request, name)
         errors = await request.node.cluster.disk(self._etls.records.errors, name, request.query("uuid") or INLINE)
-        return as_json({"init_msg": _shown(etl.spec.message), "obj_errors": errors or None, **_stage(etl)})
+        told = {"obj_errors": errors} if errors else {}
+        stage = {} if request.node.cluster.strict else _stage(etl)
+        return as_json({"init_msg": _shown(etl.spec.message), **told, **stage})
 
     async def _start(self, _call: NodeRequest, name: str, _target: str) -> Answer:
         await self._etls.start(name)
@@ -76,11 +83,18 @@ class ETLHandlers:
         return empty()
 
     async def _logs(self, request: NodeRequest, name: str, target: str) -> Answer:
-        self._etls.get(name)
+        self._present(request, name)
         targets = [request.node.cluster.target(target)] if target else request.node.cluster.targets
         logs = [(one.id, os.path.join(self._etls.records.folder, f"{name}.{one.id}.log")) for one in targets]
         read = [(one, await request.node.cluster.disk(tail, log, LOG_LIMIT)) for one, log in logs]
         return as_json([{"target_id": one, "logs": base64.b64encode(log).decode()} for one, log in read])
+
+    def _present(self, request: NodeRequest, name: str) -> ETL:
+        """An ETL that may be looked at. In AIStore that is none that was stopped, whose reason is what one wants."""
+        etl = self._etls.get(name)
+        if request.node.cluster.strict and etl.stage is Stage.ABORTED:
+            raise ETLNotFoundError(f"etl job {name!r} does not exist")
+        return etl
 
     async def _health(self, _call: NodeRequest, name: str, _target: str) -> Answer:
         etl = self._etls.get(name)

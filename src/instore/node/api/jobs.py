@@ -3,34 +3,83 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from instore.errors import InvalidRequestError, NotSupportedError
-from instore.node.jobs.registry import Job
-from instore.node.request import Answer, NodeRequest, as_json, empty
+from instore.errors import InvalidRequestError, JobNotFoundError, NotSupportedError
+from instore.node.cluster import Cluster
+from instore.node.jobs.registry import Job, Work
+from instore.node.request import Answer, NodeRequest, as_json, empty, text
+from instore.store.names import NO_BUCKET, Bucket
 
 _NEVER = "0001-01-01T00:00:00Z"
+UPKEEP = ("cleanup-store", "lru", "rebalance", "resilver")
+"""Jobs that keep a cluster in order. On one machine without copies only the first has anything to do."""
+
+_HELD = 1.0  # seconds for which a question about a running job is held back, lest a client sleep over its end
 
 
 async def ask(request: NodeRequest, what: str) -> Answer:
     """Answer a question about jobs."""
+    answer = _QUESTIONS.get(what)
+    if answer is None:
+        raise NotSupportedError(
+            f"what={what!r} is not supported of the cluster; of jobs there are {', '.join(sorted(_QUESTIONS))}"
+        )
+    return as_json(await answer(request, await request.json()))
+
+
+async def _one(request: NodeRequest, message: dict[str, Any]) -> Any:
+    """One job's status, and where only its kind is known that of the newest, a running one before all others."""
     jobs = request.node.jobs
-    message = await request.json()
-    if what == "status":
-        return as_json(_status(jobs.get(_text(message, "ID", "id", "uuid"))))
-    if what == "qryxstats":
-        running = True if message.get("show_active") or message.get("OnlyRunning") else None
-        found = jobs.find(_text(message, "ID", "id"), _text(message, "Kind", "kind"), running)
-        only = _text(message, "DaemonID", "node")
-        targets = [target.id for target in request.node.cluster.targets if not only or target.id == only]
-        return as_json({target: [_snapshot(job, target) for job in found] for target in targets})
-    if what == "status_all":
-        running = True if message.get("show_active") else None
-        return as_json([_status(job) for job in jobs.find(kind=_text(message, "kind", "Kind"), running=running)])
-    if what == "running_all":
-        running_jobs = jobs.find(kind=_text(message, "kind", "Kind"), running=True)
-        return as_json([f"{job.kind}[{job.id}]" for job in running_jobs])
-    raise NotSupportedError(
-        f"what={what!r} is not supported of the cluster; there are smap, status, qryxstats, status_all and running_all"
-    )
+    if job_id := _text(message, "ID", "id", "uuid"):
+        job = jobs.get(job_id)
+    else:
+        found = _found(request, message)
+        if not found:
+            raise JobNotFoundError(f"there is no job of kind {_text(message, 'Kind', 'kind')!r}")
+        job = max(found, key=lambda one: (one.running, one.started))
+    await jobs.settled(job, _HELD)
+    return _status(job)
+
+
+async def _all(request: NodeRequest, message: dict[str, Any]) -> Any:
+    return [_status(job) for job in _found(request, message)]
+
+
+async def _running(request: NodeRequest, message: dict[str, Any]) -> Any:
+    return [f"{job.kind}[{job.id}]" for job in _found(request, {**message, "show_active": True})]
+
+
+async def _snapshots(request: NodeRequest, message: dict[str, Any]) -> Any:
+    """Snapshots by target. Where one job is named, its end is waited for a little: who asks again waits for longer."""
+    if _text(message, "ID", "id"):
+        for job in _found(request, message):
+            await request.node.jobs.settled(job, _HELD)
+    only = _text(message, "DaemonID", "node")
+    targets = [request.node.cluster.target(only)] if only else request.node.cluster.targets
+    active = _active(message)
+    found = _found(request, message)
+    return {target.id: [_snapshot(job, target.id, active) for job in found] for target in targets}
+
+
+_QUESTIONS = {
+    "status": _one,
+    "status_all": _all,
+    "running_all": _running,
+    "qryxstats": _snapshots,
+}
+
+
+def _active(message: dict[str, Any]) -> bool:
+    return bool(message.get("show_active") or message.get("OnlyRunning"))
+
+
+def _found(request: NodeRequest, message: dict[str, Any]) -> list[Job]:
+    """The jobs that a message is about."""
+    found = request.node.jobs.find(_text(message, "ID", "id"), _text(message, "Kind", "kind"))
+    bucket = message.get("bck")
+    if isinstance(bucket, dict) and bucket.get("name"):
+        wanted = Bucket.described(bucket)
+        found = [job for job in found if wanted in (job.source, job.destination)]
+    return [job for job in found if job.active] if _active(message) else found
 
 
 async def change(request: NodeRequest) -> Answer:
@@ -44,11 +93,28 @@ async def change(request: NodeRequest) -> Answer:
             request.node.jobs.stop(job)
         return empty()
     if action == "start":
-        raise NotSupportedError(
-            f"jobs of kind {_text(value, 'Kind', 'kind')!r} can't be started by themselves: a single node has nothing "
-            "to rebalance, to mirror or to evict; copies, transforms and deletions begin with their own requests"
-        )
-    raise NotSupportedError(f"the action {action!r} on the cluster is not supported; there are start and stop")
+        kind = _text(value, "Kind", "kind")
+        if kind not in UPKEEP:
+            raise NotSupportedError(
+                f"jobs of kind {kind!r} can't be started by themselves; there are {', '.join(UPKEEP)}; copies, "
+                "transforms and deletions begin with their own requests"
+            )
+        return text(request.node.jobs.start(kind, _upkeep(request.node.cluster, kind)).id)
+    if action == "reset-stats":
+        request.node.cluster.statistics.reset()
+        return empty()
+    what = action or "/".join(request.segments[1:])
+    raise NotSupportedError(
+        f"{what!r} of the cluster is not supported: it is one process, which the options of instore node configure"
+    )
+
+
+def _upkeep(cluster: Cluster, kind: str) -> Work:
+    async def work(_job: Job) -> None:
+        if kind == "cleanup-store":
+            cluster.empty_trash()
+
+    return work
 
 
 def _text(message: dict[str, Any], *keys: str) -> str:
@@ -59,28 +125,39 @@ def _text(message: dict[str, Any], *keys: str) -> str:
 
 
 def _status(job: Job) -> dict[str, Any]:
-    return {"uuid": job.id, "kind": job.kind, "err": job.error, "end_time": job.ended, "aborted": job.aborted}
+    return {"kind": job.kind, "uuid": job.id, "err": job.error, "end_time": job.ended, "aborted": job.aborted}
 
 
-def _snapshot(job: Job, target: str) -> dict[str, Any]:
+def _snapshot(job: Job, target: str, active: bool) -> dict[str, Any]:
+    """A job on one target; to who asks for active jobs, one that idles has not ended."""
     counts = job.counts()[target]
-    stats = {key: getattr(counts, name) for key, name in _STATISTICS}
-    snapshot = {
+    return {
         "id": job.id,
         "kind": job.kind,
+        "ctlmsg": _about(job),
         "start-time": _time(job.started),
-        "end-time": _time(job.ended) if job.ended else _NEVER,
-        "stats": stats,
+        "end-time": _time(job.ended) if job.ended and not active else _NEVER,
+        "bck": _named(job.destination or job.source),
+        "src-bck": _named(job.source),
+        "dst-bck": _named(job.destination),
+        "stats": {key: str(getattr(counts, name)) for key, name in _STATISTICS},
         "aborted": job.aborted,
-        "abort-err": job.error,
+        "abort-err": job.error if job.aborted else "",
+        "err": job.error,
         "is_idle": not job.running,
         "glob.id": str(job.workers << 10),
+        "ext": None,
     }
-    if job.source:
-        snapshot["bck"] = snapshot["src-bck"] = job.source.message
-    if job.destination:
-        snapshot["dst-bck"] = job.destination.message
-    return snapshot
+
+
+def _named(bucket: Bucket | None) -> dict[str, Any]:
+    return bucket.message if bucket else NO_BUCKET
+
+
+def _about(job: Job) -> str:
+    if job.destination is None:
+        return str(job.source or "")
+    return f"{job.source} => {job.destination}"
 
 
 _STATISTICS = (

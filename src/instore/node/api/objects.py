@@ -19,10 +19,13 @@ from instore.store import multipart
 from instore.store.appends import Appending, flush
 from instore.store.attributes import CHECKSUM_TYPE
 from instore.store.names import Bucket, parse_uname
-from instore.store.store import Entry, OpenObject
+from instore.store.store import Entry, OpenObject, Store
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _ARCHIVE_QUERIES = ("archpath", "archregx", "archmode")
+_OF_BODY = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
+_REFUSED = {"promote": "a client may not name files of this machine; put them"}
+_HANDLE = "Ais-Append-Handle"
 _PROPERTY = re.compile(r"[^=,\x00-\x1f\x7f]*")
 
 
@@ -44,7 +47,10 @@ async def resource(request: NodeRequest) -> Answer:
 
 async def _unknown_action(request: NodeRequest) -> Exception:
     action, _ = await request.action()
-    return NotSupportedError(f"the action {action!r} ({request.method}) on a bucket's objects is not supported")
+    reason = _REFUSED.get(action, "there is no such action on one machine")
+    return NotSupportedError(
+        f"the action {action!r} ({request.method}) on a bucket's objects is not supported: {reason}"
+    )
 
 
 async def _head(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
@@ -52,7 +58,9 @@ async def _head(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster.folder.bucket(bucket)
     target = cluster.owner(bucket, name)
     entry = await cluster.disk(target.store.head, bucket, name)
-    return _Headers({**_described(entry, target, bucket), "Content-Length": str(entry.size)})
+    cluster.statistics.count(target.id, "head")
+    headers = _described(entry, target, bucket, request.query("props"))
+    return _Headers({**headers, "Content-Length": str(entry.size)})
 
 
 class _Headers:
@@ -76,6 +84,7 @@ async def _get(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
         return await request.node.transforms.read(request, bucket, name)
     target = cluster.owner(bucket, name)
     opened, first = await cluster.disk(open_piece, target.store, bucket, name)
+    cluster.statistics.count(target.id, "get", opened.entry.size)
     try:
         return await _object_answer(request, bucket, target, opened, first)
     except BaseException:
@@ -87,7 +96,7 @@ async def _object_answer(
     request: NodeRequest, bucket: Bucket, target: Target, opened: OpenObject, first: bytes
 ) -> Answer:
     entry = opened.entry
-    headers = {**_described(entry, target, bucket), "Content-Type": "application/octet-stream"}
+    headers = {**_described(entry, target, bucket), **_OF_BODY, **_PROPERTIES["last-modified"](entry, target)}
     wanted = request.request.headers.get("range")
     if not wanted:
         return ObjectAnswer(request.node.cluster, opened, first, 0, entry.size, 200, headers)
@@ -120,8 +129,10 @@ async def _put(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
         if query in request.request.query_params:
             return await handler(request, bucket, name)
     cluster = request.node.cluster
-    store = cluster.store(bucket, name)
-    entry = await store_body(cluster, store, bucket, name, request.incoming)
+    cluster.folder.bucket(bucket)
+    target = cluster.owner(bucket, name)
+    entry = await store_body(cluster, target.store, bucket, name, request.incoming)
+    cluster.statistics.count(target.id, "put", entry.size)
     return empty(headers=_stored(entry))
 
 
@@ -139,12 +150,10 @@ async def _copy(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
 async def _append(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster = request.node.cluster
     store = cluster.store(bucket, name)
-    kind, handle = request.query("append_type"), request.query("append_handle")
-    if kind not in ("append", "flush"):
-        raise InvalidRequestError(f"append_type={kind!r} is neither append nor flush")
+    kind, handle = _append_kind(request), request.query("append_handle")
     handle = await take_body(cluster, lambda: Appending(store, bucket, name, handle), request.incoming)
     if kind == "append":
-        return empty(headers={"Ais-Append-Handle": handle})
+        return empty(headers={_HANDLE: handle})
     return empty(headers=_stored(await cluster.disk(flush, store, bucket, name, handle)))
 
 
@@ -152,8 +161,29 @@ async def _put_part(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster = request.node.cluster
     store = cluster.store(bucket, name)
     upload, number = request.query("uploadId"), _part_number(request.query("partNumber"))
+    if "append_type" in request.request.query_params:
+        return await _append_to_part(request, store, bucket, name, upload, number)
     checksum = await take_body(cluster, lambda: multipart.part(store, bucket, name, upload, number), request.incoming)
     return empty(headers={"ETag": f'"{checksum}"'})
+
+
+async def _append_to_part(
+    request: NodeRequest, store: Store, bucket: Bucket, name: str, upload: str, number: int
+) -> Answer:
+    """What comes is a piece of the part; a flush brings none, since each piece is there at once."""
+    handle = request.query("append_handle")
+    if _append_kind(request) == "flush":
+        return empty()
+    part, following = await request.node.cluster.disk(multipart.append, store, bucket, name, upload, number, handle)
+    await take_body(request.node.cluster, lambda: part, request.incoming)
+    return empty(headers={_HANDLE: following})
+
+
+def _append_kind(request: NodeRequest) -> str:
+    kind = request.query("append_type")
+    if kind not in ("append", "flush"):
+        raise InvalidRequestError(f"append_type={kind!r} is neither append nor flush")
+    return kind
 
 
 def _part_number(number: object) -> int:
@@ -170,6 +200,11 @@ async def _post(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     action = message.get("action")
     if action == "mpt-upload":
         return text(await cluster.disk(multipart.begin, store, bucket, name))
+    if action == "rename-obj":
+        new = str(message.get("name") or "")
+        await cluster.disk(store.rename, bucket, name, cluster.store(bucket, new), new)
+        cluster.statistics.count(cluster.owner(bucket, name).id, "ren")
+        return empty()
     if action == "mpt-complete":
         parts = message.get("value")
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
@@ -185,8 +220,9 @@ async def _delete(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     store = cluster.store(bucket, name)
     if request.query("uploadId"):
         await cluster.disk(multipart.abort, store, bucket, name, request.query("uploadId"))
-        return empty(204)
+        return empty()
     await cluster.disk(store.delete, bucket, name)
+    cluster.statistics.count(cluster.owner(bucket, name).id, "del")
     return empty(204)
 
 
@@ -209,24 +245,45 @@ async def _patch(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     return empty()
 
 
-def _described(entry: Entry, target: Target, bucket: Bucket) -> dict[str, str]:
-    """An object's properties as headers."""
-    headers = {
-        "Ais-Name": _header_safe(entry.name),
-        "Ais-Bucket-Name": bucket.name,
-        "Ais-Bucket-Provider": "ais",
-        "Ais-Present": "true",
-        "Ais-Atime": str(entry.atime),
-        "Ais-Version": str(entry.attributes.version),
-        "Ais-Location": f"{target.id}[{target.store.folder}]",
-        "Ais-Mirror-Copies": "1",
-        "Last-Modified": formatdate(entry.mtime / 1e9, usegmt=True),
-        "Accept-Ranges": "bytes",
-        **_stored(entry),
-    }
-    if entry.attributes.custom:
-        headers["Ais-Custom-Md"] = ", ".join(f"{key}={value}" for key, value in entry.attributes.custom.items())
+def _described(entry: Entry, target: Target, bucket: Bucket, wanted: str = "") -> dict[str, str]:
+    """An object's properties as headers: those that are wanted, or all but the last two."""
+    names = wanted.replace(" ", "").split(",") if wanted else [name for name in _PROPERTIES if name not in _IF_WANTED]
+    headers = {"Ais-Present": "true"}
+    for name in names:
+        if name not in _PROPERTIES:
+            raise InvalidRequestError(f"invalid property {name!r} in props list; there are {', '.join(_PROPERTIES)}")
+        headers.update(_PROPERTIES[name](entry, target))
+    if not wanted:
+        headers.update({"Ais-Name": _header_safe(entry.name), "Ais-Bucket-Name": bucket.name, **_PROVIDER})
     return headers
+
+
+_PROVIDER = {"Ais-Bucket-Provider": "ais"}
+_PROPERTIES: dict[str, Callable[[Entry, Target], dict[str, str]]] = {
+    "name": lambda _entry, _target: {},  # the client has said it
+    "size": lambda _entry, _target: {},  # it is the answer's length
+    "cached": lambda _entry, _target: {},  # all are
+    "status": lambda _entry, _target: {},
+    "ec": lambda _entry, _target: {},
+    "chunked": lambda _entry, _target: {},  # none is
+    "checksum": lambda entry, _target: _stored(entry),
+    "version": lambda entry, _target: {"Ais-Version": str(entry.attributes.version)},
+    "atime": lambda entry, _target: {"Ais-Atime": str(entry.atime)},
+    "custom": lambda entry, _target: _custom(entry),
+    "copies": lambda _entry, target: {"Ais-Mirror-Copies": "1", "Ais-Mirror-Paths": f"[{target.store.folder}]"},
+    "location": lambda _entry, target: {"Ais-Location": target.location},
+    "target_url": lambda _entry, target: {"Ais-Location": target.location},
+    "etag": lambda entry, _target: {"ETag": f'"v{entry.attributes.version}-{entry.attributes.checksum}"'},
+    "last-modified": lambda entry, _target: {"Last-Modified": formatdate(entry.mtime / 1e9, usegmt=True)},
+}
+"""An object's properties by the names that clients ask for."""
+
+_IF_WANTED = ("etag", "last-modified")
+
+
+def _custom(entry: Entry) -> dict[str, str]:
+    custom = entry.attributes.custom
+    return {"Ais-Custom-Md": ", ".join(f"{key}={value}" for key, value in custom.items())} if custom else {}
 
 
 def _stored(entry: Entry) -> dict[str, str]:
@@ -242,8 +299,8 @@ def _header_safe(name: str) -> str:
 
 _SPECIAL_PUTS: dict[str, Callable[[NodeRequest, Bucket, str], Awaitable[Answer]]] = {
     "object_to": _copy,
+    "uploadId": _put_part,  # before an append: a part may be appended to
     "append_type": _append,
-    "uploadId": _put_part,
 }
 _METHODS: dict[str, Callable[[NodeRequest, Bucket, str], Awaitable[Answer]]] = {
     "HEAD": _head,

@@ -9,10 +9,11 @@ from starlette.responses import RedirectResponse
 from instore.errors import (
     AnswerError,
     ClientGoneError,
+    ETLNotFoundError,
+    ETLStageError,
     IncompleteAnswerError,
     InstoreError,
     InvalidRequestError,
-    JobFailedError,
     TransformFailedError,
     status_of,
 )
@@ -27,11 +28,12 @@ from instore.node.jobs.target_transform import (
     TargetTransform,
     Transformation,
     TransformObserver,
+    etl_error,
     request_for,
     time_limit,
 )
 from instore.node.request import Answer, NodeRequest, empty
-from instore.offline.engine import FIRST_PAUSE, LONGEST_PAUSE
+from instore.offline.engine import FIRST_PAUSE, LONGEST_PAUSE, TIMED_OUT, given_up
 from instore.offline.interfaces import Item, ItemResult, ItemState
 from instore.protocol.etl_spec import Communication
 from instore.protocol.requests import pull_target
@@ -51,10 +53,8 @@ class Inline:
         self._redirects = redirects
 
     async def read(self, request: NodeRequest, bucket: Bucket, name: str) -> Answer:
-        """Answer a GET with the object as its ETLs make it."""
-        if request.request.headers.get("range"):
-            raise InvalidRequestError("a range of a transformed object can't be read: its length is not known before")
-        used = await self._etls.running(_names(request))
+        """Answer a GET with the object as its ETLs make it: the whole, whatever range is asked for."""
+        used = await self._used(request)
         target = self._cluster.owner(bucket, name)
         entry = await self._cluster.disk(target.store.head, bucket, name)
         pod = self._etls.pod(used[0], target)
@@ -73,7 +73,10 @@ class Inline:
 
     async def copy(self, request: NodeRequest, bucket: Bucket, name: str, to_bucket: Bucket, to_name: str) -> Answer:
         """Put an object through ETLs into another object."""
-        used = await self._etls.running(_names(request))
+        try:
+            used = await self._used(request)
+        except ETLNotFoundError as error:
+            raise ETLStageError(str(error)) from error
         target = self._cluster.owner(bucket, name)
         entry = await self._cluster.disk(target.store.head, bucket, name)
         by_body = request.flag("latest-ver") or request.flag("synchronize")
@@ -88,8 +91,8 @@ class Inline:
         except InstoreError as error:
             raise self._failed(used, bucket.object(name), error) from error
         if transforms.failures:
-            raise JobFailedError(f"etl {_title(used)} failed: {transforms.first_failure}")
-        return empty()
+            raise TransformFailedError(f"{transforms.first_failure} (etl {_title(used)})", transforms.first_code)
+        return empty(204 if what.delivers else 200)
 
     def broke_off(self, used: Sequence[ETL], name: str, error: InstoreError) -> None:
         """Note that an answer which had begun could not be ended."""
@@ -102,10 +105,24 @@ class Inline:
 
     def _failed(self, used: Sequence[ETL], name: str, error: InstoreError) -> InstoreError:
         """Keep the error with the ETLs."""
-        status = status_of(error)
+        status = (isinstance(error, AnswerError) and error.status) or _final(status_of(error))
+        told = etl_error(str(error))
         for etl in used:
-            self._etls.records.add_error(etl.name, INLINE, ObjectError(name, str(error), status))
-        return TransformFailedError(f"etl {_title(used)} failed: {name}: {error}", _final(status))
+            self._etls.records.add_error(etl.name, INLINE, ObjectError(name, told, status))
+        return TransformFailedError(f"{told} (etl {_title(used)}, {name})", status)
+
+    async def _used(self, request: NodeRequest) -> list[ETL]:
+        """The ETLs that a request names, all of them running."""
+        first, *following = _names(request)
+        for name in following:
+            try:
+                self._etls.get(name)
+            except ETLNotFoundError as error:
+                raise ETLStageError(f"{error}; it is a stage of the pipeline of etl {first}") from error
+        used = await self._etls.running([first, *following])
+        if self._cluster.strict and following and used[0].spec.communication is Communication.HPULL:
+            raise InvalidRequestError("inline transform pipeline not supported for hpull://")
+        return used
 
 
 class _InlineRead:
@@ -130,7 +147,7 @@ class _InlineRead:
                     answer = await pod.communicator.send(ask)
                     return await _begun(answer)
             except TimeoutError:
-                raise AnswerError(f"it took longer than {limit:g} s, and was given up", 504) from None
+                raise AnswerError(given_up(limit), TIMED_OUT) from None
             except IncompleteAnswerError as error:
                 if await pod.is_dead():
                     self._etls.note_death(self._what.etls[0], self._target, pod)
@@ -202,7 +219,7 @@ class _RelayedBody:
             async with asyncio.timeout(limit):
                 return await anext(self._pieces, b"")
         except TimeoutError:
-            raise AnswerError(f"nothing came for {limit:g} s", 504) from None
+            raise AnswerError(f"timeout: nothing came for {limit:g} s", TIMED_OUT) from None
 
 
 class _CopyObserver(TransformObserver):

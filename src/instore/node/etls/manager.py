@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from instore.errors import (
     ConfigurationError,
+    ETLAbortedError,
     ETLExistsError,
     ETLNotFoundError,
     ETLStageError,
@@ -80,9 +81,9 @@ class ETL:
         """Its name."""
         return self.spec.name
 
-    def aborted(self) -> ETLStageError:
+    def aborted(self) -> ETLAbortedError:
         """The error for who wants it to work while it doesn't."""
-        return ETLStageError(f"etl {self.name} is {self.stage.value}: {self.reason or 'it is being started'}")
+        return ETLAbortedError(f"etl {self.name} is {self.stage.value}: {self.reason or 'it is being started'}")
 
     def cancel(self, reason: str) -> None:
         """Have its start given up, if it is starting: whoever waits for that is told the reason."""
@@ -133,12 +134,10 @@ class ETLManager:
     # What clients ask for
 
     async def init(self, spec: ETLSpec) -> ETL:
-        """Make an ETL and wait until its servers are ready."""
-        self.images.check(spec)
+        """Make an ETL and wait until its servers are ready. If they never are, it stays, aborted."""
         if spec.name in self._etls:
-            raise ETLExistsError(
-                f"etl job {spec.name!r} already exists; stop and delete it first, or take another name"
-            )
+            raise ETLExistsError(f"etl job {spec.name!r} already exists; delete it first, or take another name")
+        self.images.check(spec)
         etl = self._etls[spec.name] = ETL(spec, "etl-" + secrets.token_urlsafe(6))
         async with etl.lock:
             try:
@@ -147,9 +146,9 @@ class ETLManager:
                 await self._become(etl, Stage.RUNNING)
             except BaseException as error:
                 await self._stop_pods(etl)
-                if etl.cancelled:
-                    await self._become(etl, Stage.ABORTED, etl.cancelled)
-                else:
+                if etl.cancelled or isinstance(error, Exception):
+                    await self._become(etl, Stage.ABORTED, etl.cancelled or f"it could not be initialised: {error}")
+                else:  # nobody has been told that there is such an ETL
                     etl.stage, etl.reason = Stage.ABORTED, "it could not be initialised"
                     etl.settled.set()
                     self._etls.pop(spec.name, None)
@@ -181,13 +180,14 @@ class ETLManager:
                 await self._stop_pods(etl)
 
     async def delete(self, name: str) -> None:
-        """Delete an ETL that is aborted, or starting: that is given up then."""
+        """Delete an ETL, whatever it is doing: that is given up then."""
         etl = self.get(name)
         etl.cancel(DELETED)
         async with etl.lock:
             self._check_there(etl)
             if etl.stage is not Stage.ABORTED:
-                raise ETLStageError(f"etl {name} is {etl.stage.value}; stop it before it is deleted")
+                await self._become(etl, Stage.ABORTED, DELETED)
+                await self._stop_pods(etl)
             del self._etls[name]
             await self.cluster.disk(self.records.remove, name)
 

@@ -14,7 +14,7 @@ from instore.errors import (
     ObjectNotFoundError,
 )
 from instore.node.cluster import Cluster, Target
-from instore.node.jobs.registry import Job
+from instore.node.jobs.registry import Job, with_more
 from instore.node.jobs.synchronize import check_synchronize, remove_stale
 from instore.node.metadata import BucketRecord
 from instore.node.request import Node
@@ -80,7 +80,7 @@ def start(
     async def work(job: Job) -> None:
         each = _Each(job, one, go_on, selection.must_exist)
         if selection.by_prefix:
-            await on_targets(cluster, job, lambda target: each.over(_found(source, target, selection.prefix)))
+            await on_targets(cluster, job, lambda target: each.over(_found(source, target, selection)))
         else:
             await cluster.background(each.over, ((name, cluster.owner(source, name)) for name in selection.given()))
         if last is not None and not job.stopping.is_set():
@@ -139,12 +139,17 @@ class _Each:
         with self._mutex:
             self._failed += 1
             self._first = self._first or str(error)
-            more = f" (and {self._failed - 1} more failed)" if self._failed > 1 else ""
-            self._job.error = self._first + more
+            self._job.error = with_more(self._first, self._failed - 1)
 
 
-def _found(bucket: Bucket, target: Target, prefix: str) -> Iterator[tuple[str, Target]]:
-    return ((name, target) for name in target.store.walk(bucket, prefix))
+def _found(bucket: Bucket, target: Target, selection: Selection) -> Iterator[tuple[str, Target]]:
+    return ((name, target) for name in selected(target, bucket, selection))
+
+
+def selected(target: Target, bucket: Bucket, selection: Selection) -> Iterator[str]:
+    """The names of a target's objects that a selection by prefix has; what stands for a folder is none."""
+    names = target.store.walk(bucket, selection.prefix, recurse=selection.recurse)
+    return names if selection.recurse else (name for name in names if not name.endswith("/"))
 
 
 async def rename(node: Node, source: Bucket, destination: Bucket) -> Job:

@@ -4,14 +4,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from instore.errors import InstoreError, InvalidRequestError
+from instore.errors import InstoreError, InvalidRequestError, ObjectNotFoundError
 from instore.node.cluster import Cluster, Target
 from instore.node.etls.expected_puts import ExpectedPuts
 from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import ObjectError
+from instore.node.jobs.copy import selected
 from instore.node.jobs.registry import Job
 from instore.node.jobs.synchronize import check_synchronize, remove_stale
-from instore.node.jobs.target_transform import TargetTransform, Transformation, TransformObserver, failed_job, run_all
+from instore.node.jobs.target_transform import (
+    NOT_FOUND,
+    TargetTransform,
+    Transformation,
+    TransformObserver,
+    failed_job,
+    run_all,
+)
 from instore.node.request import Node
 from instore.offline.interfaces import Item, ItemResult, ItemState
 from instore.offline.naming import Naming
@@ -55,11 +63,8 @@ class ETLJobSpec:
         dry = bool(message.get("dry_run"))
         naming = Naming.from_message(message)
         check_synchronize(source, destination, message)
-        if source == destination and not dry and not naming.prepend and not naming.extensions:
-            raise InvalidRequestError(
-                f"the results would replace the objects of {source} that they are made from; name another bucket, or "
-                "give a prepend"
-            )
+        if source == destination and not dry:
+            raise InvalidRequestError(f"cannot {kind} bucket {source} onto itself; name another bucket for the results")
         return cls(
             kind,
             _names(message),
@@ -86,7 +91,7 @@ class ETLJobObserver(TransformObserver):
     def done(self, target: Target, owner: Target, result: ItemResult) -> None:
         """Count the object where it lay, and its result where it went."""
         size = result.result_bytes or 0
-        self._job.count(target.id, size, owner.id)
+        self._job.count_result(target.id, size, owner.id)
         for etl in self._used:
             etl.counters.objects += 1
         self._used[0].counters.in_bytes += result.item.size
@@ -152,7 +157,7 @@ def items(cluster: Cluster, target: Target, request: ETLJobSpec) -> Iterator[Ite
     """The objects of a request that lie on a target. It blocks: it is gone through in threads."""
     store, source = target.store, request.source
     if request.selection.by_prefix:
-        for name in store.walk(source, request.selection.prefix):
+        for name in selected(target, source, request.selection):
             yield Item(name, ItemState.TODO, result=request.naming(name))
         return
     for name in request.selection.given():
@@ -161,8 +166,7 @@ def items(cluster: Cluster, target: Target, request: ETLJobSpec) -> Iterator[Ite
         try:
             size = store.stat(source, name).size
         except InstoreError as error:
-            if request.selection.must_exist:
-                yield Item(name, ItemState.FAILED, str(error))
+            yield Item(name, ItemState.FAILED, NOT_FOUND if isinstance(error, ObjectNotFoundError) else str(error))
         else:
             yield Item(name, ItemState.TODO, result=request.naming(name), size=size)
 

@@ -30,6 +30,22 @@ logger = logging.getLogger("instore")
 
 _FOLDER = "jobs"
 _KEPT = 1000  # finished jobs
+_IDLE = 20.0  # seconds for which a job of a kind that idles is still listed as running when its work is done
+
+NAMES = {
+    "cleanup-store": "cleanup",
+    "copy-bck": "copy-bucket",
+    "copy-listrange": "copy-objects",
+    "delete-listrange": "delete-objects",
+    "etl-bck": "etl-bucket",
+    "etl-listrange": "etl-objects",
+    "lru": "lru-eviction",
+    "move-bck": "rename-bucket",
+    "summary-bck": "summary",
+}
+"""The kinds of jobs there are, each with the other name that AIStore's clients may call it by."""
+
+_IDLING = ("copy-listrange", "etl-listrange")  # in AIStore, what comes later between these buckets joins the same job
 _COUNTERS = ("objects", "bytes", "out_objects", "out_bytes", "in_objects", "in_bytes")
 _ROW = struct.Struct(f"={len(_COUNTERS)}q")
 
@@ -125,10 +141,28 @@ class Job:
         """What was done so far, by target."""
         return self._final or {target: self._counters.of(target) for target in self._targets}
 
+    def count_result(self, target: str, size: int, owner: str) -> None:
+        """Count the result of an object of `target`: where it is kept there, or else as one that has gone elsewhere."""
+        if owner == target:
+            self._counters.add(target, Counts(1, size))
+        else:
+            self._counters.add(target, Counts(out_objects=1, out_bytes=size))
+            self._counters.add(owner, Counts(in_objects=1, in_bytes=size))
+
+    def add(self, target: str, counts: Counts) -> None:
+        """Count many objects at once."""
+        self._counters.add(target, counts)
+
     @property
     def running(self) -> bool:
         """Whether it has not ended."""
         return self.ended == 0
+
+    @property
+    def active(self) -> bool:
+        """Whether it is running to AIStore's clients: they wait for some kinds to be idle, not to be gone."""
+        idles = self.kind in _IDLING and not self.aborted and not self.stopping.is_set()
+        return self.running or (idles and time.time_ns() - self.ended < _IDLE * 1e9)
 
     def done(self) -> Counts:
         """The sum over all targets."""
@@ -207,13 +241,19 @@ class Jobs:
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
         return job
 
+    async def settled(self, job: Job, seconds: float) -> None:
+        """Wait for a job's end, though not for longer."""
+        task = self._tasks.get(job.id)
+        if task is not None:
+            await asyncio.wait({task}, timeout=seconds)
+
     def find(self, job_id: str = "", kind: str = "", running: bool | None = None) -> list[Job]:
-        """Jobs by id, kind and whether they run; an empty criterion fits all. The oldest first."""
+        """Jobs by id, kind (or its other name) and whether they run; an empty criterion fits all. The oldest first."""
         return [
             job
             for job in self._jobs.values()
             if (not job_id or job.id == job_id)
-            and (not kind or job.kind == kind)
+            and (not kind or kind in (job.kind, NAMES.get(job.kind)))
             and (running is None or job.running == running)
         ]
 
@@ -232,9 +272,9 @@ class Jobs:
         return found[-1] if found else ""
 
     def stop(self, job: Job) -> None:
-        """Ask a job to end; it is aborted soon. Who asks again changes nothing."""
+        """Ask a job to end; it is aborted soon, unless its work is done. Who asks again changes nothing."""
+        job.stopping.set()
         if job.running:
-            job.stopping.set()
             task = self._tasks.get(job.id)
             if task is not None and not task.cancelling():
                 task.cancel()
@@ -312,6 +352,11 @@ class Jobs:
             for suffix in ("json", "counts"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._path(job.id, suffix))
+
+
+def with_more(first: str, others: int) -> str:
+    """An error, and how many others there were, as AIStore says it."""
+    return first + (f" (and {others} more error{'s' if others > 1 else ''})" if others > 0 else "")
 
 
 def _extent(job: Job) -> str:

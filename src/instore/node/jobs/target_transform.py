@@ -19,12 +19,19 @@ from instore.node.cluster import Cluster, Target
 from instore.node.etls.expected_puts import ExpectedPut, ExpectedPuts, size_of
 from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import ObjectError
+from instore.node.jobs.registry import with_more
 from instore.offline.engine import Engine
 from instore.offline.interfaces import Item, ItemResult, JobOptions
-from instore.protocol.etl_spec import Stage
+from instore.protocol.etl_spec import Communication, Stage
 from instore.protocol.pipeline import join_pipeline
 from instore.store.names import Bucket
 from instore.store.store import OpenObject, Upload
+
+NOT_FOUND = "object not found"
+"""What AIStore says of an object that a request names and that is not there."""
+
+_NOT_FOUND_CODE = 202  # so does this
+_UNKNOWN_CODE = 500  # where no server has answered
 
 RETRIES = 10
 """How often an object is tried again whose answer broke off, or whose delivery failed in a way that may pass."""
@@ -82,7 +89,7 @@ class TargetTransform:
         observer: who counts.
         retries: see `JobOptions`.
         failures: how many objects have failed.
-        first_failure: the first of them, and why.
+        first_failure, first_code: the first of them, and why; an HTTP status that says so.
         puts: the expected put of each object under way, by its name.
         stored: bytes of what was stored from here, by the object's name.
     """
@@ -96,6 +103,7 @@ class TargetTransform:
     retries: int = RETRIES
     failures: int = 0
     first_failure: str = ""
+    first_code: int = 0
     puts: dict[str, ExpectedPut] = field(default_factory=dict)
     stored: dict[str, int] = field(default_factory=dict)
 
@@ -117,11 +125,12 @@ class TargetTransform:
             for put in self.puts.values():
                 self.expected_puts.settle(put)
 
-    def fail(self, name: str, error: str) -> None:
+    def fail(self, name: str, error: str, code: int) -> None:
         """Note a failed object."""
         self.failures += 1
-        self.first_failure = self.first_failure or f"{name}: {error}"
-        self.observer.failed(ObjectError(name, error))
+        if self.failures == 1:
+            self.first_failure, self.first_code = f"{name}: {error}", code
+        self.observer.failed(ObjectError(name, error, code))
 
 
 class _TargetObjects:
@@ -203,8 +212,11 @@ class _TargetObserver:
         there = stored if put is None else own.expected_puts.settle(put)
         if result.error and there is not None:
             result = result._replace(error="", result_bytes=there)  # it is there, whatever came after
-        if result.error:
-            own.fail(own.what.source.object(item.name), self._explained(result.error))
+        if result.error == NOT_FOUND:
+            own.fail(own.what.source.object(item.name), NOT_FOUND, _NOT_FOUND_CODE)
+        elif result.error:
+            error = etl_error(self._explained(result.error))
+            own.fail(own.what.source.object(item.name), error, result.code or _UNKNOWN_CODE)
         else:
             own.observer.done(own.target, self._owner(item, put), result)
 
@@ -232,8 +244,9 @@ def request_for(
 ) -> TransformRequest:
     """The request to the first ETL of a transformation for an object."""
     following = [etls.pod(etl, target).url for etl in what.etls[1:]]
+    by_websocket = what.etls[0].spec.communication is Communication.WS
     return TransformRequest(
-        path=f"{what.source.name}/{name}",
+        path=name if by_websocket else f"{what.source.name}/{name}",
         fqn=target.store.path(what.source, name),
         etl_args=what.etl_args,
         uname=str(what.source.uname(name)),
@@ -298,6 +311,11 @@ async def store_pieces(
         return await cluster.disk(keep, upload)
 
 
+def etl_error(reason: str) -> str:
+    """An object's error as AIStore tells it."""
+    return f"ETL error: {reason}"
+
+
 def time_limit(etls: Sequence[ETL]) -> float:
     """Seconds that an object may take in all of a pipeline."""
     return sum(etl.spec.obj_timeout for etl in etls)
@@ -307,7 +325,7 @@ def failed_job(transforms: Sequence[TargetTransform]) -> str:
     """What a job says of the objects that failed; empty if none did."""
     count = sum(one.failures for one in transforms)
     first = next((one.first_failure for one in transforms if one.first_failure), "")
-    return first + (f" (and {count - 1} more failed)" if count > 1 else "")
+    return with_more(first, count - 1)
 
 
 async def run_all(transforms: Sequence[tuple[TargetTransform, Iterator[Item]]]) -> None:
