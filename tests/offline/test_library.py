@@ -54,11 +54,13 @@ def test_a_class_of_the_script_runs_without_a_guard_and_the_script_runs_once() -
         print(report.done, report.already_there, report.failed, report.ok, report.ended)
         for failure in report.failures:
             print(failure.name, failure.result, failure.cause)
+            print(*failure.frames)
     """)
     assert done.stdout.splitlines() == [
         "the script runs",
         "1 1 1 False complete",
         "bad.png bad.jpg the transform of 'src/bad.png' failed: ValueError: it is bad",
+        'script.py:11 in transform: raise ValueError("it is bad")',
     ], done.stderr
     assert "1 done, 1 already there, 0 skipped, 1 failed" in done.stderr
     assert tree(Path("dst")) == {"a.jpg": b"OBJECT A.PNG256!", "there.jpg": b"object there.jpg"}

@@ -27,7 +27,7 @@ def class_file(cls: type) -> Iterator[str]:
         ConfigurationError: the class can't be pickled.
     """
     try:
-        payload = dump(cls)
+        payload = dump(cls, names_files=True)
     except Exception as error:  # whatever an attribute's own pickling raises
         raise ConfigurationError(
             f"the class {cls.__name__} can't be sent to worker processes ({type(error).__name__}: {error}); put it "
@@ -48,7 +48,8 @@ def read_class_file(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             content = json.load(file)
-    except (OSError, ValueError) as error:
+        entries, payload = content["path"], str(content["payload"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} can't be read as a class that was sent: {error}") from error
-    sys.path += [entry for entry in content["path"] if entry not in sys.path]
-    return str(content["payload"])
+    sys.path += [entry for entry in entries if entry not in sys.path]
+    return payload

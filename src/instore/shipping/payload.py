@@ -18,7 +18,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, TypeVar
 
 import cloudpickle
@@ -32,19 +32,25 @@ _HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 _PROTOCOL = b"\x80\x05"
 _STRING = b"\x8c"  # with its length in one byte
 _DROP = b"0"
+_ANY_FILE = "<dynamic-code>"
+"""What cloudpickle writes in place of the file that code comes from."""
 _MARK = re.compile(re.escape(_PROTOCOL + _STRING) + rb".python (\d+\.\d+)" + _DROP, re.DOTALL)
 
 
-def dump(cls: type) -> bytes:
-    """The payload of a class."""
+def dump(cls: type, names_files: bool = False) -> bytes:
+    """The payload of a class; with the paths of the files that its code is from, for a process that has them too."""
     mark = b"python " + _HERE.encode()
     pickled = io.BytesIO()
-    _Pickler(pickled).dump(cls)
+    pickler = _Pickler(pickled)
+    pickler.names_files = names_files
+    pickler.dump(cls)
     return base64.b64encode(_PROTOCOL + _STRING + bytes([len(mark)]) + mark + _DROP + pickled.getvalue())
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
     """Names what comes from this package by AIStore's import paths, where the process has them there."""
+
+    names_files = False
 
     def reducer_override(self, obj: Any) -> Any:
         """How to pickle `obj`, if not as cloudpickle does."""
@@ -52,6 +58,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             place, name = _their_place(obj), obj.__name__
             if place is not None:
                 return getattr, (_Module(place), name)
+        if self.names_files and isinstance(obj, CodeType):
+            make, parts = self.dispatch_table[CodeType](obj)
+            return make, tuple(obj.co_filename if part == _ANY_FILE else part for part in parts)
         return super().reducer_override(obj)
 
 
