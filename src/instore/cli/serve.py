@@ -3,9 +3,10 @@
 import os
 
 import click
+from click.core import ParameterSource
 
 from instore.cli.listening import listening
-from instore.protocol.environment import AIS_TARGET_URL, Environment
+from instore.protocol.environment import AIS_TARGET_URL, NO_TARGET, Environment
 from instore.runtime.launch import Place, launch
 from instore.runtime.load import load_class
 
@@ -15,6 +16,7 @@ from instore.runtime.load import load_class
 @listening
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--target-url", metavar="URL", help=f"The local target's base URL; in place of {AIS_TARGET_URL}.")
+@click.option("--ui", "with_page", is_flag=True, help="A page at /ui to try it on, on 127.0.0.1 and without a target.")
 def serve(
     transform: str,
     host: str,
@@ -24,6 +26,7 @@ def serve(
     uds: str | None,
     workers: int,
     target_url: str | None,
+    with_page: bool,
 ) -> None:
     """Serve TRANSFORM to AIStore's targets.
 
@@ -32,5 +35,13 @@ def serve(
     """
     if target_url is not None:
         os.environ[AIS_TARGET_URL] = target_url
+    if with_page:
+        os.environ.setdefault(AIS_TARGET_URL, NO_TARGET)
+        host = host if _is_given("host") else "127.0.0.1"
     Environment.read(os.environ)
-    launch(load_class(transform), ["serve", transform], Place(host, port, fd, uds), workers, log_level)
+    command = ["serve", transform, *(["--ui"] if with_page else [])]
+    launch(load_class(transform), command, Place(host, port, fd, uds), workers, log_level, with_page)
+
+
+def _is_given(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT

@@ -10,10 +10,7 @@ from instore.offline.engine import Engine, in_batches
 from instore.offline.interfaces import ItemState, JobObserver, JobOptions
 from instore.offline.plan import Plan
 from instore.offline.workers import WorkerProcesses
-from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS, INSTORE_FRAMES, INSTORE_SPOOL
-
-_NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
-"""The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
+from instore.protocol.environment import AIS_TARGET_URL, INSTORE_FILE_ROOTS, INSTORE_FRAMES, INSTORE_SPOOL, NO_TARGET
 
 
 async def run(plan: Plan, command: Sequence[str], options: JobOptions, observer: JobObserver) -> bool:
@@ -46,7 +43,7 @@ def worker_command(transform: str, log_level: str) -> list[str]:
 def _environment(file_root: str) -> Mapping[str, str]:
     """Ours, with leave to read the files below a folder, if there is one."""
     # A worker's streams are not held: a result that breaks off is seen here, and nothing of it kept.
-    ours = {AIS_TARGET_URL: _NO_TARGET, INSTORE_SPOOL: "0", INSTORE_FRAMES: "true", **os.environ}
+    ours = {AIS_TARGET_URL: NO_TARGET, INSTORE_SPOOL: "0", INSTORE_FRAMES: "true", **os.environ}
     if not file_root:
         return ours
     # Colons separate the variable's entries: a folder with one in its path is reached through the nearest without.

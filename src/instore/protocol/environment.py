@@ -53,6 +53,9 @@ INSTORE_PORT = "INSTORE_PORT"
 INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
 
+NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
+"""The target URL of a server that has no target: nothing is pulled from there, and nothing delivered."""
+
 SERVER, MUTUAL = "server", "mutual"
 """Who shows a certificate."""
 

@@ -14,6 +14,7 @@ from typing import Any
 from instore.errors import ConfigurationError
 from instore.http.server import BACKLOG, bind
 from instore.protocol.environment import INSTORE_PARENT_FD, Environment
+from instore.runtime.class_page import add_page
 from instore.server.prints import name_objects
 from instore.server.process import set_up_process
 from instore.server.run import run
@@ -59,7 +60,9 @@ def bind_unix(path: str) -> socket.socket:
     return bound
 
 
-def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replaced: bool = False) -> None:
+def serve(
+    cls: type[ETLServer], listener: socket.socket, log_level: str, replaced: bool = False, with_page: bool = False
+) -> None:
     """Make the user's object and serve it until a signal says stop."""
     if Environment.read(os.environ).frames:
         name_objects()
@@ -71,6 +74,8 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replace
     server = _create(cls)
     if not replaced:
         server.asgi_app.watchdog.end = functools.partial(_start_anew, listener)
+    if with_page:
+        add_page(server)
     gc.collect()
     gc.freeze()  # modules and models stay for good: no collection looks at them again
     run(server.asgi_app, listener)

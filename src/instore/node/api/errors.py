@@ -48,7 +48,7 @@ def answer(request: Request, error: Exception, node: str) -> Response:
 
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, UnauthorizedError):
-        return {"WWW-Authenticate": "Bearer"}
+        return {"WWW-Authenticate": error.challenge}
     if isinstance(error, UnsatisfiableRangeError):
         return {"Content-Range": f"bytes */{error.size}"}
     return {}

@@ -1,0 +1,29 @@
+// The page of a node: its views, one of which is shown.
+
+import * as buckets from "./buckets.js";
+import { byId } from "./elements.js";
+import * as etls from "./etls.js";
+import * as jobs from "./jobs.js";
+import * as tries from "./try.js";
+
+const VIEWS = { try: tries, etls, jobs, buckets };
+
+async function show() {
+  const wanted = location.hash.slice(1);
+  const name = Object.hasOwn(VIEWS, wanted) ? wanted : "try";
+  for (const one of Object.keys(VIEWS)) byId(`view-${one}`).hidden = one !== name;
+  for (const link of document.querySelectorAll("nav a"))
+    if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  const trouble = byId("trouble");
+  try {
+    await VIEWS[name].open();
+    trouble.hidden = true;
+  } catch (error) {
+    trouble.textContent = error.message;
+    trouble.hidden = false;
+  }
+}
+
+addEventListener("hashchange", show);
+show();
