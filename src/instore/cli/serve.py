@@ -32,11 +32,14 @@ def serve(
 
     TRANSFORM is file.py, file.py:Class or package.module:Class; the class may be left out where the file defines one.
     The environment is that of the AIStore ETL protocol: AIS_TARGET_URL, DIRECT_PUT, ETL_DIRECT_FQN and so on.
+
+    \b
+    instore serve examples/thumbnails.py --ui
     """
     if target_url is not None:
         os.environ[AIS_TARGET_URL] = target_url
     if with_page:
-        os.environ.setdefault(AIS_TARGET_URL, NO_TARGET)
+        os.environ[AIS_TARGET_URL] = os.environ.get(AIS_TARGET_URL, "").strip() or NO_TARGET
         host = host if _is_given("host") else "127.0.0.1"
     Environment.read(os.environ)
     command = ["serve", transform, *(["--ui"] if with_page else [])]

@@ -26,7 +26,7 @@ from instore.node.listing import Listings
 from instore.node.request import Answer, Handler, Node, NodeRequest
 from instore.store.names import Bucket
 from instore.system.steps import in_task
-from instore.ui.page import PATH, Page, is_of_page
+from instore.ui.page import PATH, WebPage, is_of_page
 
 logger = logging.getLogger("instore")
 
@@ -72,7 +72,7 @@ class App:
         self._node = node
         self._ready = ready
         self._access = Access(node.cluster.token)
-        self._page = Page("node.html")
+        self._page = WebPage("node.html")
         self._background: set[asyncio.Task[None]] = set()
 
     async def serve(self, request: Request) -> None:

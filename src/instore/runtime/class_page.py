@@ -3,7 +3,7 @@
 import json
 
 from instore.http.request import Request
-from instore.ui.page import Page, is_of_page
+from instore.ui.page import WebPage, is_of_page
 from instore.webserver.base_etl_server import ETLServer
 
 
@@ -11,7 +11,7 @@ def add_page(server: ETLServer) -> None:
     """Have `GET /ui` answered by a page; every other request goes where it went."""
     cls, application = type(server), server.asgi_app
     about = (cls.__doc__ or "").strip().partition("\n\n")[0]
-    page = Page("serve.html", {"about.json": json.dumps({"name": cls.__name__, "about": about}).encode()})
+    page = WebPage("serve.html", {"about.json": json.dumps({"name": cls.__name__, "about": about}).encode()})
     serve_object = application.serve
 
     async def serve(request: Request) -> None:

@@ -15,8 +15,8 @@ _TYPES = {
 }
 _POLICY = (
     # What an object holds is shown by img, audio and text, never run; and no page of elsewhere frames this one.
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; media-src blob:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' blob:; media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _HEADERS = (
@@ -30,7 +30,7 @@ _HEADERS = (
 _METHODS = ("GET", "HEAD")
 
 
-class Page:
+class WebPage:
     """One page and the files it is made of.
 
     Args:

@@ -43,6 +43,9 @@ const action = (name, value) => JSON.stringify({ action: name, value });
 /** A bucket's name for a person. */
 export const title = (bucket) => `ais://${bucket.namespace?.name ? `${space(bucket)}/` : ""}${bucket.name}`;
 
+/** The bucket in which the page lends files to ETLs. */
+export const SCRATCH = "page-files";
+
 export const buckets = () => ask("/v1/buckets", {}, { action: "list" });
 
 export async function createBucket(name, mayExist = false) {

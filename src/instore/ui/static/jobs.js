@@ -56,7 +56,10 @@ async function follow(job) {
     const errors = await errorsOf(job);
     if (watched !== job) return;
     showState(job, state, errors);
-    if (state.is_idle) break;
+    if (state.is_idle) {
+      say(`Job ${job.id}: ${byId("job-state").textContent}`, Boolean(state["abort-err"]));
+      break;
+    }
     await new Promise((resolve) => setTimeout(resolve, POLL));
   }
   await showAll();
@@ -86,7 +89,7 @@ function showState(job, state, errors) {
   ]
     .filter(Boolean)
     .join(" · ");
-  byId("job-error").textContent = state["abort-err"] ?? "";
+  byId("job-error").textContent = errors.length ? "" : (state["abort-err"] ?? "");
   showErrors(errors);
 }
 

@@ -18,7 +18,7 @@ export class BucketChoice {
 
   async load() {
     const before = this.bucket && api.title(this.bucket);
-    this.buckets = await api.buckets();
+    this.buckets = (await api.buckets()).sort((one, other) => (one.name === api.SCRATCH) - (other.name === api.SCRATCH));
     fillSelect(this.select, this.buckets.map((bucket, i) => [i, api.title(bucket)]));
     const still = this.buckets.findIndex((bucket) => api.title(bucket) === before);
     if (still >= 0) this.select.value = still;
@@ -87,7 +87,8 @@ export class Listing {
 
   #told(count) {
     if (!this.bucket) return "There is no bucket yet.";
-    return count ? `Page ${this.starts.length}, ${count} object${count === 1 ? "" : "s"}` : "No such object";
+    if (!count) return this.prefix.value ? "No object's name begins so." : "The bucket is empty.";
+    return `Page ${this.starts.length}, ${count} object${count === 1 ? "" : "s"}`;
   }
 
   #mark() {

@@ -8,9 +8,14 @@ import * as tries from "./try.js";
 
 const VIEWS = { try: tries, etls, jobs, buckets };
 
+let shown = false;
+
 async function show() {
   const wanted = location.hash.slice(1);
-  const name = Object.hasOwn(VIEWS, wanted) ? wanted : "try";
+  const isView = Object.hasOwn(VIEWS, wanted);
+  if (!isView && shown && wanted) return; // a jump within the view
+  const name = isView ? wanted : "try";
+  shown = true;
   for (const one of Object.keys(VIEWS)) byId(`view-${one}`).hidden = one !== name;
   for (const link of document.querySelectorAll("nav a"))
     if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");

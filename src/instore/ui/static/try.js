@@ -7,11 +7,11 @@ import { busy, byId, fillSelect, onDrop, readableSize, teller } from "./elements
 import { Listing } from "./listing.js";
 import { Steps } from "./steps.js";
 
-const SCRATCH = "page-files";
 const LOG_LINES = 20;
 
 const say = teller(byId("try-status"));
 const objects = byId("try-objects");
+const fileField = byId("try-file");
 const steps = new Steps(byId("try-steps"));
 const listing = new Listing("try", showObjects, say);
 let chosen = null; // {name, title, file} or {name, title, bucket}
@@ -25,13 +25,18 @@ function choose(what) {
   byId("try-chosen").textContent = what.title;
 }
 
-const chooseFile = ([file]) => file && choose({ name: file.name, title: `the file ${file.name}`, file });
+function chooseFile([file]) {
+  if (!file) return;
+  objects.selectedIndex = -1;
+  choose({ name: file.name, title: `the file ${file.name}`, file });
+}
 
 objects.addEventListener("change", () => {
   const { bucket } = listing;
+  fileField.value = "";
   choose({ name: objects.value, title: `${api.title(bucket)}/${objects.value}`, bucket });
 });
-byId("try-file").addEventListener("change", (event) => chooseFile([...event.target.files]));
+fileField.addEventListener("change", (event) => chooseFile([...event.target.files]));
 onDrop(byId("try-drop"), chooseFile);
 byId("try-form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -65,14 +70,14 @@ async function read({ bucket, name, file }) {
 
 async function transformed({ bucket, name, file }, used, args) {
   if (!file) return through(bucket, name, used, args);
-  const scratch = { name: SCRATCH };
+  const scratch = { name: api.SCRATCH };
   const lent = `${crypto.getRandomValues(new Uint32Array(2)).join("-")}/${name}`;
-  await api.createBucket(SCRATCH, true);
+  await api.createBucket(api.SCRATCH, true);
   await api.putObject(scratch, lent, file);
   try {
     return await through(scratch, lent, used, args);
   } finally {
-    await api.deleteObject(scratch, lent);
+    await api.deleteObject(scratch, lent).catch((error) => console.warn(`${lent} is left in ${api.SCRATCH}: ${error.message}`));
   }
 }
 
