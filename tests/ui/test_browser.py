@@ -20,7 +20,8 @@ from tests.ui.ship import ship
 
 pytestmark = pytest.mark.whole
 
-HOSTILE = "fetch('/v1/buckets/hostile', {method: 'DELETE'}); window.pwned = true; top.pwned = true; alert(1)"
+DESTROY = "{method: 'DELETE', body: JSON.stringify({action: 'destroy-bck'})}"
+HOSTILE = f"fetch('/v1/buckets/hostile', {DESTROY}); window.pwned = true; top.pwned = true; alert(1)"
 SVG = f"""<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30" onload="{HOSTILE}">
 <script>{HOSTILE}</script><image href="/v1/buckets/called-home" width="1" height="1"/>
 <rect width="40" height="30" fill="green"/></svg>"""
@@ -400,6 +401,24 @@ def test_the_page_of_a_class(browser: Any, tmp_path: Path, complaints: Complaint
         sentence = page.get_by_role("region", name="Error").get_by_role("alert").inner_text()
         assert "this is not a picture" in sentence
         allow(complaints, "422")
+        page.context.close()
+
+
+def test_a_result_that_breaks_off_is_an_error_and_not_shown(
+    browser: Any, tmp_path: Path, complaints: Complaints
+) -> None:
+    unheld = {"INSTORE_SPOOL": "0"}
+    source = TRANSFORMS / "streamed.py"
+    with running(tmp_path, source, target_url="", environment=unheld, options=("--ui",)) as server:
+        page = new_page(browser, complaints)
+        page.goto(f"{server.url}/ui")
+        page.get_by_label("Drop a file here").set_input_files(source)
+        page.get_by_label("Arguments").fill("raise late")
+        page.get_by_role("button", name="Run").click()
+        sentence = page.get_by_role("region", name="Error").get_by_role("alert").inner_text()
+        assert "broke off" in sentence
+        assert page.get_by_role("region", name="After", exact=True).count() == 0
+        allow(complaints, "ERR_INCOMPLETE_CHUNKED_ENCODING")
         page.context.close()
 
 

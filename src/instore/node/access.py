@@ -2,19 +2,16 @@
 
 import base64
 import binascii
-import functools
 import hmac
-import ipaddress
-import re
 
 from starlette.requests import Request
 
 from instore.errors import ForbiddenOriginError, UnauthorizedError
 from instore.node.request import PAGE_HEADER
 from instore.protocol.environment import AIS_AUTHN_TOKEN
+from instore.ui.origin import check_origin
 from instore.ui.page import is_of_page
 
-_HOST = re.compile(r"(?:\[([0-9a-f:.%]+)\]|([^:\[\]]+))(?::\d*)?", re.IGNORECASE)
 _BROWSER_CHALLENGE = 'Basic realm="instore node", charset="UTF-8"'
 
 
@@ -31,10 +28,6 @@ class Access:
     def admit(self, request: Request) -> None:
         """Let in who has the token; without one, who is no web page of elsewhere.
 
-        A page in a browser on this machine can reach a port of it, and by a name of its own that it lets point here
-        even as the same origin. So without a token a request must name the host as an address or as localhost, and
-        come from no other origin.
-
         A browser shows the token as the password of Basic, and then with every request, whichever page causes it. So
         that counts for the page's own files, and for what only the page can send: its header, which a page of elsewhere
         must ask for first, and is refused.
@@ -48,16 +41,10 @@ class Access:
                     _BROWSER_CHALLENGE if by_browser else "Bearer",
                 )
             return
-        host = request.headers.get("host", "")
-        origin = request.headers.get("origin")
-        if not _is_local_name(host):
-            raise ForbiddenOriginError(
-                f"host {host!r} is neither an address nor localhost; name the node by its address"
-            )
-        if origin is not None and origin.partition("://")[2] != host:
-            raise ForbiddenOriginError(
-                f"requests of web pages from {origin!r} are refused; start the node with a token"
-            )
+        try:
+            check_origin(request.headers.get("host", ""), request.headers.get("origin"))
+        except ForbiddenOriginError as error:
+            raise ForbiddenOriginError(f"{error}, or start the node with a token") from None
 
     def _bears_token(self, authorization: str, by_browser: bool) -> bool:
         scheme, _, given = authorization.partition(" ")
@@ -73,18 +60,3 @@ def _password(credentials: str) -> bytes:
         return base64.b64decode(credentials.strip(), validate=True).partition(b":")[2]
     except (binascii.Error, ValueError):
         return b""
-
-
-@functools.lru_cache(1024)
-def _is_local_name(host: str) -> bool:
-    match = _HOST.fullmatch(host)
-    if match is None:
-        return False
-    name = match[1] or match[2]
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -31,8 +31,9 @@ function side(title, content, shown) {
   return part;
 }
 
-function factsOf({ size, label, declared, ms }) {
-  return [readableSize(size), label, declared && `said to be ${declared}`, `${ms.toFixed(ms < 10 ? 1 : 0)} ms`]
+function factsOf({ size, label, declared, ms, isWhole, bytes }) {
+  const beginning = isWhole ? "" : `only the first ${readableSize(bytes.length)} are looked at`;
+  return [readableSize(size), beginning, label, declared && `said to be ${declared}`, `${ms.toFixed(ms < 10 ? 1 : 0)} ms`]
     .filter(Boolean)
     .join(" · ");
 }
@@ -96,7 +97,7 @@ function linesOf({ text }) {
 
 function textView(lines, marks, tag) {
   const shown = lines.slice(0, SHOWN_LINES).map((line, i) => marked("li", line.slice(0, 10_000), marks.has(i), tag));
-  const view = element("ol", { class: "lines", tabindex: 0 }, ...shown);
+  const view = element("ol", { class: "lines", tabindex: 0, "aria-label": "Lines" }, ...shown);
   return withRest(view, lines.length, SHOWN_LINES, "lines");
 }
 
@@ -109,7 +110,7 @@ function tableView(table, marks, tag) {
     const cells = row.map((cell) => marked(i ? "td" : "th", cell.slice(0, 1000), marks.has(i), tag));
     return element("tr", marks.has(i) ? { class: "changed" } : {}, ...cells);
   });
-  const view = element("div", { class: "scrolled", tabindex: 0 }, element("table", {}, ...shown));
+  const view = element("div", { class: "scrolled", tabindex: 0, role: "group", "aria-label": "Table" }, element("table", {}, ...shown));
   return withRest(view, table.length, SHOWN_ROWS, "rows");
 }
 
@@ -126,7 +127,7 @@ function hexView({ bytes, size }) {
     const signs = piece.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : ".")).join("");
     lines.push(`${at.toString(16).padStart(4, "0")}  ${hex.padEnd(47)}  ${signs}`);
   }
-  const view = element("pre", { class: "hex", tabindex: 0 }, lines.join("\n"));
+  const view = element("pre", { class: "hex", tabindex: 0, role: "group", "aria-label": "Bytes" }, lines.join("\n"));
   return withRest(view, size, SHOWN_HEX, "bytes");
 }
 
@@ -134,6 +135,6 @@ function hexView({ bytes, size }) {
 export function showError(place, sentence, logs = []) {
   const parts = [element("p", { class: "error", role: "alert" }, sentence)];
   for (const [title, text] of logs)
-    parts.push(element("h3", {}, title), element("pre", { class: "log", tabindex: 0 }, text || "The log is empty."));
+    parts.push(element("h3", {}, title), element("pre", { class: "log", tabindex: 0, role: "group", "aria-label": title }, text || "The log is empty."));
   place.append(element("section", { class: "failure", "aria-label": "Error" }, ...parts));
 }

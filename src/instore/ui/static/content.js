@@ -3,8 +3,12 @@
 /** Bytes of an object that are kept for showing it; of more, the beginning is shown as hex or text. */
 export const MOST = 32 << 20;
 
-/** A response or a file, read: its first bytes, its size, whether these are all, its content type, its time. */
-export async function readResponse(response, name, began) {
+/**
+ * A response, read: its first bytes, its size, whether these are all, its content type, its time.
+ *
+ * A result is read to its end, however long: only then is it known to be whole.
+ */
+export async function readResponse(response, name, began, { toItsEnd }) {
   const announced = Number(response.headers.get("Content-Length") ?? NaN);
   const reader = response.body?.getReader();
   const pieces = [];
@@ -15,10 +19,14 @@ export async function readResponse(response, name, began) {
     size += value.length;
     if (kept < MOST) pieces.push(value.subarray(0, MOST - kept));
     kept = Math.min(size, MOST);
+    if (!toItsEnd && size >= MOST && announced > size) {
+      await reader.cancel();
+      break;
+    }
   }
   const bytes = await joined(pieces);
   const declared = response.headers.get("Content-Type") ?? "";
-  return describe({ name, bytes, size: Number.isNaN(announced) ? size : announced, declared, ms: performance.now() - began });
+  return describe({ name, bytes, size: toItsEnd || Number.isNaN(announced) ? size : announced, declared, ms: performance.now() - began });
 }
 
 async function next(reader, size) {

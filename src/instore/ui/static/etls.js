@@ -58,7 +58,7 @@ function refocus(label, id) {
 async function showLogs(id) {
   const parts = (await api.logs(id, LOG_LINES)).flatMap(([title, text]) => [
     element("h3", {}, title),
-    element("pre", { class: "log", tabindex: 0 }, text || "The log is empty."),
+    element("pre", { class: "log", tabindex: 0, role: "group", "aria-label": title }, text || "The log is empty."),
   ]);
   byId("etls-logs").replaceChildren(...parts);
 }

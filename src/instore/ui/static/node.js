@@ -30,5 +30,7 @@ async function show() {
   }
 }
 
+for (const link of document.querySelectorAll("nav a"))
+  link.addEventListener("click", () => link.hash === location.hash && show()); // the same view again reads it anew
 addEventListener("hashchange", show);
 show();

@@ -41,7 +41,7 @@ async function run() {
 async function transformed(file, etl_args) {
   const began = performance.now();
   const response = await send("PUT", `/page/${encodeURIComponent(file.name)}`, { etl_args }, file);
-  return readResponse(response, file.name, began);
+  return readResponse(response, file.name, began, { toItsEnd: true });
 }
 
 const about = await (await send("GET", "/ui/about.json")).json();

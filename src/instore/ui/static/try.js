@@ -65,7 +65,7 @@ async function run() {
 async function read({ bucket, name, file }) {
   if (file) return readFile(file);
   const began = performance.now();
-  return readResponse(await api.readObject(bucket, name), name, began);
+  return readResponse(await api.readObject(bucket, name), name, began, { toItsEnd: false });
 }
 
 async function transformed({ bucket, name, file }, used, args) {
@@ -83,7 +83,7 @@ async function transformed({ bucket, name, file }, used, args) {
 
 async function through(bucket, name, used, args) {
   const began = performance.now();
-  return readResponse(await api.readObject(bucket, name, used, args), name, began);
+  return readResponse(await api.readObject(bucket, name, used, args), name, began, { toItsEnd: true });
 }
 
 async function logsOf(used) {
