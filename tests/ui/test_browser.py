@@ -412,7 +412,8 @@ def test_a_result_that_breaks_off_is_an_error_and_not_shown(
     with running(tmp_path, source, target_url="", environment=unheld, options=("--ui",)) as server:
         page = new_page(browser, complaints)
         page.goto(f"{server.url}/ui")
-        page.get_by_label("Drop a file here").set_input_files(source)
+        (tmp_path / "long.txt").write_bytes(b"line\n" * 1_000_000)
+        page.get_by_label("Drop a file here").set_input_files(tmp_path / "long.txt")
         page.get_by_label("Arguments").fill("raise late")
         page.get_by_role("button", name="Run").click()
         sentence = page.get_by_role("region", name="Error").get_by_role("alert").inner_text()

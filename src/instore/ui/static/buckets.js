@@ -34,8 +34,8 @@ async function download(name) {
 async function remove(name) {
   if (!confirm(`Delete ${api.title(listing.bucket)}/${name}?`)) return;
   await api.deleteObject(listing.bucket, name);
-  say(`${name} is deleted.`);
   await listing.reload();
+  say(`${name} is deleted.`);
   byId("buckets-prefix").focus();
 }
 
@@ -44,10 +44,10 @@ async function create() {
   const name = field.value.trim();
   await api.createBucket(name);
   field.value = "";
-  say(`The bucket ${name} is made.`);
   await listing.choice.load();
-  listing.choice.select.value = listing.choice.buckets.findIndex((bucket) => bucket.name === name);
+  listing.choice.select.value = listing.choice.buckets.findIndex((bucket) => api.title(bucket) === api.title({ name }));
   await listing.load();
+  say(`The bucket ${name} is made.`);
 }
 
 async function upload(files) {
