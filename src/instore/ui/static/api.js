@@ -14,7 +14,13 @@ export async function send(method, path, query = {}, body = undefined) {
   const url = given.length ? `${path}?${new URLSearchParams(given)}` : path;
   let response;
   try {
-    response = await fetch(url, { method, body, headers: { "Instore-Page": "1" }, cache: "no-store", redirect: "error" });
+    response = await fetch(url, {
+      method,
+      body,
+      headers: { "Instore-Page": "1" },
+      cache: "no-store",
+      redirect: "error",
+    });
   } catch {
     throw new AnswerError("The server can't be reached. Is it still running?", 0);
   }
@@ -31,7 +37,8 @@ function sentence(text, status) {
 }
 
 /** Ask what other clients ask by a GET with a body. */
-const ask = async (path, query, message) => (await send("POST", `/ui/ask${path}`, query, JSON.stringify(message))).json();
+const ask = async (path, query, message) =>
+  (await send("POST", `/ui/ask${path}`, query, JSON.stringify(message))).json();
 
 const escaped = (name) => name.split("/").map(encodeURIComponent).join("/");
 const pathOf = (bucket) => `/v1/buckets/${encodeURIComponent(bucket.name)}`;
@@ -80,7 +87,10 @@ export const deleteETL = (name) => send("DELETE", `/v1/etl/${encodeURIComponent(
 /** The last lines of an ETL's logs: pairs of a title and a text, one for each target. */
 export async function logs(name, lines) {
   const found = await (await send("GET", `/v1/etl/${encodeURIComponent(name)}/logs`)).json();
-  return found.map(({ target_id, logs: encoded }) => [`Log of ${name}, target ${target_id}`, lastLines(encoded, lines)]);
+  return found.map(({ target_id, logs: encoded }) => [
+    `Log of ${name}, target ${target_id}`,
+    lastLines(encoded, lines),
+  ]);
 }
 
 function lastLines(encoded, lines) {

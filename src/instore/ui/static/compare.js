@@ -26,14 +26,22 @@ function side(title, content, shown) {
   const part = element("section", { class: "side", "aria-label": title }, heading, facts, shown);
   if (content.isWhole) {
     const keep = () => save([content.bytes], content.name);
-    part.append(element("button", { type: "button", "aria-label": `Save ${title.toLowerCase()}`, onclick: keep }, "Save"));
+    part.append(
+      element("button", { type: "button", "aria-label": `Save ${title.toLowerCase()}`, onclick: keep }, "Save"),
+    );
   }
   return part;
 }
 
 function factsOf({ size, label, declared, ms, isWhole, bytes }) {
   const beginning = isWhole ? "" : `only the first ${readableSize(bytes.length)} are looked at`;
-  return [readableSize(size), beginning, label, declared && `said to be ${declared}`, `${ms.toFixed(ms < 10 ? 1 : 0)} ms`]
+  return [
+    readableSize(size),
+    beginning,
+    label,
+    declared && `said to be ${declared}`,
+    `${ms.toFixed(ms < 10 ? 1 : 0)} ms`,
+  ]
     .filter(Boolean)
     .join(" · ");
 }
@@ -83,7 +91,8 @@ function pictureView(content) {
 function slider(before, after) {
   const above = element("img", { src: urlOf(after), alt: "", class: "above" });
   const frame = element("div", { class: "frame" }, element("img", { src: urlOf(before), alt: "" }), above);
-  const range = element("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "Before and after" });
+  const limits = { min: 0, max: 100, value: 50 };
+  const range = element("input", { type: "range", ...limits, "aria-label": "Before and after" });
   range.addEventListener("input", () => frame.style.setProperty("--at", `${range.value}%`));
   const label = element("label", {}, "Left of the line is before, right of it after ", range);
   return element("section", { class: "slider", "aria-label": "Both pictures in one" }, frame, label);
@@ -110,7 +119,11 @@ function tableView(table, marks, tag) {
     const cells = row.map((cell) => marked(i ? "td" : "th", cell.slice(0, 1000), marks.has(i), tag));
     return element("tr", marks.has(i) ? { class: "changed" } : {}, ...cells);
   });
-  const view = element("div", { class: "scrolled", tabindex: 0, role: "group", "aria-label": "Table" }, element("table", {}, ...shown));
+  const view = element(
+    "div",
+    { class: "scrolled", tabindex: 0, role: "group", "aria-label": "Table" },
+    element("table", {}, ...shown),
+  );
   return withRest(view, table.length, SHOWN_ROWS, "rows");
 }
 
@@ -134,7 +147,12 @@ function hexView({ bytes, size }) {
 /** Tell an error in `place`: its sentence, and logs (pairs of a title and a text). */
 export function showError(place, sentence, logs = []) {
   const parts = [element("p", { class: "error", role: "alert" }, sentence)];
-  for (const [title, text] of logs)
-    parts.push(element("h3", {}, title), element("pre", { class: "log", tabindex: 0, role: "group", "aria-label": title }, text || "The log is empty."));
+  parts.push(...logs.flatMap(logView));
   place.append(element("section", { class: "failure", "aria-label": "Error" }, ...parts));
+}
+
+/** A log with its title. */
+export function logView([title, text]) {
+  const options = { class: "log", tabindex: 0, role: "group", "aria-label": title };
+  return [element("h3", {}, title), element("pre", options, text || "The log is empty.")];
 }

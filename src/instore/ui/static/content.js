@@ -26,7 +26,8 @@ export async function readResponse(response, name, began, { toItsEnd }) {
   }
   const bytes = await joined(pieces);
   const declared = response.headers.get("Content-Type") ?? "";
-  return describe({ name, bytes, size: toItsEnd || Number.isNaN(announced) ? size : announced, declared, ms: performance.now() - began });
+  const ms = performance.now() - began;
+  return describe({ name, bytes, size: toItsEnd || Number.isNaN(announced) ? size : announced, declared, ms });
 }
 
 async function next(reader, size) {
@@ -94,7 +95,6 @@ function told({ name, bytes, declared }, isWhole) {
 function asText(bytes, isWhole) {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes, { stream: !isWhole });
-    // eslint-disable-next-line no-control-regex
     return /[\0-\x08\x0e-\x1a\x1c-\x1f]/.test(text.slice(0, 100_000)) ? null : text;
   } catch {
     return null;

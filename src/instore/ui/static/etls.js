@@ -1,6 +1,7 @@
 // The node's ETLs: their stages and logs.
 
 import * as api from "./api.js";
+import { logView } from "./compare.js";
 import { actionButton, byId, element, readableCount, readableSize, teller } from "./elements.js";
 
 const LOG_LINES = 200;
@@ -16,10 +17,9 @@ export async function open() {
 
 function row({ id, stage, reason, obj_count, in_bytes, out_bytes }) {
   const runs = stage === "Running";
-  const buttons = [
-    runs || stage === "Initializing" ? button("Stop", id, () => api.changeETL(id, "stop")) : button("Start", id, () => api.changeETL(id, "start")),
-    button("Logs", id, () => showLogs(id)),
-  ];
+  const isUp = runs || stage === "Initializing";
+  const [label, verb] = isUp ? ["Stop", "stop"] : ["Start", "start"];
+  const buttons = [button(label, id, () => api.changeETL(id, verb)), button("Logs", id, () => showLogs(id))];
   if (!runs) buttons.push(button("Delete", id, () => confirm(`Delete the ETL ${id}?`) && api.deleteETL(id)));
   return element(
     "tr",
@@ -56,9 +56,5 @@ function refocus(label, id) {
 }
 
 async function showLogs(id) {
-  const parts = (await api.logs(id, LOG_LINES)).flatMap(([title, text]) => [
-    element("h3", {}, title),
-    element("pre", { class: "log", tabindex: 0, role: "group", "aria-label": title }, text || "The log is empty."),
-  ]);
-  byId("etls-logs").replaceChildren(...parts);
+  byId("etls-logs").replaceChildren(...(await api.logs(id, LOG_LINES)).flatMap(logView));
 }

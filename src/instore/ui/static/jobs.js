@@ -27,7 +27,12 @@ async function start() {
   if (!destination) throw new Error("Name the bucket for the results; it is made if it isn't there.");
   if (!used.length) throw new Error("There is no ETL to run; make one with AIStore's client, by init_class.");
   const total = await api.countObjects(source.bucket, prefix);
-  const options = { prefix, prepend: byId("jobs-prepend").value, ext: extensions(), coer: byId("jobs-continue").checked };
+  const options = {
+    prefix,
+    prepend: byId("jobs-prepend").value,
+    ext: extensions(),
+    coer: byId("jobs-continue").checked,
+  };
   const id = await api.transformBucket(source.bucket, destination, used, options);
   say(`Job ${id} has begun.`);
   watch({ id, used, total });
@@ -73,19 +78,20 @@ async function errorsOf({ id, used }) {
 }
 
 function showState(job, state, errors) {
-  const seconds = (Date.parse(state.is_idle ? state["end-time"] : new Date().toISOString()) - Date.parse(state["start-time"])) / 1000;
+  const end = state.is_idle ? Date.parse(state["end-time"]) : Date.now();
+  const seconds = (end - Date.parse(state["start-time"])) / 1000;
   const done = state.objects + errors.length;
   const progress = byId("job-progress");
   if (job.total === undefined || job.total === null) progress.removeAttribute("value");
   else [progress.max, progress.value] = [Math.max(job.total, 1), job.total ? done : 1];
   progress.hidden = state.is_idle && progress.value < progress.max;
-  const rate = seconds > 0 ? `${(state.objects / seconds).toPrecision(3)} objects/s, ${readableSize(state.bytes / seconds)}/s` : "";
   byId("job-state").textContent = [
     stateOf(state),
     `${readableCount(state.objects)}${job.total ? ` of ${readableCount(job.total)}` : ""} objects`,
     readableSize(state.bytes),
-    rate,
-    errors.length ? `${readableCount(errors.length)} failed` : "",
+    seconds > 0 && `${(state.objects / seconds).toPrecision(3)} objects/s`,
+    seconds > 0 && `${readableSize(Math.round(state.bytes / seconds))}/s`,
+    errors.length > 0 && `${readableCount(errors.length)} failed`,
   ]
     .filter(Boolean)
     .join(" · ");
@@ -103,7 +109,8 @@ function showErrors(errors) {
   const list = byId("job-errors");
   if (Number(list.dataset.count ?? 0) === errors.length && list.childElementCount) return;
   list.dataset.count = errors.length;
-  const lines = errors.slice(0, SHOWN_ERRORS).map(([name, message]) => element("li", {}, element("b", {}, name), `: ${message}`));
+  const shown = errors.slice(0, SHOWN_ERRORS);
+  const lines = shown.map(([name, message]) => element("li", {}, element("b", {}, name), `: ${message}`));
   if (errors.length > SHOWN_ERRORS) lines.push(element("li", {}, `and ${errors.length - SHOWN_ERRORS} more`));
   list.replaceChildren(...lines);
 }

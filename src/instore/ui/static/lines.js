@@ -33,7 +33,7 @@ function common(before, after) {
           ? longest[(i + 1) * width + j + 1] + 1
           : Math.max(longest[(i + 1) * width + j], longest[i * width + j + 1]);
   const pairs = [];
-  for (let i = 0, j = 0; i < before.length && j < after.length; ) {
+  for (let i = 0, j = 0; i < before.length && j < after.length;) {
     if (before[i] === after[j]) pairs.push([i++, j++]);
     else if (longest[(i + 1) * width + j] >= longest[i * width + j + 1]) i++;
     else j++;

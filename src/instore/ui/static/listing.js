@@ -18,8 +18,13 @@ export class BucketChoice {
 
   async load() {
     const before = this.bucket && api.title(this.bucket);
-    this.buckets = (await api.buckets()).sort((one, other) => (one.name === api.SCRATCH) - (other.name === api.SCRATCH));
-    fillSelect(this.select, this.buckets.map((bucket, i) => [i, api.title(bucket)]));
+    this.buckets = (await api.buckets()).sort(
+      (one, other) => (one.name === api.SCRATCH) - (other.name === api.SCRATCH),
+    );
+    fillSelect(
+      this.select,
+      this.buckets.map((bucket, i) => [i, api.title(bucket)]),
+    );
     const still = this.buckets.findIndex((bucket) => api.title(bucket) === before);
     if (still >= 0) this.select.value = still;
   }
@@ -43,8 +48,16 @@ export class Listing {
     const again = () => this.load().catch((error) => say(error.message, true));
     this.choice.select.addEventListener("change", again);
     this.prefix.addEventListener("input", again);
-    this.buttons.previous.addEventListener("click", () => busy(this.buttons.previous, () => this.back(), say).then(() => this.#mark()));
-    this.buttons.next.addEventListener("click", () => busy(this.buttons.next, () => this.on(), say).then(() => this.#mark()));
+    this.#onClick(this.buttons.previous, () => this.back());
+    this.#onClick(this.buttons.next, () => this.on());
+  }
+
+  #onClick(button, turn) {
+    button.addEventListener("click", async () => {
+      await busy(button, turn, this.say);
+      this.#mark();
+      if (button.disabled) this.choice.select.focus(); // a button that is off would lose the focus
+    });
   }
 
   get bucket() {
@@ -63,14 +76,14 @@ export class Listing {
     await this.reload();
   }
 
-  async on() {
+  on() {
     this.starts.push(this.next);
-    await this.reload();
+    return this.reload();
   }
 
-  async back() {
+  back() {
     this.starts.pop();
-    await this.reload();
+    return this.reload();
   }
 
   /** The same page again. */

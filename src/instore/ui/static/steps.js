@@ -24,7 +24,10 @@ export class Steps {
   }
 
   #fill(select) {
-    fillSelect(select, this.etls.map(({ id, stage }) => [id, stage === "Running" ? id : `${id} (${stage})`]));
+    fillSelect(
+      select,
+      this.etls.map(({ id, stage }) => [id, stage === "Running" ? id : `${id} (${stage})`]),
+    );
   }
 
   #add() {

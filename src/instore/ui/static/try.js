@@ -17,7 +17,10 @@ const listing = new Listing("try", showObjects, say);
 let chosen = null; // {name, title, file} or {name, title, bucket}
 
 function showObjects(found) {
-  fillSelect(objects, found.map(({ name, size }) => [name, `${name} (${readableSize(size)})`]));
+  fillSelect(
+    objects,
+    found.map(({ name, size }) => [name, `${name} (${readableSize(size)})`]),
+  );
 }
 
 function choose(what) {
@@ -77,7 +80,9 @@ async function transformed({ bucket, name, file }, used, args) {
   try {
     return await through(scratch, lent, used, args);
   } finally {
-    await api.deleteObject(scratch, lent).catch((error) => console.warn(`${lent} is left in ${api.SCRATCH}: ${error.message}`));
+    await api
+      .deleteObject(scratch, lent)
+      .catch((error) => console.warn(`${lent} is left in ${api.SCRATCH}: ${error.message}`));
   }
 }
 
