@@ -57,6 +57,7 @@ def fill(client: Client) -> None:
             "a.csv": b'name,age\nada,36\n"LOVELACE, A",5\n',
             "a.json": b'{"a":["B"]}',
             "a.bin": bytes(range(256)) * 8,
+            "a.png": b"\x89PNG\r\n\x1a\n and then no picture",
             "a.wav": tone(),
         },
         "hostile": {"a.svg": SVG.encode(), "b.html": HTML.encode()},
@@ -189,6 +190,13 @@ def test_tables_json_and_bytes_are_readable(page: Any) -> None:
     assert "The first 1024 of 2048 bytes" in before.inner_text()
 
 
+def test_a_picture_that_is_none_is_shown_as_bytes(page: Any) -> None:
+    choose(page, "forms", "a.png", "same-html")
+    _, after = run(page)
+    after.get_by_text("The browser can't show this picture").wait_for()
+    assert after.locator("pre").inner_text().startswith("0000  89 50 4e 47")
+
+
 def test_audio_has_a_player(page: Any) -> None:
     choose(page, "forms", "a.wav", "same-html")
     _, after = run(page)
@@ -276,6 +284,20 @@ def test_a_job_is_started_and_watched_to_its_end(page: Any, node: RunningNode) -
     assert "Finished with errors" in page.get_by_role("row").filter(has_text="ais://texts → ais://loud").inner_text()
 
 
+def test_a_job_goes_through_several_etls_under_new_names(page: Any, node: RunningNode) -> None:
+    page.get_by_role("link", name="Jobs").click()
+    page.get_by_label("From the bucket").select_option(label="ais://texts")
+    page.get_by_label("Into the bucket").fill("twice")
+    page.get_by_role("combobox", name="ETL", exact=True).select_option("same-html")
+    page.get_by_role("button", name="Add an ETL behind it").click()
+    page.get_by_role("combobox", name="then").select_option("upper-etl")
+    page.locator("#jobs-prefix").fill("t00")
+    page.get_by_label("Put before new names").fill("new/")
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("status").filter(has_text="Finished · 10 of 10 objects").wait_for()
+    assert node.client().bucket("twice").object("new/t004.txt").get_reader().read_all() == b"ONE 4\nTWO\n"
+
+
 def test_a_job_that_can_not_begin_is_one_sentence(page: Any) -> None:
     page.get_by_role("link", name="Jobs").click()
     page.get_by_role("button", name="Start", exact=True).click()
@@ -355,6 +377,11 @@ def test_the_keyboard_is_enough(page: Any) -> None:
     page.get_by_role("status").filter(has_text=" became ").wait_for()
     after = page.get_by_role("region", name="After", exact=True)
     assert after.locator("ins").all_inner_texts() == ["ONE 0", "!"]
+    tab_to(page, "Run")
+    page.get_by_role("status").evaluate_all("lines => lines.forEach(line => line.textContent = '')")
+    page.keyboard.press("Space")
+    page.get_by_role("status").filter(has_text=" became ").wait_for()
+    assert page.evaluate("document.activeElement.id") == "try-run"
     tab_to(page, "Save after")  # through what is shown, and out of it again
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement === document.body")

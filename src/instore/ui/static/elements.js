@@ -21,8 +21,9 @@ export function actionButton(label, name, action, say) {
   return button;
 }
 
-/** Run `action` with `button` off, and tell its error. */
+/** Run `action` with `button` off, and tell its error. A focus that the button had comes back to it. */
 export async function busy(button, action, say) {
+  const hadFocus = document.activeElement === button;
   button.disabled = true;
   try {
     await action();
@@ -30,6 +31,7 @@ export async function busy(button, action, say) {
     say(error.message, true);
   } finally {
     button.disabled = false;
+    if (hadFocus && document.activeElement === document.body) button.focus();
   }
 }
 
