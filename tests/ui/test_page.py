@@ -143,7 +143,10 @@ def test_every_field_has_a_label() -> None:
     for file in STATIC.glob("*.html"):
         text = file.read_text()
         fields = re.findall(r"<(?:input|select)\b", text)
-        labelled = [len(re.findall(r"<(?:input|select)\b", label)) for label in re.findall(r"<label.*?</label>", text)]
+        labelled = [
+            len(re.findall(r"<(?:input|select)\b", label))
+            for label in re.findall(r"<label.*?</label>", text, re.DOTALL)
+        ]
         assert set(labelled) == {1}
         assert len(fields) == len(labelled)
 
