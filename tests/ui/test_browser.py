@@ -16,7 +16,7 @@ from tests.examples.support import EXAMPLES, photograph
 from tests.support.browser import Complaints, new_page, running_browser
 from tests.support.node import RunningNode, running_node
 from tests.support.servers import TRANSFORMS, running
-from tests.ui.ship import ship
+from tests.ui.ship import ship, thumbnails
 
 pytestmark = pytest.mark.whole
 
@@ -306,11 +306,12 @@ def test_a_job_that_can_not_begin_is_one_sentence(page: Any) -> None:
 
 def test_an_etl_is_stopped_started_and_deleted(page: Any, node: RunningNode) -> None:
     client = node.client()
+    client.etl("short-lived").init_class()(thumbnails())
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("link", name="ETLs").click()
-    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="pulling-upper"))
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="short-lived"))
     row.get_by_role("button", name="Logs").click()
-    page.get_by_text("Log of pulling-upper, target t1").wait_for()
+    page.get_by_text("Log of short-lived, target t1").wait_for()
     row.get_by_role("button", name="Stop").click()
     row.get_by_text("Aborted: it was stopped").wait_for()
     row.get_by_role("button", name="Start").click()
@@ -318,7 +319,7 @@ def test_an_etl_is_stopped_started_and_deleted(page: Any, node: RunningNode) -> 
     row.get_by_role("button", name="Stop").click()
     row.get_by_role("button", name="Delete").click()
     row.wait_for(state="detached")
-    assert "pulling-upper" not in [etl.id for etl in client.cluster().list_etls()]
+    assert "short-lived" not in [etl.id for etl in client.cluster().list_etls()]
 
 
 def test_buckets_are_made_and_objects_come_and_go(page: Any, node: RunningNode, tmp_path: Path) -> None:

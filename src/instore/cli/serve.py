@@ -16,7 +16,9 @@ from instore.runtime.load import load_class
 @listening
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--target-url", metavar="URL", help=f"The local target's base URL; in place of {AIS_TARGET_URL}.")
-@click.option("--ui", "with_page", is_flag=True, help="A page at /ui to try it on, on 127.0.0.1 and without a target.")
+@click.option(
+    "--ui", "with_page", is_flag=True, help="Add a page at /ui to try it on; needs no target, and --host is 127.0.0.1."
+)
 def serve(
     transform: str,
     host: str,

@@ -126,7 +126,9 @@ export async function jobs(id = "") {
   return [...found.values()].sort((a, b) => b["start-time"].localeCompare(a["start-time"]));
 }
 
-/** How many objects a bucket has. */
+const MOST_COUNTED = 100_000;
+
+/** How many objects a bucket has; null for very many, which take too long to count. */
 export async function countObjects(bucket, prefix) {
   let [count, after] = [0, ""];
   do {
@@ -134,6 +136,6 @@ export async function countObjects(bucket, prefix) {
     const page = await ask(pathOf(bucket), query(bucket), { action: "list", value });
     count += page.Entries.length;
     after = page.ContinuationToken;
-  } while (after && count < 1_000_000);
+  } while (after && count < MOST_COUNTED);
   return after ? null : count;
 }

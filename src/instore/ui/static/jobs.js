@@ -26,6 +26,7 @@ async function start() {
   if (!source.bucket) throw new Error("There is no bucket to transform; make one under Buckets.");
   if (!destination) throw new Error("Name the bucket for the results; it is made if it isn't there.");
   if (!used.length) throw new Error("There is no ETL to run; make one with AIStore's client, by init_class.");
+  say("Counting the objects…");
   const total = await api.countObjects(source.bucket, prefix);
   const options = {
     prefix,
