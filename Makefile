@@ -43,7 +43,7 @@ else
 endif
 
 test-all: $(READY)  ## run all tests: twelve minutes on two cores, more the first time
-	@echo "All tests: about twelve minutes on two cores; the first time also three environments with AIStore's SDK."
+	@echo "All tests: about twelve minutes on two cores; the first time also four environments to make."
 	$(PYTEST) --durations=20 $(TESTS)
 
 test-pythons: $(READY)  ## run the tests of every day on each other Python that is here, in environments of their own
@@ -65,7 +65,7 @@ soak: $(READY)  ## run the tests that are too large for every day
 fuzz: $(READY)  ## send mutated bytes to every parser of the wire; EXAMPLES=100000: how many each, default 20000
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) $(PYTEST) tests/fuzz
 
-peers: $(READY)  ## make the environments with the official SDK, which tests and benchmarks otherwise make on first use
+peers: $(READY)  ## make the environments with the official SDK and a browser's driver, which tests and benchmarks otherwise make on first use
 	$(BIN)/python -m tests.support.environments
 
 bench: $(READY)  ## measure beside the official SDK's servers; CASE=put-1k: one case

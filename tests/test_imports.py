@@ -21,6 +21,7 @@ RANKS = {
     "shipping": 3,
     "store": 3,
     "etl": 3,
+    "ui": 3,
     "webserver": 4,
     "offline": 4,
     "compat": 5,

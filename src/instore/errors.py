@@ -115,7 +115,16 @@ class NotSupportedError(InstoreError):
 
 
 class UnauthorizedError(InstoreError):
-    """The node demands a token, and the request has none or another."""
+    """The node demands a token, and the request has none or another.
+
+    Args:
+        message: the sentence for the caller.
+        challenge: how the token may be shown, as `WWW-Authenticate` says it.
+    """
+
+    def __init__(self, message: str, challenge: str = "Bearer") -> None:
+        self.challenge = challenge
+        super().__init__(message)
 
 
 class ForbiddenOriginError(InstoreError):

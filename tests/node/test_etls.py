@@ -117,6 +117,29 @@ def test_hostile_names_and_arguments_come_through(client: Client, source: Bucket
     etl.delete()
 
 
+def test_a_result_that_a_browser_opens_may_run_nothing_and_ask_nothing(
+    node: RunningNode, source: Bucket, upper: Any
+) -> None:
+    answer = requests.get(f"{node.endpoint}/v1/objects/{source.name}/a.txt?etl_name=upper-etl", timeout=60)
+    assert answer.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_page_reads_what_a_server_pulls_through_the_node(node: RunningNode, client: Client, source: Bucket) -> None:
+    class Upper(HTTPMultiThreadedServer):  # type: ignore[misc]
+        def transform(self, data: bytes, path: str, etl_args: str) -> bytes:
+            return data.upper()
+
+    etl = client.etl("pulled-etl")
+    etl.init_class(comm_type="hpull")(Upper)
+    url = f"{node.endpoint}/v1/objects/{source.name}/a.txt?etl_name=pulled-etl"
+    assert requests.get(url, timeout=60, allow_redirects=False).status_code == 307
+    answer = requests.get(url, timeout=60, allow_redirects=False, headers={"Instore-Page": "1"})
+    assert (answer.status_code, answer.content) == (200, b"<A.TXT>")
+    etl.stop()
+    etl.delete()
+
+
 def test_what_is_not_there_is_not_found(client: Client, source: Bucket, upper: Any) -> None:
     with pytest.raises(ErrObjNotFound):
         source.object("none").get_reader(etl=ETLConfig("upper-etl")).read_all()

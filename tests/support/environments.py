@@ -1,4 +1,5 @@
-"""Python environments that are not the one the tests run in: the official SDK alone, instore alone, and both.
+"""Python environments that are not the one the tests run in: the official SDK alone, instore alone, both, and a driver
+of browsers.
 
 Each lies in `.peers/`, which git ignores, and is made by pip on first use, or beforehand by `make peers`; again when
 its requirements change. Whoever needs one that can't be made is told why.
@@ -10,6 +11,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,11 @@ FOLDER = ROOT / ".peers"
 _SDK = "aistore[etl]==2.0.0"
 _SERVERS = ("gunicorn>=23", "uvicorn[standard]>=0.40", "pillow>=11")
 _PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1")
+
+
+def _extra(name: str) -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return list(project["optional-dependencies"][name])
 
 
 class UnavailableError(Exception):
@@ -92,8 +99,10 @@ OWN = Environment("own", (*_SERVERS, "requests"), own=True)
 """instore, without the official SDK."""
 BOTH = Environment("both", (_SDK, *_SERVERS), own=True)
 """instore beside the official SDK."""
+BROWSER = Environment("browser", tuple(_extra("ui-test")), own=False)
+"""What drives a browser; a test imports it from there (see `browser`)."""
 
-EVERY = (OFFICIAL, OWN, BOTH)
+EVERY = (OFFICIAL, OWN, BOTH, BROWSER)
 
 
 @functools.cache

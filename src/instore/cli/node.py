@@ -12,6 +12,7 @@ from instore.node.run import Settings, is_loopback, run
 from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
 from instore.runtime.worker import exit_with_parent
 from instore.system.logs import log_to_stderr
+from instore.ui.page import PATH
 
 _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's own runtime starts
 
@@ -70,5 +71,6 @@ def _announce(cluster: Cluster) -> None:
     count = len(cluster.targets)
     click.echo(
         f"instore node: {count} target{'s' if count > 1 else ''}, data in {cluster.folder.path}; "
-        f"export {AIS_ENDPOINT}={cluster.proxy_url}"
+        f"export {AIS_ENDPOINT}={cluster.proxy_url}\n"
+        f"instore node: a page to try it on: {cluster.proxy_url}{PATH}"
     )

@@ -3,6 +3,7 @@
 import os
 
 import click
+from click.core import ParameterSource
 
 from instore.cli.completion import PLACE
 from instore.cli.listening import listening
@@ -15,6 +16,7 @@ from instore.protocol.environment import (
     INSTORE_MEMBERS,
     INSTORE_MEMBERS_ON_ERROR,
     KEEP,
+    NO_TARGET,
     Environment,
 )
 from instore.runtime.changes import check_watching
@@ -35,6 +37,9 @@ from instore.webserver.base_etl_server import ETLServer
 @click.option("--members", metavar="GLOB", help="Objects are shards: serve it for each member that matches, '*.jpg'.")
 @click.option("--members-on-error", type=click.Choice((FAIL, DROP, KEEP)), help="A member that fails.  [default: fail]")
 @click.option("--target-url", metavar="URL", help=f"The local target's base URL; in place of {AIS_TARGET_URL}.")
+@click.option(
+    "--ui", "with_page", is_flag=True, help="Add a page at /ui to try it on; needs no target, and --host is 127.0.0.1."
+)
 def serve(
     transform: str,
     host: str,
@@ -50,6 +55,7 @@ def serve(
     members: str | None,
     members_on_error: str | None,
     target_url: str | None,
+    with_page: bool,
 ) -> None:
     """Serve TRANSFORM to AIStore's targets.
 
@@ -70,17 +76,25 @@ def serve(
     ):
         if value is not None:
             os.environ[variable] = value
+    if with_page:
+        os.environ[AIS_TARGET_URL] = os.environ.get(AIS_TARGET_URL, "").strip() or NO_TARGET
+        host = host if _is_given("host") else "127.0.0.1"
     Environment.read(os.environ)
     if reload:
-        if workers > 1 or fd is not None or uds is not None:
-            raise ConfigurationError("--reload is for one worker, on a port; leave --workers out")
+        if workers > 1 or fd is not None or uds is not None or with_page:
+            raise ConfigurationError("--reload is for one worker, on a port, without --ui; leave the others out")
         check_watching("--reload")
         launch_reloading(load_class(transform), transform, Place(host, port), log_level)
     visible = parse_devices(devices) if devices else []
     count = len(visible) * workers_per_device or workers
     if count == 1:
         os.environ.update(variables_for(visible, 0))  # before anything is imported that looks
-    launch(load_class(transform), ["serve", transform], Place(host, port, fd, uds), count, log_level, visible)
+    command = ["serve", transform, *(["--ui"] if with_page else [])]
+    launch(load_class(transform), command, Place(host, port, fd, uds), count, log_level, visible, with_page)
+
+
+def _is_given(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
 def args_of(cls: type[ETLServer]) -> str:

@@ -17,8 +17,7 @@ from instore.cli.completion import PLACE
 from instore.cli.pictures import show
 from instore.errors import ConfigurationError
 from instore.offline.output import is_users
-from instore.offline.run import NO_TARGET
-from instore.protocol.environment import AIS_TARGET_URL, Environment
+from instore.protocol.environment import AIS_TARGET_URL, NO_TARGET, Environment
 from instore.protocol.headers import DEFAULT_MIME_TYPE
 from instore.runtime.changes import Saves, check_watching
 from instore.runtime.load import load_class

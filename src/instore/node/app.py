@@ -3,18 +3,16 @@
 One application serves the proxy's port and each target's.
 """
 
-import functools
-import hmac
-import ipaddress
-import re
 from collections.abc import Callable
+from typing import Any
 
 from starlette.requests import Request as StarletteRequest
 
-from instore.errors import ClientGoneError, ForbiddenOriginError, NotSupportedError, UnauthorizedError
+from instore.errors import ClientGoneError, NotSupportedError
 from instore.http.asgi import ASGIMessages
 from instore.http.request import Request
 from instore.http.websocket import WebSocketSender
+from instore.node.access import Access
 from instore.node.api import buckets as bucket_calls
 from instore.node.api import cluster as cluster_calls
 from instore.node.api import errors
@@ -23,13 +21,13 @@ from instore.node.cluster import Cluster
 from instore.node.jobs import copy as bulk
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
-from instore.node.request import Handler, Node, NodeRequest, segments
-from instore.protocol.environment import AIS_AUTHN_TOKEN
+from instore.node.request import Answer, Handler, Node, NodeRequest, segments
 from instore.store.names import Bucket
 from instore.system.steps import in_task
+from instore.ui.page import PATH, WebPage, is_of_page
 
 _OPEN = b"/v1/health"
-_HOST = re.compile(r"(?:\[([0-9a-f:.%]+)\]|([^:\[\]]+))(?::\d*)?", re.IGNORECASE)
+_ASK = f"{PATH}/ask"
 
 RESOURCES: dict[str, Handler] = {
     "health": cluster_calls.health,
@@ -69,7 +67,8 @@ class App:
     def __init__(self, node: Node, ready: Callable[[], None]) -> None:
         self._node = node
         self._ready = ready
-        self._token = node.cluster.token.encode()
+        self._access = Access(node.cluster.token)
+        self._page = WebPage("node.html")
 
     async def serve(self, request: Request) -> None:
         """Answer one request."""
@@ -85,10 +84,10 @@ class App:
 
     async def _answer(self, incoming: Request) -> None:
         exchange = ASGIMessages(incoming)
-        request = StarletteRequest(exchange.scope)
+        request = StarletteRequest(_as_asked(exchange.scope))
         try:
             if request.scope["raw_path"] != _OPEN:
-                self._admit(request)
+                self._access.admit(request)
             answer = await self._handler(request)(NodeRequest(self._node, request, incoming))
             if hasattr(answer, "serve"):
                 await answer.serve(incoming)
@@ -101,36 +100,18 @@ class App:
             answer = errors.answer(request, error, cluster_calls.PROXY_ID, self._node.cluster.strict)
         await answer(exchange.scope, exchange.receive, exchange.send)
 
+    async def _serve_page(self, _request: NodeRequest) -> Answer:
+        return self._page
+
     def _handler(self, request: StarletteRequest) -> Handler:
+        if is_of_page(str(request.scope["path"])):
+            return self._serve_page
         resource, *_ = [*segments(str(request.scope["path"])), ""]
         handler = self._node.resources.get(resource)
         if handler is None:
             reason = _ABSENT.get(resource, f"{request.scope['path']} is not part of the API that this node has")
             raise NotSupportedError(reason)
         return handler
-
-    def _admit(self, request: StarletteRequest) -> None:
-        """Let in who has the token; without one, who is no web page of elsewhere.
-
-        A page in a browser on this machine can reach a port of it, and by a name of its own that it lets point here
-        even as the same origin. So without a token a request must name the host as an address or as localhost, and
-        come from no other origin.
-        """
-        if self._token:
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
-                raise UnauthorizedError(f"this node demands its token; set {AIS_AUTHN_TOKEN} to it for the client")
-            return
-        host = request.headers.get("host", "")
-        origin = request.headers.get("origin")
-        if not _is_local_name(host):
-            raise ForbiddenOriginError(
-                f"host {host!r} is neither an address nor localhost; name the node by its address"
-            )
-        if origin is not None and origin.partition("://")[2] != host:
-            raise ForbiddenOriginError(
-                f"requests of web pages from {origin!r} are refused; start the node with a token"
-            )
 
     async def start(self) -> None:
         """Called before the first request."""
@@ -159,16 +140,9 @@ class App:
             await start()
 
 
-@functools.lru_cache(1024)
-def _is_local_name(host: str) -> bool:
-    match = _HOST.fullmatch(host)
-    if match is None:
-        return False
-    name = match[1] or match[2]
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+def _as_asked(scope: dict[str, Any]) -> dict[str, Any]:
+    """The scope of a request: the page in a browser, whose GETs can have no body, has it POST `/ui/ask/v1/…`."""
+    path, raw_path = scope["path"], scope["raw_path"]
+    if scope["method"] != "POST" or not raw_path.startswith(f"{_ASK}/v1/".encode()):
+        return scope
+    return {**scope, "method": "GET", "path": path.removeprefix(_ASK), "raw_path": raw_path.removeprefix(_ASK.encode())}

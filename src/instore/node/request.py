@@ -19,6 +19,8 @@ from instore.protocol.values import parse_flag, parse_json
 from instore.store.names import Bucket, check_object_name
 from instore.system.logs import RecentLog
 
+PAGE_HEADER = "instore-page"
+"""What the page in a browser sends with each request, and no page of elsewhere can."""
 _LARGEST_MESSAGE = 64 << 20  # bytes; a list of a million names
 
 
@@ -55,6 +57,11 @@ class NodeRequest:
     def method(self) -> str:
         """`GET` and so on."""
         return self.request.method
+
+    @property
+    def from_page(self) -> bool:
+        """Whether the page in a browser asks, which follows no redirect to another port."""
+        return PAGE_HEADER in self.request.headers
 
     def query(self, name: str) -> str:
         """A query parameter; empty if it is not there."""

@@ -17,7 +17,14 @@ from instore.offline.members import MemberOptions, told_of_members
 from instore.offline.output import Printed
 from instore.offline.plan import Plan
 from instore.offline.settings import FailureLimit
-from instore.protocol.environment import AIS_TARGET_URL, INSTORE_ARGS, INSTORE_FILE_ROOTS, INSTORE_FRAMES, INSTORE_SPOOL
+from instore.protocol.environment import (
+    AIS_TARGET_URL,
+    INSTORE_ARGS,
+    INSTORE_FILE_ROOTS,
+    INSTORE_FRAMES,
+    INSTORE_SPOOL,
+    NO_TARGET,
+)
 
 _FORGETS = (
     "DST's file system keeps no extended attributes, so it isn't known what made its results: only those of newer "
@@ -32,10 +39,6 @@ class MakeWorkers(Protocol[AnyWorker]):
         self, environment: Mapping[str, str], printed: Printed, /
     ) -> contextlib.AbstractAsyncContextManager[Workers[AnyWorker]]:
         """Workers with that environment; `printed` hears what they print."""
-
-
-NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
-"""The target URL of workers that have no target: nothing is pulled, and nothing delivered, here."""
 
 
 _NO_MEMBERS = MemberOptions()

@@ -73,6 +73,9 @@ INSTORE_READY_FD = "INSTORE_READY_FD"
 FAIL, DROP, KEEP = "fail", "drop", "keep"
 """What becomes of a shard's member that fails: the shard fails, or is made without it, or with it as it was."""
 
+NO_TARGET = "http://127.0.0.1:9/v1/etl/_object/local/none"
+"""The target URL of a server that has no target: nothing is pulled from there, and nothing delivered."""
+
 SERVER, MUTUAL = "server", "mutual"
 """Who shows a certificate."""
 

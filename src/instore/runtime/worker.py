@@ -15,6 +15,7 @@ from typing import Any
 from instore.errors import ConfigurationError
 from instore.http.server import BACKLOG, bind
 from instore.protocol.environment import INSTORE_ARGS, INSTORE_PARENT_FD, INSTORE_READY_FD, Environment
+from instore.runtime.class_page import add_page
 from instore.server.prints import name_objects
 from instore.server.process import set_up_process
 from instore.server.run import run
@@ -61,7 +62,9 @@ def bind_unix(path: str) -> socket.socket:
     return bound
 
 
-def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replaced: bool = False) -> None:
+def serve(
+    cls: type[ETLServer], listener: socket.socket, log_level: str, replaced: bool = False, with_page: bool = False
+) -> None:
     """Make the user's object and serve it until a signal says stop."""
     if Environment.read(os.environ).frames:
         name_objects()
@@ -73,6 +76,8 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replace
     application = application_of(create(cls))
     if not replaced:
         application.watchdog.end = functools.partial(_start_anew, listener)
+    if with_page:
+        add_page(application, cls)
     gc.collect()
     gc.freeze()  # modules and models stay for good: no collection looks at them again
     if (args := os.environ.get(INSTORE_ARGS)) is not None:

@@ -82,7 +82,7 @@ def answer(request: Request, error: Exception, node: str, strict: bool = False) 
 
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, UnauthorizedError):
-        return {"WWW-Authenticate": "Bearer"}
+        return {"WWW-Authenticate": error.challenge}
     if isinstance(error, UnsatisfiableRangeError):
         return {"Content-Range": f"bytes */{error.size}"}
     return {}

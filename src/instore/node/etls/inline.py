@@ -42,6 +42,12 @@ from instore.system.backoff import backoff
 
 logger = logging.getLogger("instore")
 
+_NO_SCRIPTS = (
+    # A result that is opened in a browser would come from where the page does, and could ask what it can.
+    (b"content-security-policy", b"sandbox; default-src 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
 
 class Inline:
     """Reads and copies through ETLs; the node's `InlineTransforms`."""
@@ -59,7 +65,8 @@ class Inline:
         entry = await self._cluster.disk(target.store.head, bucket, name)
         pod = self._etls.pod(used[0], target)
         args = request.query("etl_args")
-        if used[0].spec.communication is Communication.HPULL and len(used) == 1 and self._redirects:
+        redirects = self._redirects and not request.from_page
+        if used[0].spec.communication is Communication.HPULL and len(used) == 1 and redirects:
             return RedirectResponse(pod.url + pull_target(str(bucket.uname(name)), args.strip()), 307)
         what = Transformation(INLINE, used, bucket, bucket, True, args, by_body=request.flag("latest-ver"))
         reading = _InlineRead(self._cluster, self._etls, what, target, name)
@@ -201,7 +208,7 @@ class _RelayedBody:
             await self._answer.close()
 
     async def _send(self, request: Request) -> None:
-        headers = [(b"content-type", self._answer.content_type.encode("latin-1", "replace"))]
+        headers = [(b"content-type", self._answer.content_type.encode("latin-1", "replace")), *_NO_SCRIPTS]
         if self._answer.length is not None:
             headers.append((b"content-length", b"%d" % self._answer.length))
         await request.begin(200, headers)
