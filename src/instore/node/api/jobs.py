@@ -89,8 +89,10 @@ async def change(request: NodeRequest) -> Answer:
         job_id, kind = _text(value, "ID", "id"), _text(value, "Kind", "kind")
         if not job_id and not kind:
             raise InvalidRequestError("name the job to stop by its id or its kind")
-        for job in [request.node.jobs.get(job_id)] if job_id else request.node.jobs.find(kind=kind, running=True):
-            request.node.jobs.stop(job)
+        jobs = request.node.jobs
+        active = [job for job in jobs.find(kind=kind) if job.active]
+        for job in [jobs.get(job_id)] if job_id else active:
+            jobs.stop(job)
         return empty()
     if action == "start":
         kind = _text(value, "Kind", "kind")
