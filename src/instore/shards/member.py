@@ -95,7 +95,7 @@ class Member:
     def file(self) -> io.BufferedReader:
         """Its content as a binary file that is read forward."""
         if self._file is None:
-            self._file = io.BufferedReader(self.raw, BUFFER)
+            self._file = io.BufferedReader(self.raw, max(1, min(self.raw.size, BUFFER)))
         return self._file
 
     def read(self, size: int = -1) -> bytes:

@@ -175,6 +175,9 @@ class _Pieces:
     def flush(self) -> None:
         """Nothing is held back."""
 
+    def close(self) -> None:
+        """What is not taken is dropped with it."""
+
     def write(self, data: Any) -> int:
         self._pieces.append(bytes(data))
         return len(data)
