@@ -17,6 +17,7 @@ import requests
 import yaml
 
 import instore
+from tests.offline.support import fill
 from tests.support.servers import clean_environment, running_command
 from tests.support.wheels import make_wheel, only_from
 
@@ -276,6 +277,65 @@ class Image:
         return self._folder
 
 
+def test_a_job_has_a_pod_for_each_part(project: Path) -> None:
+    places = ("--source", "ais://photos", "--destination", "ais://small/b")
+    written(project, "etl.py", "--job", "3", *places, "--env", "AIS_ENDPOINT=http://proxy", "--cpu", "1:2")
+    job = yaml.safe_load((project / "job.yaml").read_text())
+    assert (job["apiVersion"], job["kind"], job["metadata"]) == ("batch/v1", "Job", {"name": "thumb-nail"})
+    pod = job["spec"].pop("template")["spec"]
+    assert job["spec"] == {
+        "completionMode": "Indexed",
+        "completions": 3,
+        "parallelism": 3,
+        "backoffLimitPerIndex": 3,
+        "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [2]}}]},
+    }
+    how = ["--workers", "1", "--part", "auto/3", "--continue-on-error"]
+    container = {
+        "name": "thumb-nail",
+        "image": "thumb-nail:latest",
+        "command": ["instore", "transform", "etl.py:ThumbNail", "ais://photos", "ais://small/b", *how],
+        "env": [{"name": "AIS_ENDPOINT", "value": "http://proxy"}],
+        "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "2"}},
+    }
+    assert pod == {"restartPolicy": "Never", "containers": [container]}
+    assert f"'/tmp/{WHEEL}[ais]'" in (project / "Dockerfile").read_text()
+
+
+@pytest.mark.whole
+def test_the_pods_of_a_job_do_the_whole_job(project: Path, tmp_path: Path) -> None:
+    fill(tmp_path / "src", [str(number) for number in range(20)])
+    places = ("--source", f"{tmp_path}/src", "--destination", f"{tmp_path}/dst")
+    written(project, "etl.py", "--job", "2", *places, "--volume", f"data:{tmp_path}")
+    [container] = yaml.safe_load((project / "job.yaml").read_text())["spec"]["template"]["spec"]["containers"]
+    assert container["volumeMounts"] == [{"name": "data", "mountPath": str(tmp_path)}]
+    for index in "01":
+        command = [sys.executable, "-m", *container["command"]]
+        environment = {**clean_environment(), "JOB_COMPLETION_INDEX": index}
+        subprocess.run(command, cwd=project, env=environment, check=True)
+    assert len(list((tmp_path / "dst").iterdir())) == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--job", "2"), "--job needs --source and --destination"),
+        (("--source", "ais://a"), "add --job N"),
+        (("--job", "2", "--source", "ais://a", "--destination", "ais://b"), "--env AIS_ENDPOINT="),
+        (
+            ("--job", "2", "--source", "/a", "--destination", "/d/../b", "--volume", "c:/d"),
+            "/a is neither a bucket nor",
+        ),
+        (("--job", "2", "--source", "/d", "--destination", "/d/../b", "--volume", "c:/d"), "/d/../b is neither"),
+        (("--job", "2", "--source", "/d", "--destination", "/d/b", "--volume", "c:d"), "it takes CLAIM:/PATH"),
+    ],
+)
+def test_a_job_that_no_pod_could_do_is_refused(project: Path, options: tuple[str, ...], sentence: str) -> None:
+    run = spec(project, "etl.py", *options)
+    assert (run.returncode, sentence in run.stderr) == (2, True)
+    assert not (project / "Dockerfile").exists()
+
+
 @pytest.mark.whole
 def test_an_image_built_from_the_dockerfile_serves_the_transform(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -300,7 +360,7 @@ def test_an_image_built_from_the_dockerfile_serves_the_transform(
     assert Path(upper[2]).is_relative_to(image.root)
 
 
-@pytest.mark.parametrize("command", ["serve", "runtime", "spec", "transform"])
+@pytest.mark.parametrize("command", ["serve", "runtime", "spec", "transform", "pack", "unpack"])
 def test_help_fits_a_screen(command: str) -> None:
     run = subprocess.run([sys.executable, "-m", "instore", command, "--help"], capture_output=True, text=True)
     lines = run.stdout.splitlines()

@@ -27,7 +27,7 @@ _APT = "      - run: sudo apt-get update && sudo apt-get install --yes {}\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class ProjectTemplate:
     """What a project begins from.
 
     Attributes:
@@ -47,12 +47,12 @@ class Beginning:
     os_packages: tuple[str, ...] = ()
 
 
-_BEGINNINGS = {
+_CHOICES = {
     # by the name of the folder of its templates
-    "thumbnails": Beginning("thumbnails", "Thumbnails", "photo.jpg", "--args 256", packages=("pillow>=11",)),
-    "redact": Beginning("redact", "Redact", "notes.txt", r"--args '\d{3}-\d{4}'"),
-    "ffmpeg": Beginning("speech", "Speech", "voice.mp3", "--args 16000", os_packages=("ffmpeg",)),
-    "tar": Beginning("shard", "Members", "shard.tar", "--args '*.jpg'"),
+    "thumbnails": ProjectTemplate("thumbnails", "Thumbnails", "photo.jpg", "--args 256", packages=("pillow>=11",)),
+    "redact": ProjectTemplate("redact", "Redact", "notes.txt", r"--args '\d{3}-\d{4}'"),
+    "ffmpeg": ProjectTemplate("speech", "Speech", "voice.mp3", "--args 16000", os_packages=("ffmpeg",)),
+    "tar": ProjectTemplate("shard", "Members", "shard.tar", "--args '*.jpg'"),
 }
 
 
@@ -60,13 +60,13 @@ _BEGINNINGS = {
 @click.argument("folder", metavar="DIR")
 @click.option(
     "--from",
-    "beginning",
+    "template",
     default="thumbnails",
     show_default=True,
-    type=click.Choice(list(_BEGINNINGS)),
+    type=click.Choice(list(_CHOICES)),
     help="What the transform does at first.",
 )
-def init(folder: str, beginning: str) -> None:
+def init(folder: str, template: str) -> None:
     """Make a project in DIR, which must be new or empty: a transform with its tests, ready for an image and for CI.
 
     \b
@@ -79,11 +79,11 @@ def init(folder: str, beginning: str) -> None:
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         what = "is not empty" if place.is_dir() else "is a file"
         raise ConfigurationError(f"{printable(folder)} {what}; give a new or an empty folder")
-    chosen = _BEGINNINGS[beginning]
+    chosen = _CHOICES[template]
     with tempfile.TemporaryDirectory(prefix="instore-") as temporary:
         made = Path(temporary).resolve() / "project"
         made.mkdir()
-        _make(made, _TEMPLATES / beginning, chosen, _project_name(place, beginning))
+        _make(made, _TEMPLATES / template, chosen, _project_name(place, template))
         try:
             shutil.copytree(made, place, dirs_exist_ok=True)
         except (OSError, shutil.Error) as error:
@@ -95,33 +95,33 @@ def init(folder: str, beginning: str) -> None:
     click.echo(f"then: instore try {chosen.module}.py {chosen.sample} {chosen.arguments}", err=True)
 
 
-def _project_name(folder: Path, beginning: str) -> str:
+def _project_name(folder: Path, template: str) -> str:
     """The folder's name, as far as a package may have it."""
-    return re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or beginning
+    return re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or template
 
 
-def _make(folder: Path, own: Path, beginning: Beginning, name: str) -> None:
+def _make(folder: Path, own: Path, template: ProjectTemplate, name: str) -> None:
     """Write all files; the spec comes before those that say what the image and the wheel are called."""
-    module = folder / f"{beginning.module}.py"
+    module = folder / f"{template.module}.py"
     shutil.copyfile(own / "module.py.in", module)
-    options = [argument for package in beginning.packages for argument in ("--package", package)]
-    options += [argument for package in beginning.os_packages for argument in ("--os-package", package)]
-    files, image = spec_files(str(module), beginning.cls, folder, defaults(str(module), *options))
+    options = [argument for package in template.packages for argument in ("--package", package)]
+    options += [argument for package in template.os_packages for argument in ("--os-package", package)]
+    files, image = spec_files(str(module), template.cls, folder, defaults(str(module), *options))
     for path, data in files.items():
         path.write_bytes(data)
-    shutil.copyfile(own / "test.py.in", folder / f"test_{beginning.module}.py")
+    shutil.copyfile(own / "test.py.in", folder / f"test_{template.module}.py")
     words = {
         "name": name,
-        "module": beginning.module,
-        "sample": beginning.sample,
-        "arguments": beginning.arguments,
-        "dependencies": ", ".join(f'"{package}"' for package in ("instore", *beginning.packages)),
+        "module": template.module,
+        "sample": template.sample,
+        "arguments": template.arguments,
+        "dependencies": ", ".join(f'"{package}"' for package in ("instore", *template.packages)),
         "image": image,
         "wheel": next(path.name for path in files if path.suffix == ".whl"),
-        "system": _APT.format(" ".join(beginning.os_packages)) if beginning.os_packages else "",
+        "system": _APT.format(" ".join(template.os_packages)) if template.os_packages else "",
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
-    for name_in_project, template in _PROJECT.items():
+    for name_in_project, source in _PROJECT.items():
         file = folder / name_in_project
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(string.Template((_TEMPLATES / "project" / template).read_text()).substitute(words))
+        file.write_text(string.Template((_TEMPLATES / "project" / source).read_text()).substitute(words))

@@ -14,16 +14,22 @@ from packaging.utils import canonicalize_name
 
 from instore.cli.completion import PLACE
 from instore.errors import ConfigurationError
+from instore.offline.plan import scheme_of
+from instore.protocol.environment import AIS_ENDPOINT
 from instore.protocol.etl_spec_fields import COMMUNICATIONS, faults
 from instore.runtime.load import load_class
 from instore.shipping.image.dockerfile import Container, write_files
 from instore.shipping.image.imports import find_imports, packages_of
+from instore.shipping.image.job_file import Volume, job_manifest
 from instore.shipping.image.spec_file import check_file, to_yaml
 from instore.shipping.image.wheel import build_wheel
 from instore.shipping.packages.system import check_names
 from instore.system import exit_codes
 
 _SPEC = "etl_spec.yaml"
+_AIS = "ais"
+_EXTRAS = {_AIS: "ais"}  # of a scheme, what else is to be installed; of another, "cloud"
+_JOB = "job.yaml"
 _DOCKERFILE = "Dockerfile"
 # Modules that are there where instore is; some by AIStore's names.
 _SERVED = ("instore.", "aistore.sdk.etl.webserver.", "aistore.sdk.errors.", "aistore.sdk.const.")
@@ -46,6 +52,10 @@ _SERVED = ("instore.", "aistore.sdk.etl.webserver.", "aistore.sdk.errors.", "ais
 @click.option("--env", "variables", multiple=True, metavar="K=V", help="Environment variable; may be repeated.")
 @click.option("--init-timeout", default="5m", metavar="T", help="For the start.  [default: 5m]")
 @click.option("--obj-timeout", default="45s", metavar="T", help="For one object.  [default: 45s]")
+@click.option("--job", "parts", type=click.IntRange(1), metavar="N", help="A Kubernetes Job of N parts, too.")
+@click.option("--source", metavar="SRC", help="A bucket, or a folder in a --volume.")
+@click.option("--destination", metavar="DST", help="Likewise.")
+@click.option("--volume", "volumes", multiple=True, metavar="CLAIM:PATH", help="A volume's claim, and where it is.")
 @click.option("--wheel", type=click.Path(exists=True, dir_okay=False), help="instore's.  [default: made of this one]")
 def spec(transform: str | None, check: str | None, output: str, force: bool, **options: Any) -> None:
     """Write a Dockerfile and an etl_spec.yaml for TRANSFORM, or --check one. TRANSFORM is as for instore serve."""
@@ -79,6 +89,8 @@ def _write(transform: str, folder: Path, force: bool, options: dict[str, Any]) -
     here = shlex.quote(os.path.relpath(folder))
     click.echo(f"next: docker build -t {image} {here} && docker push {image}", err=True)
     click.echo(f"then: ais etl init -f {shlex.quote(os.path.relpath(folder / _SPEC))}", err=True)
+    if folder / _JOB in files:
+        click.echo(f"or:   kubectl apply -f {shlex.quote(os.path.relpath(folder / _JOB))}", err=True)
 
 
 def spec_files(transform: str, cls_name: str, folder: Path, options: dict[str, Any]) -> tuple[dict[Path, bytes], str]:
@@ -89,16 +101,46 @@ def spec_files(transform: str, cls_name: str, folder: Path, options: dict[str, A
     name = f"{Path(place).name if place.endswith('.py') else place}:{cls_name}"
     command = ["instore", "serve", name, "--workers", str(options["workers"])]
     message = _message(cls_name, command, options)
+    job = _job(message, name, options)
+    extras = [] if job is None else sorted({_EXTRAS.get(scheme, "cloud") for scheme in _schemes(options)})
     with tempfile.TemporaryDirectory(prefix="instore-") as temporary:
         wheel = Path(options["wheel"]) if options["wheel"] else build_wheel(Path(temporary))
-        container = Container(imports, wheel.name, packages, options["os_packages"], command)
+        container = Container(imports, wheel.name, extras, packages, options["os_packages"], command)
         files = {
             folder / _DOCKERFILE: container.dockerfile(folder).encode(),
             folder / _SPEC: to_yaml(message).encode(),
+            **({} if job is None else {folder / _JOB: to_yaml(job).encode()}),
             folder / wheel.name: wheel.read_bytes(),
             **container.copies(folder),
         }
     return files, message["runtime"]["image"]
+
+
+def _job(message: dict[str, Any], transform: str, options: dict[str, Any]) -> dict[str, Any] | None:
+    """The contents of the Job's file, checked; None if there is to be none."""
+    places = [options["source"], options["destination"]]
+    volumes = [Volume.parse(text) for text in options["volumes"]]
+    if options["parts"] is None:
+        if any([*places, *volumes]):
+            raise ConfigurationError("--source, --destination and --volume are those of a Job; add --job N")
+        return None
+    if not all(places):
+        raise ConfigurationError(
+            "--job needs --source and --destination: buckets, ais://BUCKET, or folders of a --volume"
+        )
+    for place in places:
+        if not scheme_of(place) and not any(volume.has(place) for volume in volumes):
+            raise ConfigurationError(
+                f"{place} is neither a bucket nor in a --volume CLAIM:PATH, so no pod would find it"
+            )
+    if _AIS in _schemes(options) and not any(text.startswith(f"{AIS_ENDPOINT}=") for text in options["variables"]):
+        raise ConfigurationError(f"a Job with buckets needs to know the store: --env {AIS_ENDPOINT}=http://HOST:PORT")
+    return job_manifest(message, transform, places, options["workers"], options["parts"], volumes)
+
+
+def _schemes(options: dict[str, Any]) -> set[str]:
+    """Those of the buckets among a Job's places."""
+    return {scheme for place in (options["source"], options["destination"]) if (scheme := scheme_of(place))}
 
 
 def _packages(requested: list[str], transform: str, modules: list[str]) -> list[str]:

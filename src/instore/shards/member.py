@@ -74,7 +74,7 @@ class Member:
         """A member of a tar."""
         is_file = info.isreg()
         size = info.size if is_file else 0
-        mode = stat.S_IMODE(info.mode)
+        mode = info.mode & _PERMISSIONS
         return cls(info.name, size, info.mtime, mode, is_file, info.isdir(), is_sparse, raw, info, preamble, header)
 
     @classmethod
@@ -82,7 +82,7 @@ class Member:
         """A member of a zip. Its time has no zone: it is taken for UTC."""
         mode = info.external_attr >> 16
         is_file = not info.is_dir() and stat.S_IFMT(mode) in (0, stat.S_IFREG)
-        mode = stat.S_IMODE(mode) or (0o644 if is_file else 0o755)
+        mode = mode & _PERMISSIONS or (0o644 if is_file else 0o755)
         mtime = _unix_time(info)
         return cls(info.filename, info.file_size, mtime, mode, is_file, info.is_dir(), False, raw, info)
 
@@ -95,7 +95,7 @@ class Member:
     def file(self) -> io.BufferedReader:
         """Its content as a binary file that is read forward."""
         if self._file is None:
-            self._file = io.BufferedReader(self.raw, BUFFER)
+            self._file = io.BufferedReader(self.raw, max(1, min(self.raw.size, BUFFER)))
         return self._file
 
     def read(self, size: int = -1) -> bytes:
@@ -120,6 +120,7 @@ class Member:
 
 
 _KEPT = ("mode", "uid", "gid", "uname", "gname", "mtime")
+_PERMISSIONS = 0o7777
 _OF_ONE_FILE = ("path", "linkpath", "size")
 _EPOCH_OF_ZIP = datetime(1980, 1, 1, tzinfo=UTC).timestamp()
 

@@ -50,10 +50,13 @@ class ShardStream:
         self.head = start.head
         self.compression = next((name for magic, name in _MAGIC.items() if self.head.startswith(magic)), "")
         self._read: Callable[[int], bytes] = start.read
+        self._damage: tuple[type[Exception], ...] = ()
         if self.compression == GZIP:
             self._read = gzip.GzipFile(fileobj=start, mode="rb").read  # type: ignore[call-overload]
+            self._damage = (gzip.BadGzipFile, zlib.error)
         elif self.compression == ZSTD:
             self._read = zstd().ZstdFile(start).read
+            self._damage = (zstd().ZstdError,)
 
     def read(self, size: int) -> bytes:
         """The next bytes, `size` or `BUFFER` at most; empty at the end."""
@@ -63,9 +66,7 @@ class ShardStream:
             data = self._read(min(size, BUFFER))
         except EOFError as error:
             raise self.damaged(f"it is truncated: its compressed stream ends early, at byte {self.offset}") from error
-        except Exception as error:
-            if not isinstance(error, (gzip.BadGzipFile, zlib.error)) and type(error).__name__ != "ZstdError":
-                raise
+        except self._damage as error:
             raise self.damaged(f"its compressed stream is damaged behind byte {self.offset}: {error}") from error
         self.offset += len(data)
         return data

@@ -1,12 +1,11 @@
 """Zips. Their directory stands at the end, so a zip is kept in a temporary file until it is whole."""
 
 import contextlib
-import io
+import errno
 import stat
 import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from typing import IO, Any
@@ -25,7 +24,8 @@ _FIRST, _LAST = (
     datetime(year, month, day, tzinfo=UTC).timestamp() for year, month, day in ((1980, 1, 1), (2107, 12, 31))
 )
 _ZIP64 = 1
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error)
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_DISK_IS_FINE = (None, errno.EINVAL)  # of an `OSError`: a decompressor's own, and a place before the file's beginning
 
 
 def zip_members(stream: ShardStream) -> Generator[Member]:
@@ -41,14 +41,25 @@ def zip_members(stream: ShardStream) -> Generator[Member]:
         while data := stream.read(BUFFER):
             with temporary("a zip"):
                 file.write(data)
-        try:
+        with _damage(stream, "it is no whole zip"):
             archive = zipfile.ZipFile(file)
-        except _DAMAGE as error:
-            raise stream.damaged(f"it is no whole zip ({error})") from error
         for info in archive.infolist():
             if info.flag_bits & _ENCRYPTED:
-                raise stream.damaged(f"the member {info.filename!r} is encrypted")
+                raise stream.refused(f"the member {info.filename!r} is encrypted")
+            if info.compress_type not in _COMPRESSIONS:
+                raise stream.refused(f"the member {info.filename!r} is compressed in a way that is not known here")
             yield Member.of_zip(info, _ZippedContent(archive, info, stream))
+
+
+@contextlib.contextmanager
+def _damage(stream: ShardStream, what: str) -> Iterator[None]:
+    """Take whatever `zipfile` makes of wrong bytes for damage, which may be any error; but not a failing disk's."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno not in _DISK_IS_FINE):
+            raise
+        raise stream.damaged(f"{what} ({error})") from error
 
 
 class _ZippedContent(MemberContent):
@@ -66,12 +77,10 @@ class _ZippedContent(MemberContent):
         if self._stream.failure is not None:
             raise self._stream.failure
         view = memoryview(buffer).cast("B")
-        try:
+        with _damage(self._stream, f"the member {self._info.filename!r} can't be read"):
             if self._file is None:
                 self._file = self._archive.open(self._info)
             data = self._file.read(len(view))
-        except _DAMAGE as error:
-            raise self._stream.damaged(f"the member {self._info.filename!r} can't be read ({error})") from error
         view[: len(data)] = data
         return len(data)
 
@@ -157,14 +166,17 @@ def _without_zip64(extra: bytes) -> bytes:
     return kept
 
 
-class _Pieces(io.RawIOBase):
-    """What was written since the last look."""
+class _Pieces:
+    """What was written since the last look. It has no end: a zip that is given up is closed at any time."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
-    def writable(self) -> bool:
-        return True
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """What is not taken is dropped with it."""
 
     def write(self, data: Any) -> int:
         self._pieces.append(bytes(data))

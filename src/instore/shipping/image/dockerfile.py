@@ -20,6 +20,7 @@ class Container:
     Attributes:
         imports: the transform's files.
         wheel: instore's wheel, a file's name in the folder of the Dockerfile.
+        extras: of instore that are installed.
         packages: what pip installs.
         os_packages: what apt-get installs.
         command: what the image runs.
@@ -27,6 +28,7 @@ class Container:
 
     imports: Imports
     wheel: str
+    extras: Sequence[str]
     packages: Sequence[str]
     os_packages: Sequence[str]
     command: Sequence[str]
@@ -41,7 +43,8 @@ class Container:
                 " && rm -rf /var/lib/apt/lists/*",
             ]
         lines.append(f"COPY {json.dumps([self.wheel, _TEMPORARY])}")
-        lines.append(f"RUN pip install --no-cache-dir {shlex.join([_TEMPORARY + self.wheel, *self.packages])}")
+        wheel = _TEMPORARY + self.wheel + (f"[{','.join(self.extras)}]" if self.extras else "")
+        lines.append(f"RUN pip install --no-cache-dir {shlex.join([wheel, *self.packages])}")
         lines.append("WORKDIR /etl")
         for entry in self.imports.entries:
             source = self._in(folder) / entry
