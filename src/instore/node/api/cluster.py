@@ -41,7 +41,7 @@ _ABSENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _ClusterNode:
     """One node, and the host by which the client has reached it.
 
     Attributes:
@@ -79,7 +79,7 @@ async def daemon(request: NodeRequest) -> Answer:
     """What the node that is asked says of itself."""
     cluster, port = request.node.cluster, _reached(request)[1]
     target = next((one for one in cluster.targets if one.url.endswith(f":{port}")), None)
-    return await _say(request, _Member(cluster, target, _host(request)))
+    return await _say(request, _ClusterNode(cluster, target, _host(request)))
 
 
 async def reverse(request: NodeRequest) -> Answer:
@@ -90,7 +90,9 @@ async def reverse(request: NodeRequest) -> Answer:
             "which can't be changed while it runs"
         )
     cluster, named = request.node.cluster, request.request.headers.get(_NODE_HEADER, "")
-    return await _say(request, _Member(cluster, None if named == PROXY_ID else cluster.target(named), _host(request)))
+    return await _say(
+        request, _ClusterNode(cluster, None if named == PROXY_ID else cluster.target(named), _host(request))
+    )
 
 
 async def cluster(request: NodeRequest) -> Answer:
@@ -119,7 +121,7 @@ async def sorts(request: NodeRequest) -> Answer:
     raise NotSupportedError("dsort is not supported")
 
 
-async def _say(request: NodeRequest, node: _Member) -> Answer:
+async def _say(request: NodeRequest, node: _ClusterNode) -> Answer:
     what = request.query("what")
     if what == "software_version":
         return text(AISTORE)
@@ -167,9 +169,9 @@ def _reached(request: NodeRequest) -> tuple[str, int]:
 
 def smap(cluster: Cluster, host: str) -> dict[str, Any]:
     """The cluster's map, with the addresses by which this client reaches the node."""
-    proxy = _described(_Member(cluster, None, host)) | {"flags": _KNOWS_JOBS}
+    proxy = _described(_ClusterNode(cluster, None, host)) | {"flags": _KNOWS_JOBS}
     return {
-        "tmap": {target.id: _described(_Member(cluster, target, host)) for target in cluster.targets},
+        "tmap": {target.id: _described(_ClusterNode(cluster, target, host)) for target in cluster.targets},
         "pmap": {PROXY_ID: proxy},
         "proxy_si": proxy,
         "version": _VERSION,
@@ -178,7 +180,7 @@ def smap(cluster: Cluster, host: str) -> dict[str, Any]:
     }
 
 
-def _described(node: _Member) -> dict[str, Any]:
+def _described(node: _ClusterNode) -> dict[str, Any]:
     net = {
         "node_hostname": node.host,
         "node_ip_addr": node.host,
@@ -199,7 +201,7 @@ def _described(node: _Member) -> dict[str, Any]:
 # A node
 
 
-def _status(node: _Member) -> dict[str, Any]:
+def _status(node: _ClusterNode) -> dict[str, Any]:
     own = {"uuid": node.cluster.folder.uuid, "version": _VERSION}
     primary = {"pub_url": node.cluster.proxy_url, "control_url": node.cluster.proxy_url, "id": PROXY_ID}
     return {
@@ -222,13 +224,13 @@ def _status(node: _Member) -> dict[str, Any]:
     }
 
 
-def _statistics(node: _Member) -> dict[str, Any]:
+def _statistics(node: _ClusterNode) -> dict[str, Any]:
     counted = node.cluster.statistics.of(node.id) if node.target else {}
     tracker = {"state.flags": _STARTED_UP, "up.ns.time": time.monotonic_ns() - _STARTED, **counted}
     return {"snode": _described(node), "tracker": tracker, "capacity": _capacity(node)}
 
 
-def _capacity(node: _Member) -> dict[str, Any]:
+def _capacity(node: _ClusterNode) -> dict[str, Any]:
     if node.target is None:
         return {"mountpaths": None, "cs_err": "", "total_used": "0", "total_avail": "0"}
     disk = FileSystem.of(node.folder)
@@ -251,7 +253,7 @@ def _capacity(node: _Member) -> dict[str, Any]:
     }
 
 
-def _system(node: _Member) -> dict[str, Any]:
+def _system(node: _ClusterNode) -> dict[str, Any]:
     memory, process, up = Memory.read(), OwnUsage.read(), time.monotonic_ns() - _STARTED
     busy = (process.user + process.system) * 1e6 / up / processors() * 100
     loads = load()
@@ -286,7 +288,7 @@ def _system(node: _Member) -> dict[str, Any]:
     }
 
 
-def _filled(node: _Member) -> dict[str, Any]:
+def _filled(node: _ClusterNode) -> dict[str, Any]:
     disk = FileSystem.of(node.folder)
     return {"fs_used": str(disk.used), "fs_capacity": str(disk.total), "pct_fs_used": disk.percent}
 
@@ -299,7 +301,7 @@ def _buckets(cluster: Cluster) -> dict[str, Any]:
     return {"providers": {"ais": spaces}, "uuid": cluster.folder.uuid, "version": _VERSION}
 
 
-_OF_NODE: dict[str, Callable[[_Member], Any]] = {
+_OF_NODE: dict[str, Callable[[_ClusterNode], Any]] = {
     "smap": lambda node: smap(node.cluster, node.host),
     "bmd": lambda node: _buckets(node.cluster),
     "snode": _described,
@@ -314,9 +316,9 @@ _OF_NODE: dict[str, Callable[[_Member], Any]] = {
 }
 
 
-def _of_all(cluster: Cluster, host: str, say: Callable[[_Member], Any]) -> dict[str, Any]:
-    targets = {target.id: say(_Member(cluster, target, host)) for target in cluster.targets}
-    return {"proxy": say(_Member(cluster, None, host)), "target": targets}
+def _of_all(cluster: Cluster, host: str, say: Callable[[_ClusterNode], Any]) -> dict[str, Any]:
+    targets = {target.id: say(_ClusterNode(cluster, target, host)) for target in cluster.targets}
+    return {"proxy": say(_ClusterNode(cluster, None, host)), "target": targets}
 
 
 _OF_CLUSTER: dict[str, Callable[[Cluster, str], Any]] = {
