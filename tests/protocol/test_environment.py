@@ -31,7 +31,14 @@ NUMBERS = {
     "KEEPALIVE_EXPIRY": ("keepalive_expiry", 30.0, "0"),
     "INSTORE_TIMEOUT": ("timeout", 300.0, "0.001"),
     "INSTORE_MAX_MESSAGE": ("max_message", 1 << 30, "1"),
+    "INSTORE_QUEUE": ("queue", 4096, "1"),
+    "INSTORE_OBJECT_TIME": ("object_time", float("inf"), "0.001"),
 }
+CHOICES = {
+    "INSTORE_TLS": ("tls", ("server", "mutual")),
+    "INSTORE_MEMBERS_ON_ERROR": ("members_on_error", ("fail", "drop", "keep")),
+}
+CERTIFICATES = {"AIS_CRT": "/crt.pem", "AIS_CLIENT_CA": "/ca.pem"}
 VARIABLES = [*FLAGS, *TEXTS, *NUMBERS, "INSTORE_FILE_ROOTS"]
 
 
@@ -117,6 +124,29 @@ def test_the_newer_variable_decides_whether_certificates_are_verified(new: str, 
 @pytest.mark.parametrize(("variable", "name"), TEXTS.items())
 def test_a_text_is_stripped(variable: str, name: str) -> None:
     assert getattr(read(variable, " /a b\n"), name) == "/a b"
+
+
+@pytest.mark.parametrize(
+    ("variable", "name", "word"),
+    [(variable, name, word) for variable, (name, words) in CHOICES.items() for word in words],
+)
+def test_a_word_is_one_of_a_few(variable: str, name: str, word: str) -> None:
+    assert getattr(Environment.read({"AIS_TARGET_URL": URL, variable: f" {word} ", **CERTIFICATES}), name) == word
+
+
+@pytest.mark.parametrize("variable", CHOICES)
+def test_another_word_is_refused_with_those(variable: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{variable}='perhaps' is neither 'server' nor|neither 'fail' nor"):
+        read(variable, "perhaps")
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"), [("server", "AIS_CRT"), ("mutual", "AIS_CRT"), ("mutual", "AIS_CLIENT_CA")]
+)
+def test_tls_needs_its_certificates(kind: str, missing: str) -> None:
+    variables = {"AIS_TARGET_URL": URL, "INSTORE_TLS": kind, **CERTIFICATES, missing: ""}
+    with pytest.raises(ConfigurationError, match=f"INSTORE_TLS={kind} needs .*{missing}"):
+        Environment.read(variables)
 
 
 @pytest.mark.parametrize(("variable", "name", "default", "least"), [(key, *row) for key, row in NUMBERS.items()])
