@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 from rich.console import Console
@@ -48,6 +49,9 @@ def _measure(cases: Sequence[Case], pace: Pace) -> list[Result]:
     _require_machine()
     require_wrk()
     peers.install()
+    if missing := peers.build_go():
+        click.echo(missing, err=True)
+        cases = [replace(case, kinds=tuple(kind for kind in case.kinds if kind is not peers.GO)) for case in cases]
     os.sched_setaffinity(0, {LOAD_CORE})
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from bench import health, node, offline, stream, websocket
 from bench.load import Request, check, wrk
-from bench.peers import EVERY, FASTAPI, FLASK, INSTORE, Kind
+from bench.peers import EVERY, FASTAPI, FLASK, GO, INSTORE, Kind
 from bench.processes import BOTH_CORES, forget_peak, memory
 from bench.site import HOST, Server, Site, fqn_query, uname
 
@@ -45,7 +45,8 @@ class Row:
         label: what is measured.
         unit: of the figure.
         higher: more is better.
-        least, aim: how many times as good as the best peer.
+        least, aim: how many times as good as the best of the SDK's servers.
+        least_go: how many times as good as AIStore's Go framework.
         limit, limit_aim: bounds of the figure itself, where the peer sets no measure.
     """
 
@@ -54,6 +55,7 @@ class Row:
     higher: bool = True
     least: float | None = None
     aim: float | None = None
+    least_go: float | None = None
     limit: float | None = None
     limit_aim: float | None = None
 
@@ -137,7 +139,8 @@ def _messages(size: int, *, file: bool, direct: bool = False) -> Measure:
             control["fqn"] = quote(str(path))
         if direct:
             control["pipeline"] = site.destination(str(size))
-        message = websocket.Message(control, None if file else data, str(size) if direct else data)
+        delivered = "direct put success" if kind is GO else str(size)
+        message = websocket.Message(control, None if file else data, delivered if direct else data)
         before = site.delivered()
         rate = websocket.window(site.server(kind, "echo"), message, pace.warm_up, pace.seconds)
         if direct:
@@ -209,54 +212,57 @@ def _start_up(site: Site, kind: Kind, _pace: Pace) -> Sequence[float]:
         return took * 1000, memory(server.worker, "VmRSS")
 
 
-def _requests(label: str, least: float, aim: float) -> tuple[Row]:
-    return (Row(label, "req/s", least=least, aim=aim),)
+def _requests(label: str, least: float, aim: float, least_go: float) -> tuple[Row]:
+    return (Row(label, "req/s", least=least, aim=aim, least_go=least_go),)
 
 
-def _objects(label: str, least: float, aim: float) -> tuple[Row]:
-    return (Row(label, "obj/s", least=least, aim=aim),)
+def _objects(label: str, least: float, aim: float, least_go: float) -> tuple[Row]:
+    return (Row(label, "obj/s", least=least, aim=aim, least_go=least_go),)
 
 
-def _transfer(label: str, least: float, aim: float) -> tuple[Row, Row]:
+def _transfer(label: str, least: float, aim: float, least_go: float) -> tuple[Row, Row]:
     peak = Row(f"{label}: peak memory of the worker", "MiB", higher=False, limit=80, limit_aim=60)
-    return Row(label, "MB/s", least=least, aim=aim), peak
+    return Row(label, "MB/s", least=least, aim=aim, least_go=least_go), peak
 
 
 def _probes(label: str) -> tuple[Row]:
-    return (Row(label, "ms", higher=False, limit=20, limit_aim=5),)
+    return (Row(label, "ms", higher=False, limit=10, limit_aim=3),)
 
 
+_SDK = tuple(kind for kind in EVERY if kind is not GO)
 _WEBSOCKET = tuple(kind for kind in EVERY if kind.websocket)
 
 CASES = (
-    Case("put-1k", _requests("PUT 1 KiB", 2, 3.5), _body(KIB)),
-    Case("put-64k", _requests("PUT 64 KiB", 1.5, 2.5), _body(64 * KIB)),
-    Case("put-1m", _requests("PUT 1 MiB", 0.8, 1.2), _body(MIB)),
-    Case("file-16k", _requests("file 16 KiB, inline", 2.5, 4), _file(16 * KIB, direct=False)),
-    Case("file-16k-direct", _requests("file 16 KiB, direct put", 5, 10), _file(16 * KIB, direct=True)),
-    Case("file-1m-direct", _requests("file 1 MiB, direct put", 1.5, 3), _file(MIB, direct=True)),
-    Case("pull-16k", _requests("pull 16 KiB", 4, 10), _pull(16 * KIB)),
-    Case("pipeline-16k", _requests("pipeline of three stages, file 16 KiB", 5, 10), _pipeline(16 * KIB, 3)),
-    Case("ws-1k", _objects("WebSocket, body 1 KiB", 1.5, 2.5), _messages(KIB, file=False), _WEBSOCKET),
-    Case("ws-file-16k", _objects("WebSocket, file 16 KiB", 3, 5), _messages(16 * KIB, file=True), _WEBSOCKET),
+    Case("put-1k", _requests("PUT 1 KiB", 5, 7, 1), _body(KIB)),
+    Case("put-64k", _requests("PUT 64 KiB", 4, 6, 1.5), _body(64 * KIB)),
+    Case("put-1m", _requests("PUT 1 MiB", 1.3, 2, 1), _body(MIB)),
+    Case("file-16k", _requests("file 16 KiB, inline", 6, 8, 1.5), _file(16 * KIB, direct=False)),
+    Case("file-16k-direct", _requests("file 16 KiB, direct put", 10, 15, 1.7), _file(16 * KIB, direct=True)),
+    Case("file-1m-direct", _requests("file 1 MiB, direct put", 3, 5, 1), _file(MIB, direct=True)),
+    Case("pull-16k", _requests("pull 16 KiB", 10, 15, 1.3), _pull(16 * KIB)),
+    Case("pipeline-16k", _requests("pipeline of three stages, file 16 KiB", 10, 15, 1.3), _pipeline(16 * KIB, 3)),
+    Case("ws-1k", _objects("WebSocket, body 1 KiB", 2.5, 4, 0.8), _messages(KIB, file=False), _WEBSOCKET),
+    Case("ws-file-16k", _objects("WebSocket, file 16 KiB", 4, 6, 1.3), _messages(16 * KIB, file=True), _WEBSOCKET),
     Case(
         "ws-direct-16k",
-        _objects("WebSocket, file 16 KiB, direct put", 10, 20),
+        _objects("WebSocket, file 16 KiB, direct put", 15, 25, 1.5),
         _messages(16 * KIB, file=True, direct=True),
         _WEBSOCKET,
     ),
-    Case("stream-put", _transfer("streamed PUT", 1.5, 3.5), _stream(file=False)),
-    Case("stream-file", _transfer("streamed file", 0.6, 1), _stream(file=True)),
+    Case("stream-put", _transfer("streamed PUT", 1, 1.5, 0.7), _stream(file=False)),
+    Case("stream-file", _transfer("streamed file", 1, 1.3, 0.7), _stream(file=True)),
     Case(
         "health-sleep",
         _probes("/health, 99th percentile, transforms sleep"),
         _health("sleep"),
+        _SDK,
         quick=False,
     ),
     Case(
         "health-burn",
         _probes("/health, 99th percentile, transforms burn CPU"),
         _health("burn", "?etl_args=1000000"),
+        _SDK,
     ),
     Case(
         "two-workers",
@@ -288,5 +294,6 @@ CASES = (
             Row("memory of an idle worker", "MiB", higher=False),
         ),
         _start_up,
+        _SDK,
     ),
 )

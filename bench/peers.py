@@ -5,6 +5,7 @@ that its documentation asks for come after it. The SDK lives in an environment o
 dependency of the project.
 """
 
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -84,16 +85,49 @@ THREADED = Kind(
     several=False,
 )
 
+
+class GoKind(Kind):
+    """The echo of `bench/go` on AIStore's Go framework: a program of its own, whatever the transform's module says."""
+
+    def write_module(self, transform: str, folder: Path, port: int) -> Path:
+        """What stands for the module: its log lies beside it."""
+        return folder / f"go_{transform}_{port}.go"
+
+    def start_command(self, module: Path, port: int, workers: int) -> list[str]:
+        """One process on one core, as the others."""
+        return ["env", "GOMAXPROCS=1", str(GO_ECHO), str(port)]
+
+
+GO = GoKind("Go", Path(), "", several=False)
+GO_ECHO = ROOT / ".bench" / "go-echo"
+
 PEERS = (FASTAPI, FLASK, THREADED)
-EVERY = (INSTORE, *PEERS)
+EVERY = (INSTORE, *PEERS, GO)
 
 
 def install() -> None:
-    """Make the peer's environment, once; again when the requirements change."""
+    """Make the peers, once; again when what they are made of changes."""
     try:
         OFFICIAL.make()
     except UnavailableError as error:
         raise BenchError(str(error)) from error
+
+
+def build_go() -> str:
+    """Build the peer in Go; why it can't be had, else nothing."""
+    sources = [ROOT / "bench" / "go" / name for name in ("go.mod", "go.sum", "echo.go")]
+    if GO_ECHO.exists() and all(source.stat().st_mtime < GO_ECHO.stat().st_mtime for source in sources):
+        return ""
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if go is None:
+        return "there is no Go on this machine, so AIStore's Go framework is left out"
+    GO_ECHO.parent.mkdir(exist_ok=True)
+    done = subprocess.run([go, "build", "-o", GO_ECHO, "."], cwd=ROOT / "bench" / "go", capture_output=True, text=True)
+    return (
+        f"AIStore's Go framework can't be built and is left out: {done.stderr.strip()[-300:]}"
+        if done.returncode
+        else ""
+    )
 
 
 def versions() -> str:

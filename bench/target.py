@@ -5,8 +5,8 @@ measured: the kernel writes a body straight to where it is compared, as one piec
 
     python -m bench.target PORT FOLDER
 
-An object's name is what follows the last escaped slash of the path; its bytes are those of the file of that name in
-FOLDER, and a put has to bring exactly them. `GET /stats` says how many puts were right and how many were not.
+An object's name is what follows the last slash of the path, escaped or not; its bytes are those of the file of that
+name in FOLDER, and a put has to bring exactly them. `GET /stats` says how many puts were right and how many were not.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Store:
         """What a GET of `path` answers; None: there is no such object."""
         if path == b"/stats":
             return json.dumps({"right": self.right, "wrong": self.wrong}).encode()
-        name = path.partition(b"?")[0].rpartition(b"%2F")[2].decode()
+        name = path.partition(b"?")[0].replace(b"/", b"%2F").rpartition(b"%2F")[2].decode()  # Go sends it unescaped
         if name not in self._objects:
             file = self._folder / name
             if not file.is_file():

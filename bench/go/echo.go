@@ -1,4 +1,5 @@
-// An echo on AIStore's own Go framework, as the benchmark's peer: buffered, or streamed with the argument "stream".
+// An echo on AIStore's own Go framework, as the benchmark's peer. The framework
+// closes the object when Transform returns, so that every object is in memory whole.
 package main
 
 import (
@@ -11,9 +12,9 @@ import (
 	"github.com/NVIDIA/aistore/ext/etl/webserver"
 )
 
-type buffered struct{ webserver.ETLServer }
+type echo struct{ webserver.ETLServer }
 
-func (*buffered) Transform(input io.ReadCloser, _, _ string) (io.ReadCloser, int64, error) {
+func (*echo) Transform(input io.ReadCloser, _, _ string) (io.ReadCloser, int64, error) {
 	defer input.Close()
 	data, err := io.ReadAll(input)
 	if err != nil {
@@ -22,20 +23,10 @@ func (*buffered) Transform(input io.ReadCloser, _, _ string) (io.ReadCloser, int
 	return io.NopCloser(bytes.NewReader(data)), int64(len(data)), nil
 }
 
-type streamed struct{ webserver.ETLServer }
-
-func (*streamed) Transform(input io.ReadCloser, _, _ string) (io.ReadCloser, int64, error) {
-	return input, -1, nil
-}
-
 func main() {
 	port, err := strconv.Atoi(os.Args[1])
 	if err != nil {
 		log.Fatal(err)
 	}
-	var server webserver.ETLServer = &buffered{}
-	if len(os.Args) > 2 && os.Args[2] == "stream" {
-		server = &streamed{}
-	}
-	log.Fatal(webserver.Run(server, "127.0.0.1", port))
+	log.Fatal(webserver.Run(&echo{}, "127.0.0.1", port))
 }
