@@ -138,6 +138,25 @@ def test_what_swallows_damage_makes_no_member(tmp_path: Path) -> None:
 
 
 @pytest.mark.whole
+def test_what_closes_its_reader_closes_no_shard(tmp_path: Path) -> None:
+    closes = """
+        import io
+        import instore
+
+        class Closes(instore.ETLServer):
+            def transform_stream(self, reader, path, etl_args):
+                line = io.TextIOWrapper(reader).readline()  # closes the reader when it is forgotten
+                if "bad" in line:
+                    reader.close()
+                    raise ValueError("bad")
+                yield line.upper().encode()
+    """
+    with running(tmp_path, closes, options=("--members", "*.txt", "--members-on-error", "keep")) as server:
+        answer = put(server, tar({"a.txt": b"one\ntwo", "b.txt": b"bad\n" * 9000, "c.txt": b"three"}))
+        assert content("tar", answer.content) == {"a.txt": b"ONE\n", "b.txt": b"bad\n" * 9000, "c.txt": b"THREE"}
+
+
+@pytest.mark.whole
 def test_an_error_that_is_not_the_members_is_no_reason_to_drop_it(tmp_path: Path) -> None:
     lost = """
         import instore
