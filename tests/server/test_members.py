@@ -1,6 +1,7 @@
 """`--members`: a class written for objects goes over the members of shards, whatever its shape and the way in."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,6 +190,17 @@ def test_members_get_the_settings_of_the_class(tmp_path: Path) -> None:
         told = json.loads(content("tar", answer.content)["a b"])
         assert told == ["/photos/train.tar/a%20b", "some args"]
         assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
+@pytest.mark.whole
+def test_the_documented_transform_of_ones_own_makes_shards(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/shards.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    with running(tmp_path, code) as server:
+        answer = put(server, tar({"a": b"small", "b": b"x" * 1000}))
+        assert content("tar", answer.content) == {"small/a": b"SMALL"}
+        answer = put(server, tar({"a": b"small"})[:512])
+        assert (answer.status_code, "truncated" in answer.text) == (422, True)
 
 
 @pytest.mark.whole
