@@ -316,6 +316,7 @@ def test_the_pods_of_a_job_do_the_whole_job(project: Path, tmp_path: Path) -> No
     assert len(list((tmp_path / "dst").iterdir())) == 20
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -62,6 +62,7 @@ def test_members_that_fail_are_counted_and_named() -> None:
     assert "dropped x.tar!bad.txt: " in Path("log").read_text()
 
 
+@pytest.mark.whole
 def test_a_member_that_fails_is_named_with_its_shard() -> None:
     Path("src/x.tar").write_bytes(tar(FILES))
     Path("src/cut.tar").write_bytes(tar({"a.txt": b"x" * 2000})[:1500])

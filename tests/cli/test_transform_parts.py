@@ -24,6 +24,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen([*command, "--workers", "1", *arguments], stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.whole
 def test_parts_at_once_are_the_whole_job() -> None:
     jobs = [start("--part", f"{index}/3", "--report", "r.jsonl") for index in range(3)]
     said = [job.communicate()[1] for job in jobs]

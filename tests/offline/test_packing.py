@@ -248,6 +248,15 @@ def test_a_damaged_shard_leaves_no_file(tmp_path: Path, kind: str) -> None:
     assert len(tree(tmp_path / "dst")) == 2
 
 
+def test_files_are_not_unpacked_among_the_shards(tmp_path: Path) -> None:
+    write(tmp_path / "src", {"x.tar": tar({"d/a": b"one"})})
+    for name in ("src", "src/d"):
+        with pytest.raises(ConfigurationError, match="is SRC or lies inside it"):
+            unpack(tmp_path / "src", tmp_path / name)
+    assert unpack(tmp_path / "src/x.tar", tmp_path / "src")[0]
+    assert (tmp_path / "src/d/a").read_bytes() == b"one"
+
+
 def test_unpacking_again_does_what_is_left_and_replaces_nothing(tmp_path: Path) -> None:
     write(tmp_path / "src", {"x.tar": tar({"d/a": b"one", "d/b": b"two"})})
     unpack(tmp_path / "src", tmp_path / "dst")

@@ -1,6 +1,7 @@
 """`--members`: a class written for objects goes over the members of shards, whatever its shape and the way in."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,7 @@ SHAPES = {
         yield etl_args.encode()
 """,
 }
-EVERYDAY = ("buffered", "async-streamed")
+EVERYDAY = ("async-streamed",)
 FILES = {"d/a.txt": b"one\ntwo\n", "b.bin": b"as it is", "bad.txt": b"good\nbad\n", "e.txt": b""}
 DONE = {"d/a.txt": b"ONE\nTWO\n!", "b.bin": b"as it is", "e.txt": b"!"}
 
@@ -101,7 +102,7 @@ def test_a_shard_without_a_member_left_is_a_failure(dropping: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [pytest.param(one, marks=() if one == "streamed" else pytest.mark.whole) for one in SHAPES]
+    "shape", [pytest.param(one, marks=() if one == "buffered" else pytest.mark.whole) for one in SHAPES]
 )
 def test_what_fails_is_kept_as_it_was(tmp_path: Path, shape: str) -> None:
     options = ("--members", "**/*.txt", "--members-on-error", "keep")
@@ -138,6 +139,25 @@ def test_what_swallows_damage_makes_no_member(tmp_path: Path) -> None:
 
 
 @pytest.mark.whole
+def test_what_closes_its_reader_closes_no_shard(tmp_path: Path) -> None:
+    closes = """
+        import io
+        import instore
+
+        class Closes(instore.ETLServer):
+            def transform_stream(self, reader, path, etl_args):
+                line = io.TextIOWrapper(reader).readline()  # closes the reader when it is forgotten
+                if "bad" in line:
+                    reader.close()
+                    raise ValueError("bad")
+                yield line.upper().encode()
+    """
+    with running(tmp_path, closes, options=("--members", "*.txt", "--members-on-error", "keep")) as server:
+        answer = put(server, tar({"a.txt": b"one\ntwo", "b.txt": b"bad\n" * 9000, "c.txt": b"three"}))
+        assert content("tar", answer.content) == {"a.txt": b"ONE\n", "b.txt": b"bad\n" * 9000, "c.txt": b"THREE"}
+
+
+@pytest.mark.whole
 def test_an_error_that_is_not_the_members_is_no_reason_to_drop_it(tmp_path: Path) -> None:
     lost = """
         import instore
@@ -170,6 +190,17 @@ def test_members_get_the_settings_of_the_class(tmp_path: Path) -> None:
         told = json.loads(content("tar", answer.content)["a b"])
         assert told == ["/photos/train.tar/a%20b", "some args"]
         assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
+@pytest.mark.whole
+def test_the_documented_transform_of_ones_own_makes_shards(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/shards.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    with running(tmp_path, code) as server:
+        answer = put(server, tar({"a": b"small", "b": b"x" * 1000}))
+        assert content("tar", answer.content) == {"small/a": b"SMALL"}
+        answer = put(server, tar({"a": b"small"})[:512])
+        assert (answer.status_code, "truncated" in answer.text) == (422, True)
 
 
 @pytest.mark.whole

@@ -156,6 +156,11 @@ def test_what_is_no_shard_is_said_to_be_none() -> None:
         read(gzip.compress(b"no tar" * 200))
 
 
+def test_a_reader_that_gives_no_bytes_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"StringIO.read gives no bytes; shards are read from synchronous readers"):
+        list(members(io.StringIO("text")))  # type: ignore[arg-type]
+
+
 def test_an_extended_header_has_its_bound() -> None:
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 8 << 30

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from instore.errors import ConfigurationError, InstoreError, NothingSelectedError, ShardError
 from instore.offline.folder_destination import PARTIAL, FolderDestination, StoredFile
-from instore.offline.folder_source import FolderSource
+from instore.offline.folder_source import FolderSource, is_inside
 from instore.offline.interfaces import Item, ItemState
 from instore.offline.plan import scheme_of
 from instore.shards.member import BUFFER, Member
 from instore.shards.reader import members
 from instore.shards.writer import KINDS, kind_of
+from instore.system.printable import printable
 from instore.system.threads import in_thread
 
 
@@ -39,8 +40,11 @@ class Unpacking:
         self._name = os.path.basename(source) if os.path.isfile(source) else ""
         self._source = FolderSource(os.path.dirname(source) or "." if self._name else source)
         self._destination = FolderDestination(destination)
-        if not self._name and self._destination.folder == self._source.folder:
-            raise ConfigurationError("SRC and DST are the same folder; name another DST")
+        if not self._name and is_inside(self._destination.folder + "/", self._source.folder):
+            raise ConfigurationError(
+                f"DST {printable(destination)} is SRC or lies inside it: what is unpacked would be taken for shards; "
+                "name a DST elsewhere"
+            )
         self._say = say
 
     async def run(self) -> bool:

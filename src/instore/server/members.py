@@ -11,7 +11,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from instore.errors import InstoreError, ShardError, TransformError
 from instore.protocol.environment import DROP, FAIL, INSTORE_MEMBERS, KEEP, Environment
@@ -164,8 +164,7 @@ class _TransformedShard:
                 if not self._members.is_streaming:
                     data = self._code.whole(source.read(), path, self._etl_args)
                     return io.BytesIO(data), len(data)
-                reader = ForwardReader(source)
-                files.callback(reader.detach)  # which would close it with itself
+                reader = ForwardReader(_Lent(source))
                 return _gathered(self._code.pieces(reader, path, self._etl_args), files)
             except BaseException as error:
                 raise self._code.failure(error, name) from error
@@ -178,6 +177,21 @@ class _TransformedShard:
 
 
 _VERBS = {FAIL: "failed", DROP: "dropped", KEEP: "kept"}
+
+
+class _Lent(io.RawIOBase):
+    """A file in the user's hand: whoever closes it (a text wrapper, when it is forgotten) closes no more than this."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _gathered(pieces: Iterator[bytes], files: contextlib.ExitStack) -> tuple[IO[bytes], int]:

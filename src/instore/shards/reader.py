@@ -52,13 +52,15 @@ def members(reader: Reader) -> Generator[Member]:
     short or empty raises: a loop that ends has had every member.
 
     Args:
-        reader: the shard, from its beginning: the reader of a `transform_stream`, or any binary file.
+        reader: the shard, from its beginning: the reader of a `transform_stream`, unless that is `async`, or any binary
+            file.
 
     Yields:
         Member: files, and all else that the shard has.
 
     Raises:
         ShardError: a `ValueError`; the shard is damaged, or is none. The text says where and why.
+        TypeError: the reader is asynchronous, or gives text.
         ConfigurationError: a `ValueError`; it is compressed with Zstandard, and `instore[zstd]` is not installed.
     """
     shard = ShardReader(reader)

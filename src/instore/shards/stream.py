@@ -139,6 +139,10 @@ class _Beginning:
         self._reader = reader
         self.head = b""
         while len(self.head) < _HEAD and (data := reader.read(_HEAD - len(self.head))):
+            if not isinstance(data, bytes):
+                raise TypeError(
+                    f"{type(reader).__name__}.read gives no bytes; shards are read from synchronous readers"
+                )
             self.head += data
         self._unread = self.head
         self._file = _seekable(reader)
