@@ -142,6 +142,9 @@ class App:
         await self._start()
         self._ready()
 
+    def tick(self, body_memory: int) -> None:
+        """Called every now and then."""
+
     def drain(self) -> None:
         """Called when the server is told to stop: requests under way are served, and jobs stopped in `stop`."""
 

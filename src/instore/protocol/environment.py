@@ -50,6 +50,8 @@ LIMIT_PREFIX = "INSTORE_"
 """Before the name of each of the server's bounds (docs/limits.md)."""
 INSTORE_PORT = "INSTORE_PORT"
 """Where a server listens that shares this machine's ports with others."""
+INSTORE_METRICS = "INSTORE_METRICS"
+"""DESCRIPTOR:NUMBER of the file in which a worker counts, and of its page there."""
 INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from instore.protocol.environment import INSTORE_PARENT_FD
+from instore.protocol.environment import INSTORE_METRICS, INSTORE_PARENT_FD
+from instore.server.metrics import make_pages, map_pages, restarted
 from instore.system import exit_codes
 
 logger = logging.getLogger("instore")
@@ -29,6 +30,7 @@ class Supervisor:
     def __init__(self, commands: Sequence[tuple[list[str], int]]) -> None:
         self._commands = commands
         self._alive, self._parent_end = os.pipe()
+        self._metrics = make_pages(len(commands))
         self._started: dict[subprocess.Popen[bytes], tuple[int, float]] = {}
         self._quick_deaths = 0
         self._stopping = False
@@ -53,7 +55,11 @@ class Supervisor:
 
     def _start(self, number: int, environment: dict[str, str]) -> None:
         command, descriptor = self._commands[number]
-        process = subprocess.Popen(command, env=environment, pass_fds=(descriptor, self._alive))  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            env={**environment, INSTORE_METRICS: f"{self._metrics}:{number}"},
+            pass_fds=(descriptor, self._alive, self._metrics),
+        )
         self._started[process] = (number, time.monotonic())
 
     def _replace_dead(self, environment: dict[str, str]) -> int:
@@ -69,6 +75,7 @@ class Supervisor:
                 return exit_codes.FAILED
             if not self._stopping:
                 logger.warning("worker %d %s; starting another", process.pid, _how(process.returncode))
+                restarted(map_pages(self._metrics)[number])
                 self._start(number, environment)
         return 0
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from instore.errors import ConfigurationError
 from instore.http.server import BACKLOG, bind
-from instore.protocol.environment import INSTORE_PARENT_FD, Environment
+from instore.protocol.environment import INSTORE_METRICS, INSTORE_PARENT_FD, Environment
+from instore.server.metrics import Page, make_pages, map_pages, restarted
 from instore.server.prints import name_objects
 from instore.server.process import set_up_process
 from instore.server.run import run
@@ -61,6 +62,7 @@ def bind_unix(path: str) -> socket.socket:
 
 def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replaced: bool = False) -> None:
     """Make the user's object and serve it until a signal says stop."""
+    metrics = os.environ.pop(INSTORE_METRICS, "") or f"{make_pages(1)}:0"
     if Environment.read(os.environ).frames:
         name_objects()
     elif isinstance(sys.stdout, io.TextIOWrapper):
@@ -69,8 +71,9 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replace
     set_up_process()
     exit_with_parent()
     server = _create(cls)
+    server.asgi_app.counters.use(*_pages_and_own(metrics))
     if not replaced:
-        server.asgi_app.watchdog.end = functools.partial(_start_anew, listener)
+        server.asgi_app.watchdog.end = functools.partial(_start_anew, listener, metrics)
     gc.collect()
     gc.freeze()  # modules and models stay for good: no collection looks at them again
     run(server.asgi_app, listener)
@@ -80,14 +83,23 @@ def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replace
     os._exit(0)
 
 
-def _start_anew(listener: socket.socket) -> None:
+def _start_anew(listener: socket.socket, metrics: str) -> None:
     """Run the same command again in this process's place, on the same socket, so that who connects waits for it."""
     logging.getLogger("instore").warning("starting it anew")
     sys.stdout.flush()
     logging.shutdown()
     listener.set_inheritable(True)
+    pages, own = _pages_and_own(metrics)
+    restarted(pages[own])
+    os.set_inheritable(int(metrics.partition(":")[0]), True)
+    os.environ[INSTORE_METRICS] = metrics
     command = [sys.executable, "-P", "-m", "instore", *sys.argv[1:], "--fd", str(listener.fileno())]
     os.execv(sys.executable, command)  # noqa: S606
+
+
+def _pages_and_own(metrics: str) -> tuple[list[Page], int]:
+    descriptor, _, number = metrics.partition(":")
+    return map_pages(int(descriptor)), int(number)
 
 
 def exit_with_parent() -> None:

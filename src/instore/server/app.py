@@ -24,6 +24,7 @@ class ETLApplication:
     Attributes:
         state: whatever users keep with the application; `state.etl_server` is their object.
         settings: the process's.
+        counters: what is counted of its objects.
         watchdog: says what is done when transforms that never end hold all threads.
 
     Raises:
@@ -33,6 +34,7 @@ class ETLApplication:
     def __init__(self, server: Transform) -> None:
         self.state = SimpleNamespace(etl_server=server)
         self._service = Service(server)
+        self.counters = self._service.counters
         self.watchdog = self._service.watchdog
         self.settings = self._service.environment
         self._http = HTTPHandler(self._service)
@@ -48,6 +50,10 @@ class ETLApplication:
     def websocket(self, request: Request, sender: WebSocketSender) -> WebSocketReceiver | str:
         """Take a WebSocket connection, or say why not."""
         return self._websocket.connect(request.target.partition(b"?")[0].decode(errors="replace"), sender)
+
+    def tick(self, body_memory: int) -> None:
+        """Called every now and then."""
+        self._service.publish(body_memory)
 
     def drain(self) -> None:
         """Called when the server is told to stop."""

@@ -146,7 +146,7 @@ class _WebSocketObjects:
             self._sender.pause()
 
     async def _object(self, item: _PendingObject, request: ObjectRequest, source: Source) -> None:
-        exchange = self._service.exchange(request, source)
+        exchange = self._service.exchange(item.entry, request, source)
         try:
             response = await exchange.begin()
             result = await _whole(response)

@@ -8,6 +8,9 @@ import sys
 import threading
 import time
 
+FIELDS = "fields"
+"""The attribute of a record that has its parts by their names."""
+
 _LINES = 20_000
 _LAST = 2.0  # seconds for what is left at the end
 
