@@ -15,7 +15,7 @@ from instore.protocol.headers import DIRECT_PUT_LENGTH, NODE_URL, REQUEST_ID, RE
 from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of
 from instore.protocol.requests import ObjectRequest
 from instore.protocol.responses import NextHopOutcome, judge
-from instore.server.access_log import AccessLogEntry
+from instore.server.entry import AccessLogEntry
 from instore.server.held import HeldStream
 from instore.server.outbound import Outbound, TransientError
 from instore.server.results import Result

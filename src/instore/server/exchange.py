@@ -26,12 +26,13 @@ from instore.protocol.environment import INSTORE_OBJECT_TIME, Environment
 from instore.protocol.headers import RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
 from instore.protocol.names import escape_segment
 from instore.protocol.requests import ObjectRequest
-from instore.server.access_log import AccessLog, AccessLogEntry
+from instore.server.access_log import AccessLog
 from instore.server.contract import Transform
 from instore.server.direct_put import DirectPut, Response
 from instore.server.downloads import Downloads, shown
+from instore.server.entry import AccessLogEntry
 from instore.server.files import FileRules
-from instore.server.metrics import Counters, Times
+from instore.server.metrics import Counters
 from instore.server.next_hops import NextHops
 from instore.server.outbound import Outbound
 from instore.server.results import BufferedResult, Result, StreamedResult
@@ -125,10 +126,10 @@ class Service:
         except Exception as error:
             raise TransformError(f"get_mime_type() failed: {type(error).__name__}: {error}") from error
 
-    def _make_result(self, times: Times, request: ObjectRequest, source: Source) -> Result:
+    def _make_result(self, entry: AccessLogEntry, request: ObjectRequest, source: Source) -> Result:
         if self.server.use_streaming:
-            return StreamedResult(request, source, self._transforms, times, self.environment.direct_put_chunk_size)
-        return BufferedResult(request, source, self._transforms, times)
+            return StreamedResult(request, source, self._transforms, entry, self.environment.direct_put_chunk_size)
+        return BufferedResult(request, source, self._transforms, entry)
 
 
 class Exchange:

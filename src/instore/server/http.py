@@ -15,8 +15,8 @@ from instore.http.exposition import expose
 from instore.http.request import Request
 from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH, METRICS_PATH, READY_PATH
 from instore.protocol.requests import METHODS, ObjectRequest, SourceKind, parse_download, parse_request
-from instore.server.access_log import AccessLogEntry
 from instore.server.direct_put import Response
+from instore.server.entry import AccessLogEntry
 from instore.server.exchange import TEXT, Service
 from instore.server.held import HeldStream, hold
 from instore.server.pipes import OutputPipe
@@ -103,8 +103,8 @@ class HTTPHandler:
             if request.status < 400:
                 service.access_log.served(entry, request.status, request.sent)
             else:  # what the next hop said is passed on
-                error = DirectPutError(f"{wanted.next_url} answered {request.status}")
-                service.access_log.failed(entry, request.status, request.sent, error)
+                reason = DirectPutError(f"{wanted.next_url} answered {request.status}")
+                service.access_log.failed(entry, request.status, request.sent, reason)
 
     async def _exchange(self, entry: AccessLogEntry, wanted: ObjectRequest, source: Source, request: Request) -> None:
         exchange = self._service.exchange(entry, wanted, source)

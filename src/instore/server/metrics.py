@@ -9,12 +9,13 @@ import itertools
 import math
 import mmap
 import os
-import time
 from bisect import bisect_right
 from collections.abc import Sequence
+from time import perf_counter
 from typing import TypeAlias
 
 from instore.protocol.requests import SourceKind
+from instore.server.entry import AccessLogEntry
 from instore.system.files import nameless_file
 
 METHODS = ("PUT", "GET", "POST", "WS")
@@ -39,7 +40,7 @@ _FIRST_SINGLE = len(OBJECTS) + len(STAGES) * (SUM + 1)
 BYTES_IN, BYTES_OUT, RETRIES, RESTARTS, REFUSED, IN_PROGRESS, QUEUED, MEMORY = range(_FIRST_SINGLE, _FIRST_SINGLE + 8)
 
 _PAGE = 4096  # bytes: processors that write beside each other in one line of memory hold each other up
-_AT_ONCE = 256  # times that are sorted into the buckets together, for a fifth of the cost
+_AT_ONCE = 256 * len(STAGES)  # times that are sorted into the buckets together, for a fifth of the cost
 _COLUMNS = {
     outcome: {method: {str(source): OBJECTS[method, source, outcome] for source in SOURCES} for method in METHODS}
     for outcome in OUTCOMES
@@ -47,33 +48,6 @@ _COLUMNS = {
 
 Page: TypeAlias = "memoryview[float]"
 """The numbers of one worker."""
-
-
-class Times:
-    """When an object came to where on its way, by `time.perf_counter()`; 0: not yet.
-
-    Attributes:
-        came: its request was there, or its last try began.
-        asked: a thread was asked for.
-        begun: a thread took it.
-        loaded: its bytes were there; of a stream: it was opened.
-        made: its result was whole.
-        ready: its result began, where it is sent while it is made.
-    """
-
-    __slots__ = ("asked", "begun", "came", "loaded", "made", "ready")
-
-    asked: float
-    begun: float
-    came: float
-    loaded: float
-    made: float
-    ready: float
-
-    def again(self) -> None:
-        """Another try begins; the times of the last one stand."""
-        self.came = time.perf_counter()
-        self.asked = self.begun = self.loaded = self.made = self.ready = 0.0
 
 
 class Counters:
@@ -86,7 +60,7 @@ class Counters:
 
     def __init__(self) -> None:
         self.begun = 0
-        self._seconds: tuple[list[float], ...] = tuple([] for _ in STAGES)
+        self._seconds: list[float] = []  # a number for each stage, then those of the next object
         self.use(_pages_of(memoryview(bytearray(_PAGE))), 0)  # which a process that forks has for itself
 
     def use(self, pages: Sequence[Page], own: int) -> None:
@@ -95,29 +69,21 @@ class Counters:
         self._page = pages[own]
         self._before = _ended(self._page)
 
-    def ended(self, method: str, source: str, outcome: str, received: int, sent: int) -> None:
-        """An object's way is over."""
-        page = self._page
-        page[_COLUMNS[outcome][method][source]] += 1
-        page[BYTES_IN] += received
-        page[BYTES_OUT] += sent
-
-    def took(self, times: Times, end: float) -> None:
-        """How long an object was in each stage that it has left."""
-        waiting, reading, transforming, delivering = self._seconds
-        loaded, made = times.loaded, times.made
-        if loaded:
-            waiting.append(times.begun - times.asked)
-            reading.append(times.asked - times.came + loaded - times.begun)
-            if made:
-                transforming.append(made - loaded)
-                delivering.append(end - (times.ready or made))
-            if len(waiting) >= _AT_ONCE:
+    def ended(self, entry: AccessLogEntry, outcome: str, sent: int) -> None:
+        """An object's way is over; `sent` bytes went back to whoever asked."""
+        request, source, page = entry.request, entry.source, self._page
+        page[_COLUMNS[outcome][entry.method][UNKNOWN if request is None else request.origin]] += 1
+        if source is not None:
+            page[BYTES_IN] += source.received
+        page[BYTES_OUT] += sent + entry.put
+        if entry.retries:
+            page[RETRIES] += entry.retries
+        if made := entry.made:
+            asked, begun, loaded = entry.asked, entry.begun, entry.loaded
+            waiting, reading, delivering = begun - asked, asked - entry.came + loaded - begun, entry.ready or made
+            self._seconds += (waiting, reading, made - loaded, perf_counter() - delivering)
+            if len(self._seconds) >= _AT_ONCE:
                 self._sort()
-
-    def retried(self, times: int) -> None:
-        """Direct puts of an object were tried again."""
-        self._page[RETRIES] += times
 
     def refused(self) -> None:
         """A request found too many before it."""
@@ -133,10 +99,9 @@ class Counters:
             page[MEMORY] = memory
 
     def _sort(self) -> None:
-        for seconds, start in zip(self._seconds, HISTOGRAMS.values(), strict=True):
-            if seconds:
-                _add(self._page, start, sorted(seconds))
-                seconds.clear()
+        seconds, self._seconds = self._seconds, []
+        for number, start in enumerate(HISTOGRAMS.values() if seconds else ()):
+            _add(self._page, start, sorted(seconds[number :: len(STAGES)]))
 
 
 def make_pages(workers: int) -> int:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 from typing import Any
 
 from instore.errors import ETLDirectPutTransientError, InstoreError, InvalidPipelineError, SourceError, TransformError
@@ -22,7 +23,7 @@ from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
 from instore.protocol.responses import with_frames
 from instore.server.contract import Transform, check_concurrency
-from instore.server.metrics import Times
+from instore.server.entry import AccessLogEntry
 from instore.server.pipes import OutputPipe
 from instore.server.prints import frames_of, printing, printing_object
 from instore.server.readers import ForwardOnlyError, Load, ObjectReader, ThreadedReader
@@ -68,17 +69,17 @@ class TransformRunner:
         """Objects that wait for a thread."""
         return self._pool.waiting
 
-    def start(self, request: ObjectRequest, load: Load, times: Times) -> Waiter[bytes]:
+    def start(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> Waiter[bytes]:
         """Begin to transform one object that `load`, called in the same thread, gives whole."""
-        times.asked = time.perf_counter()
-        return self._pool.submit(self._run, request, load, times)
+        entry.asked = perf_counter()
+        return self._pool.submit(self._run, request, load, entry)
 
     def start_stream(
-        self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe, times: Times
+        self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe, entry: AccessLogEntry
     ) -> Waiter[None]:
         """Begin to transform one object piece by piece into `spool`, which gets every failure too."""
-        times.asked = time.perf_counter()
-        return self._pool.submit(self._stream, request, open_reader, spool, times)
+        entry.asked = perf_counter()
+        return self._pool.submit(self._stream, request, open_reader, spool, entry)
 
     def close(self) -> None:
         """Take no more transforms; those that run are left to end."""
@@ -86,10 +87,10 @@ class TransformRunner:
         if self._user_loop is not None:
             self._user_loop.stop()
 
-    def _run(self, request: ObjectRequest, load: Load, times: Times) -> bytes:
-        times.begun = time.perf_counter()
+    def _run(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> bytes:
+        entry.begun = perf_counter()
         with self._named(request), _entered(load, request) as data:
-            times.loaded = time.perf_counter()
+            entry.loaded = perf_counter()
             try:
                 result = self._server.transform(data, self._path(request), request.etl_args)
                 if type(result) is not bytes:
@@ -98,29 +99,31 @@ class TransformRunner:
                     result = self._as_bytes(result, "returned")
             except BaseException as error:
                 raise self._failure(error, request) from error
-            times.made = time.perf_counter()
+            entry.made = perf_counter()
             return result
 
     def _stream(
-        self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe, times: Times
+        self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe, entry: AccessLogEntry
     ) -> None:
-        times.begun = time.perf_counter()
+        entry.begun = perf_counter()
         try:
             reader = open_reader()
         except BaseException as error:
             spool.fail(self._failure(error, request))
             return
-        times.loaded = time.perf_counter()
+        entry.loaded = perf_counter()
         with self._named(request):
-            self._stream_from(reader, request, spool, times)
+            self._stream_from(reader, request, spool, entry)
 
-    def _stream_from(self, reader: ObjectReader, request: ObjectRequest, spool: OutputPipe, times: Times) -> None:
+    def _stream_from(
+        self, reader: ObjectReader, request: ObjectRequest, spool: OutputPipe, entry: AccessLogEntry
+    ) -> None:
         try:
             for piece in self._pieces(reader, request):
                 spool.put(self._as_bytes(piece, "yielded"))
             if reader.failure is not None:  # the transform took the error for an end
                 raise reader.failure  # noqa: TRY301
-            times.made = time.perf_counter()
+            entry.made = perf_counter()
             spool.finish()
         except BaseException as error:
             spool.fail(reader.failure or self._failure(error, request))
