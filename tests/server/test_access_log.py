@@ -28,7 +28,9 @@ def test_each_object_has_a_line_with_its_request_way_and_bytes(
     with running(tmp_path, shape, target_url=target.url, options=("--log-level", "debug")) as server:
         ask_all(server, str(file), target)
     lines = [line for line in server.log_text().splitlines() if "instore.outcome" in line]
-    told = [re.sub(r"^.*instore\.outcome (request=.) id=\S+ (.*) ms=[0-9.]+ (.*)$", r"\1 \2 \3", line) for line in lines]
+    told = [
+        re.sub(r"^.*instore\.outcome (request=.) id=\S+ (.*) ms=[0-9.]+ (.*)$", r"\1 \2 \3", line) for line in lines
+    ]
     read, sent = len(CAT), len(CAT) + 2
     moved = f"in={read} out={sent} put=0"
     assert told == [

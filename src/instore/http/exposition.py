@@ -34,6 +34,6 @@ def exposition(collect: Collect, accept: str = "") -> tuple[bytes, str]:
     registry.register(Collected())
     try:
         encode, media_type = choose_encoder(accept)
-    except ValueError:  # a version that is none
+    except (TypeError, ValueError):  # a version that is none
         encode, media_type = choose_encoder("")
     return encode(registry), media_type

@@ -10,7 +10,7 @@ from instore.errors import TransformError
 from instore.http.request import Headers
 from instore.protocol.environment import Environment
 from instore.server.entry import AccessLogEntry
-from instore.server.metrics import DELIVERED, FAILED, RETURNED, Counters
+from instore.server.metrics import DELIVERED, FAILED, RETURNED, ObjectCounters
 from instore.system.logs import FIELDS
 
 _OURS = os.path.dirname(__file__)
@@ -22,7 +22,7 @@ logger = logging.getLogger("instore.outcome")
 class AccessLog:
     """Writes the outcome lines of one process, and counts."""
 
-    def __init__(self, environment: Environment, counters: Counters) -> None:
+    def __init__(self, environment: Environment, counters: ObjectCounters) -> None:
         self._environment = environment
         self._counters = counters
         self._shown: set[str] = set()

@@ -32,7 +32,7 @@ from instore.server.direct_put import DirectPut, Response
 from instore.server.downloads import Downloads, shown
 from instore.server.entry import AccessLogEntry
 from instore.server.files import FileRules
-from instore.server.metrics import Counters
+from instore.server.metrics import ObjectCounters
 from instore.server.next_hops import NextHops
 from instore.server.outbound import Outbound
 from instore.server.results import BufferedResult, Result, StreamedResult
@@ -51,7 +51,7 @@ class Service:
     def __init__(self, server: Transform) -> None:
         self.server = server
         self.environment = Environment.read(os.environ)
-        self.counters = Counters()
+        self.counters = ObjectCounters()
         self.access_log = AccessLog(self.environment, self.counters)
         self._outbound = Outbound(self.environment, check=NextHops(self.environment).check)
         self._downloads = Downloads(self.environment)

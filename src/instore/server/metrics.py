@@ -50,7 +50,7 @@ Page: TypeAlias = "memoryview[float]"
 """The numbers of one worker."""
 
 
-class Counters:
+class ObjectCounters:
     """The numbers of one server process.
 
     Attributes:

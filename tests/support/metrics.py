@@ -1,0 +1,44 @@
+"""What a server or node says at /metrics, as Prometheus' own parser reads it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+
+@dataclass
+class Scrape:
+    """All that was said.
+
+    Attributes:
+        kinds: each family's type, by name.
+        samples: name, labels and number, in order.
+    """
+
+    kinds: dict[str, str]
+    samples: list[tuple[str, Mapping[str, str], float]]
+
+    def __getitem__(self, name: str) -> float:
+        """The sum of all samples of a name."""
+        return self.sum(name)
+
+    def sum(self, name: str, **labels: str) -> float:
+        """The sum of the samples of a name that have these labels; it is there, or this fails."""
+        numbers = [
+            number for sample, had, number in self.samples if sample == name and labels.items() <= dict(had).items()
+        ]
+        assert numbers, f"{name} {labels} is not there"
+        return sum(numbers)
+
+
+def scrape(url: str, headers: Mapping[str, str] | None = None) -> Scrape:
+    """Ask a server, or node, for its metrics."""
+    answer = requests.get(f"{url}/metrics", headers=headers)
+    answer.raise_for_status()
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    families = list(text_string_to_metric_families(answer.text))
+    return Scrape(
+        {family.name: family.type for family in families},
+        [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples],
+    )
