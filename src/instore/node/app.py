@@ -25,8 +25,10 @@ from instore.node.cluster import Cluster
 from instore.node.jobs import copy as bulk
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
+from instore.node.metrics import NodeMetrics
 from instore.node.request import Handler, Node, NodeRequest
 from instore.protocol.environment import AIS_AUTHN_TOKEN
+from instore.protocol.headers import METRICS_PATH
 from instore.store.names import Bucket
 from instore.system.steps import in_task
 
@@ -73,16 +75,22 @@ class App:
     def __init__(self, node: Node, ready: Callable[[], None]) -> None:
         self._node = node
         self._ready = ready
+        self._metrics = NodeMetrics(node)
         self._token = node.cluster.token.encode()
         self._background: set[asyncio.Task[None]] = set()
 
     async def serve(self, request: Request) -> None:
         """Answer one request."""
-        for prefix, serve in self._node.raw.items():
-            if request.target.startswith(prefix):
-                await serve(request)
-                return
-        await in_task(self._answer(request))
+        self._metrics.in_progress += 1
+        try:
+            for prefix, serve in self._node.raw.items():
+                if request.target.startswith(prefix):
+                    await serve(request)
+                    return
+            await in_task(self._answer(request))
+        finally:
+            self._metrics.in_progress -= 1
+            self._metrics.ended(request)
 
     def websocket(self, request: Request, sender: WebSocketSender) -> str:  # noqa: ARG002
         """No WebSocket is served here."""
@@ -107,6 +115,8 @@ class App:
         await answer(exchange.scope, exchange.receive, exchange.send)
 
     def _handler(self, request: StarletteRequest) -> Handler:
+        if request.scope["path"] == METRICS_PATH and request.method in ("GET", "HEAD"):
+            return self._metrics.answer
         _, version, resource, *_ = [*str(request.scope["path"]).split("/"), "", ""]
         handler = self._node.resources.get(resource) if version == "v1" else None
         if handler is None:
@@ -144,6 +154,7 @@ class App:
 
     def tick(self, body_memory: int) -> None:
         """Called every now and then."""
+        self._metrics.body_memory = body_memory
 
     def drain(self) -> None:
         """Called when the server is told to stop: requests under way are served, and jobs stopped in `stop`."""
