@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from instore.protocol.names import escape_fqn, escape_segment
@@ -162,7 +164,8 @@ def test_who_asks_for_openmetrics_gets_it_and_head_has_no_body(tmp_path: Path) -
     with running(tmp_path, TRANSFORMS / "echo.py") as server:
         answer = requests.get(f"{server.url}/metrics", headers={"Accept": f"{OPEN_METRICS}; version=1.0.0"})
         assert answer.headers["Content-Type"].startswith(f"{OPEN_METRICS}; version=1.0.0")
-        names = {family.name for family in text_string_to_metric_families(answer.text)}
+        parse: Callable[[str], Iterable[Metric]] = text_string_to_metric_families
+        names = {family.name for family in parse(answer.text)}
         assert "instore_objects" in names
         assert requests.head(f"{server.url}/metrics").text == ""
         for accept in ("text/plain; version=x", "application/openmetrics-text; version=", "é", ","):

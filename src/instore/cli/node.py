@@ -4,13 +4,13 @@ import os
 
 import click
 
-from instore.cli.listening import limiting
+from instore.cli.listening import limiting, logging_options
 from instore.etl.images import Images
 from instore.node.cluster import Cluster
 from instore.node.etls.subsystem import add_etls
 from instore.node.run import Settings, is_loopback, run
 from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
-from instore.system.logs import log_to_stderr
+from instore.system.logs import LogOptions, log_to_stderr
 
 _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's own runtime starts
 
@@ -38,22 +38,23 @@ _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's 
     help="Run the ETL image NAME as its command in FOLDER; may be repeated.",
 )
 @limiting
-@click.option(
-    "--log-level",
-    default="info",
-    show_default=True,
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    help="Least level that is logged.",
-)
+@logging_options
 def node(
-    folder: str, host: str, port: int, targets: int, token: str | None, images: tuple[str, ...], log_level: str
+    folder: str,
+    host: str,
+    port: int,
+    targets: int,
+    token: str | None,
+    images: tuple[str, ...],
+    log_level: str,
+    log_format: str,
 ) -> None:
     """Run a store on this machine that AIStore's client can't tell from a cluster, for development and tests.
 
     Data is kept in DIR in AIStore's layout. What was acknowledged outlives the process, though not a power cut.
     Listening on an address that others can reach demands a token.
     """
-    log_to_stderr(log_level)
+    log_to_stderr(LogOptions(log_level, log_format))
     demanded = token if token is not None else os.environ.get(AIS_AUTHN_TOKEN, "")
     settings = Settings(folder, host, port, targets, demanded)
     known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)))

@@ -8,6 +8,7 @@ from instore.cli.listening import listening
 from instore.protocol.environment import AIS_TARGET_URL, Environment
 from instore.runtime.launch import Place, launch
 from instore.runtime.load import load_class
+from instore.system.logs import LogOptions, log_to_stderr
 
 
 @click.command(short_help="Serve a transform.")
@@ -20,6 +21,7 @@ def serve(
     host: str,
     port: int,
     log_level: str,
+    log_format: str,
     fd: int | None,
     uds: str | None,
     workers: int,
@@ -29,8 +31,11 @@ def serve(
 
     TRANSFORM is file.py, file.py:Class or package.module:Class; the class may be left out where the file defines one.
     The environment is that of the AIStore ETL protocol: AIS_TARGET_URL, DIRECT_PUT, ETL_DIRECT_FQN and so on.
+    It answers /health, /ready and, for Prometheus, /metrics.
     """
     if target_url is not None:
         os.environ[AIS_TARGET_URL] = target_url
+    log = LogOptions(log_level, log_format)
+    log_to_stderr(log)
     Environment.read(os.environ)
-    launch(load_class(transform), ["serve", transform], Place(host, port, fd, uds), workers, log_level)
+    launch(load_class(transform), ["serve", transform], Place(host, port, fd, uds), workers, log)

@@ -6,14 +6,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import click
-
 from instore.http.server import bind
 from instore.protocol.environment import INSTORE_PARENT_FD, Environment
 from instore.runtime.supervisor import Supervisor, worker_command
 from instore.runtime.worker import bind_for, bind_unix, serve
 from instore.system.addresses import url_of
-from instore.system.logs import log_to_stderr
+from instore.system.logs import LogOptions, tell
 from instore.webserver.base_etl_server import ETLServer
 
 
@@ -33,19 +31,18 @@ class Place:
     uds: str | None = None
 
 
-def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: int, log_level: str) -> None:
+def launch(cls: type[ETLServer], command: Sequence[str], place: Place, workers: int, log: LogOptions) -> None:
     """Serve a class until a signal says stop; does not return."""
     if place.fd is not None:
-        serve(cls, socket.socket(fileno=place.fd), log_level, replaced=INSTORE_PARENT_FD in os.environ)
+        serve(cls, socket.socket(fileno=place.fd), log, replaced=INSTORE_PARENT_FD in os.environ)
     elif workers == 1 or place.uds is not None:
         listener = bind_unix(place.uds) if place.uds is not None else bind(place.host, place.port)
         _announce(cls.__name__, listener, 1)
-        serve(cls, listener, log_level, replaced=place.uds is not None)
+        serve(cls, listener, log, replaced=place.uds is not None)
     else:
         listeners = bind_for(workers, place.host, place.port)
         _announce(cls.__name__, listeners[0], workers)
-        log_to_stderr(log_level)
-        commands = [(worker_command(command, one.fileno(), log_level), one.fileno()) for one in listeners]
+        commands = [(worker_command(command, one.fileno(), log), one.fileno()) for one in listeners]
         sys.exit(Supervisor(commands).run())
 
 
@@ -53,4 +50,4 @@ def _announce(name: str, listener: socket.socket, workers: int) -> None:
     address = listener.getsockname()
     is_encrypted = bool(Environment.read(os.environ).tls)
     place = address if isinstance(address, str) else url_of(address[0], address[1], is_encrypted)
-    click.echo(f"instore: {name} on {place}, {workers} worker{'s' if workers > 1 else ''}", err=True)
+    tell(f"{name} on {place}, {workers} worker{'s' if workers > 1 else ''}")

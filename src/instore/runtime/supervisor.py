@@ -12,6 +12,7 @@ from types import FrameType
 from instore.protocol.environment import INSTORE_METRICS, INSTORE_PARENT_FD
 from instore.server.metrics import make_pages, map_pages, restarted
 from instore.system import exit_codes
+from instore.system.logs import LogOptions
 
 logger = logging.getLogger("instore")
 
@@ -89,6 +90,6 @@ def _how(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
 
-def worker_command(arguments: Sequence[str], descriptor: int, log_level: str) -> list[str]:
+def worker_command(arguments: Sequence[str], descriptor: int, log: LogOptions) -> list[str]:
     """The command line of one worker on an inherited socket."""
-    return [sys.executable, "-P", "-m", "instore", *arguments, "--fd", str(descriptor), "--log-level", log_level]
+    return [sys.executable, "-P", "-m", "instore", *arguments, "--fd", str(descriptor), *log.arguments]

@@ -19,7 +19,7 @@ from instore.server.prints import name_objects
 from instore.server.process import set_up_process
 from instore.server.run import run
 from instore.system.addresses import host_and_port
-from instore.system.logs import log_to_stderr
+from instore.system.logs import LogOptions, log_to_stderr
 from instore.webserver.base_etl_server import ETLServer
 
 
@@ -60,14 +60,14 @@ def bind_unix(path: str) -> socket.socket:
     return bound
 
 
-def serve(cls: type[ETLServer], listener: socket.socket, log_level: str, replaced: bool = False) -> None:
+def serve(cls: type[ETLServer], listener: socket.socket, log: LogOptions, replaced: bool = False) -> None:
     """Make the user's object and serve it until a signal says stop."""
     metrics = os.environ.pop(INSTORE_METRICS, "") or f"{make_pages(1)}:0"
     if Environment.read(os.environ).frames:
         name_objects()
     elif isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen at once, also in a container's log
-    log_to_stderr(log_level)
+    log_to_stderr(log)
     set_up_process()
     exit_with_parent()
     server = _create(cls)

@@ -3,15 +3,13 @@
 import logging
 import os
 import traceback
-from collections.abc import Mapping
-from typing import Any
 
 from instore.errors import TransformError
 from instore.http.request import Headers
 from instore.protocol.environment import Environment
 from instore.server.entry import AccessLogEntry
 from instore.server.metrics import DELIVERED, FAILED, RETURNED, ObjectCounters
-from instore.system.logs import FIELDS
+from instore.system.logs import MessageParts
 
 _OURS = os.path.dirname(__file__)
 _QUOTED = ("asked", "object", "error")  # fields that may have any character
@@ -36,7 +34,8 @@ class AccessLog:
         """An object failed: what, with which answer, why."""
         self._counters.ended(record, FAILED, sent)
         error_text = self._environment.redact(str(error))
-        _write(logging.WARNING, record.fields(status, sent) | {"outcome": FAILED, "error": error_text})
+        fields = record.fields(status, sent) | {"outcome": FAILED, "error": error_text}
+        logger.warning(MessageParts("object failed", _QUOTED, fields))
         if isinstance(error, TransformError) and error.__cause__ is not None and not self._environment.frames:
             self._show_stack(error.__cause__)
 
@@ -58,9 +57,4 @@ class AccessLog:
         """An object went where it belongs; arguments as for `failed`."""
         self._counters.ended(record, DELIVERED if status == 204 else RETURNED, sent)
         if logger.isEnabledFor(logging.DEBUG):
-            _write(logging.DEBUG, record.fields(status, sent) | {"outcome": "served"})
-
-
-def _write(level: int, fields: Mapping[str, Any]) -> None:
-    line = " ".join(f"{name}={value!r}" if name in _QUOTED else f"{name}={value}" for name, value in fields.items())
-    logger.log(level, "%s", line, extra={FIELDS: fields})
+            logger.debug(MessageParts("object served", _QUOTED, record.fields(status, sent) | {"outcome": "served"}))
