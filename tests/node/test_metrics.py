@@ -6,8 +6,10 @@ import requests
 
 from instore import ETLServer
 from tests.node.test_access import TOKEN
-from tests.support.metrics import scrape
+from tests.support.metrics import documented, scrape
 from tests.support.node import running_node
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def test_a_node_counts_requests_and_what_its_etls_have_transformed(tmp_path: Path) -> None:
@@ -25,10 +27,16 @@ def test_a_node_counts_requests_and_what_its_etls_have_transformed(tmp_path: Pat
         job = bucket.transform(etl_name="twice-etl", to_bck=client.bucket("c"))
         client.job(job).wait()
         assert client.bucket("c").object("o").get_reader().read_all() == b"abcabc"
-        told = scrape(node.endpoint, {"Authorization": f"Bearer {TOKEN}"})
+        told = scrape(node.endpoint, BEARER)
     assert told.sum("instore_node_etl_objects_total", etl="twice-etl") == 1
     assert told.sum("instore_node_etl_result_bytes_total", etl="twice-etl") == 6
     assert told.sum("instore_node_requests_total", method="GET", status="401") == 1
     assert told.sum("instore_node_requests_total", method="PUT", status="200") >= 2
     assert told["instore_node_requests_in_progress"] == 1  # this one
-    assert told.kinds["instore_node_jobs"] == "gauge"
+    kinds = {name + "_total" * (kind == "counter"): kind for name, kind in told.kinds.items()}
+    assert kinds == {name: kind for name, (kind, _) in documented("node").items()}
+    had: dict[str, set[str]] = {}
+    for name, labels, _ in told.samples:
+        had.setdefault(name, set()).update(labels)
+    # No job runs any more, so that there is none to have a label.
+    assert {"instore_node_jobs": {"kind"}, **had} == {name: labels for name, (_, labels) in documented("node").items()}

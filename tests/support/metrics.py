@@ -1,7 +1,9 @@
 """What a server or node says at /metrics, as Prometheus' own parser reads it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -42,3 +44,13 @@ def scrape(url: str, headers: Mapping[str, str] | None = None) -> Scrape:
         {family.name: family.type for family in families},
         [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples],
     )
+
+
+def documented(what: str) -> dict[str, tuple[str, set[str]]]:
+    """Kind and labels of the metrics that the documentation says a `server` or a `node` has."""
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    beginning = {"server": "Of `instore serve` and", "node": "Of `instore node`"}[what]
+    table = page.partition(f"\n{beginning}")[2].partition("\n\n")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", table, re.MULTILINE)
+    assert len(rows) > 5
+    return {name: (kind, set(re.findall(r"\w+", labels))) for name, kind, labels in rows}
