@@ -96,18 +96,28 @@ def test_the_id_of_a_request_is_its_sender_s_and_the_next_hop_is_told(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("form", "beginning"),
-    [("json", '{"time": "'), ("text", "instore: no target URL")],
+    ("arguments", "form", "reason"),
+    [
+        (["serve", str(BUFFERED)], "json", "no target URL: set AIS_TARGET_URL"),
+        (["serve", str(BUFFERED)], "text", "no target URL: set AIS_TARGET_URL"),
+        (["node", "--host", "0.0.0.0"], "json", "set AIS_AUTHN_TOKEN or give --token"),
+        (["runtime"], "json", "ETL_CLASS_PAYLOAD"),
+    ],
+    ids=["serve", "serve, text", "node", "runtime"],
 )
-def test_what_ends_a_command_is_said_in_the_form_of_its_log(tmp_path: Path, form: str, beginning: str) -> None:
-    command = [sys.executable, "-m", "instore", "serve", str(BUFFERED), "--log-format", form]
+def test_what_ends_a_command_is_said_in_the_form_of_its_log(
+    tmp_path: Path, arguments: list[str], form: str, reason: str
+) -> None:
+    command = [sys.executable, "-m", "instore", *arguments, "--log-format", form]
     ended = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, cwd=tmp_path)
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
-    assert line.startswith(beginning)
     if form == "json":
-        assert json.loads(line)["level"] == "error"
-        assert "AIS_TARGET_URL" in json.loads(line)["message"]
+        told = json.loads(line)
+        assert told["level"] == "error"
+        assert reason in told["message"]
+    else:
+        assert line.startswith(f"instore: {reason}")
 
 
 def test_a_line_that_nobody_reads_is_missed_as_json_too() -> None:

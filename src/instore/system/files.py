@@ -27,7 +27,7 @@ def write_all(file: int, data: bytes | bytearray | memoryview) -> int:
 
 def nameless_file(what: str) -> int:
     """A file in memory, or where the system has none, a temporary one; its descriptor."""
-    if hasattr(os, "memfd_create"):
+    with contextlib.suppress(AttributeError, OSError):
         return os.memfd_create(what)
     with temporary(what), tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
