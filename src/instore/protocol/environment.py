@@ -46,6 +46,7 @@ INSTORE_FRAMES = "INSTORE_FRAMES"
 INSTORE_QUEUE = "INSTORE_QUEUE"
 INSTORE_OBJECT_TIME = "INSTORE_OBJECT_TIME"
 INSTORE_TLS = "INSTORE_TLS"
+INSTORE_TRACES = "INSTORE_TRACES"
 LIMIT_PREFIX = "INSTORE_"
 """Before the name of each of the server's bounds (docs/limits.md)."""
 INSTORE_PORT = "INSTORE_PORT"
@@ -90,6 +91,7 @@ class Environment:
         object_time: seconds that an object may take from its request to its result; infinite: any.
         tls: "server": this server speaks TLS, with `crt` and `crt_key`; "mutual": and wants its clients' certificates
             to be signed by one of `client_ca`; empty: neither.
+        traces: send a span of OpenTelemetry for each object.
         frames: an object's error says where in the user's code it comes from, and what is printed names its object.
     """
 
@@ -116,6 +118,7 @@ class Environment:
     queue: int = 4096
     object_time: float = float("inf")
     tls: str = ""
+    traces: bool = False
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Environment":
@@ -257,4 +260,5 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     INSTORE_QUEUE: ("queue", _number(int, 1)),
     INSTORE_OBJECT_TIME: ("object_time", _number(float, 0.001)),
     INSTORE_TLS: ("tls", _tls),
+    INSTORE_TRACES: ("traces", _flag),
 }

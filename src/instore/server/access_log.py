@@ -9,6 +9,7 @@ from instore.http.request import Headers
 from instore.protocol.environment import Environment
 from instore.server.entry import AccessLogEntry
 from instore.server.metrics import DELIVERED, FAILED, RETURNED, ObjectCounters
+from instore.server.spans import Spans
 from instore.system.logs import MessageParts
 
 _OURS = os.path.dirname(__file__)
@@ -20,9 +21,10 @@ logger = logging.getLogger("instore.outcome")
 class AccessLog:
     """Writes the outcome lines of one process, and counts."""
 
-    def __init__(self, environment: Environment, counters: ObjectCounters) -> None:
+    def __init__(self, environment: Environment, counters: ObjectCounters, tracing: Spans | None) -> None:
         self._environment = environment
         self._counters = counters
+        self._tracing = tracing
         self._shown: set[str] = set()
 
     def begin(self, method: str, subject: str, headers: Headers = ()) -> AccessLogEntry:
@@ -36,6 +38,8 @@ class AccessLog:
         error_text = self._environment.redact(str(error))
         fields = record.fields(status, sent) | {"outcome": FAILED, "error": error_text}
         logger.warning(MessageParts("object failed", _QUOTED, fields))
+        if self._tracing is not None:
+            self._tracing.ended(record, fields)
         if isinstance(error, TransformError) and error.__cause__ is not None and not self._environment.frames:
             self._show_stack(error.__cause__)
 
@@ -56,5 +60,8 @@ class AccessLog:
     def served(self, record: AccessLogEntry, status: int, sent: int) -> None:
         """An object went where it belongs; arguments as for `failed`."""
         self._counters.ended(record, DELIVERED if status == 204 else RETURNED, sent)
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug(MessageParts("object served", _QUOTED, record.fields(status, sent) | {"outcome": "served"}))
+        if self._tracing is not None or logger.isEnabledFor(logging.DEBUG):
+            fields = record.fields(status, sent) | {"outcome": "served"}
+            logger.debug(MessageParts("object served", _QUOTED, fields))
+            if self._tracing is not None:
+                self._tracing.ended(record, fields)

@@ -19,6 +19,7 @@ from instore.server.entry import AccessLogEntry
 from instore.server.held import HeldStream
 from instore.server.outbound import Outbound, TransientError
 from instore.server.results import Result
+from instore.server.spans import Spans
 from instore.system.backoff import backoff
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds between tries
@@ -55,8 +56,9 @@ class Response:
 class DirectPut:
     """Puts results to the next hops of their pipelines."""
 
-    def __init__(self, environment: Environment, outbound: Outbound) -> None:
+    def __init__(self, environment: Environment, outbound: Outbound, tracing: Spans | None) -> None:
         self._environment = environment
+        self._tracing = tracing
         self._outbound = outbound
 
     async def put(self, request: ObjectRequest, result: Result, mime_type: str, entry: AccessLogEntry) -> Response:
@@ -65,6 +67,8 @@ class DirectPut:
         headers = {"Content-Type": mime_type, REQUEST_ID: entry.id}
         if request.pipeline:
             headers[NODE_URL] = request.pipeline
+        if self._tracing is not None:
+            self._tracing.inject(entry, headers)
         retries = self._environment.direct_put_retries if result.replayable else 0
         while True:
             try:

@@ -30,6 +30,7 @@ class AccessLogEntry:
         source: where its bytes come from, once that is known.
         put: bytes that the next hop took.
         retries: how often its direct put was tried again.
+        span: OpenTelemetry's, once one is wanted.
         began: when it came, by `time.perf_counter()`, as all that follow.
         came: the same, or when its last try began.
         asked: a thread was asked for.
@@ -54,6 +55,7 @@ class AccessLogEntry:
         "request",
         "retries",
         "source",
+        "span",
         "subject",
     )
 
@@ -68,6 +70,7 @@ class AccessLogEntry:
         self.headers = headers
         self.request: ObjectRequest | None = None
         self.source: Source | None = None
+        self.span: Any = None
         self.put = self.retries = 0
         self.made = self.ready = 0.0
         self.began = self.came = perf_counter()

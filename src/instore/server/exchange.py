@@ -37,6 +37,7 @@ from instore.server.next_hops import NextHops
 from instore.server.outbound import Outbound
 from instore.server.results import BufferedResult, Result, StreamedResult
 from instore.server.sources import FileSource, RemoteSource, Source
+from instore.server.spans import tracing
 from instore.server.transforms import TransformRunner
 
 if TYPE_CHECKING:
@@ -52,19 +53,22 @@ class Service:
         self.server = server
         self.environment = Environment.read(os.environ)
         self.counters = ObjectCounters()
-        self.access_log = AccessLog(self.environment, self.counters)
+        self._tracing = tracing(self.environment, type(server).__name__)
+        self.access_log = AccessLog(self.environment, self.counters, self._tracing)
         self._outbound = Outbound(self.environment, check=NextHops(self.environment).check)
         self._downloads = Downloads(self.environment)
         self._rules = FileRules(self.environment.file_roots)
         self._transforms = TransformRunner(server, self.environment)
         self.watchdog = self._transforms.watchdog
-        self._direct_put = DirectPut(self.environment, self._outbound)
+        self._direct_put = DirectPut(self.environment, self._outbound, self._tracing)
 
     async def close(self) -> None:
         """Close the connections to others and take no more transforms."""
         await self._outbound.close()
         await self._downloads.close()
         self._transforms.close()
+        if self._tracing is not None:
+            await self._tracing.close()
 
     def file(self, request: ObjectRequest) -> Source:
         """The local file that `request` names."""
