@@ -131,18 +131,24 @@ def test_what_is_under_way_waits_or_is_refused_is_told_while_it_is(tmp_path: Pat
         assert told.sum("instore_transforming_seconds_bucket", le="5.0") == 3
 
 
-def test_direct_puts_that_were_tried_again_are_counted_and_one_that_failed_is_no_success(
+def test_retries_of_direct_puts_are_counted_and_a_next_hop_s_refusal_is_no_success(
     tmp_path: Path, no_puts: Target
 ) -> None:
-    no_puts.answers += [(503, b"busy")] * 3
-    to_target = {"Ais-Node-Url": no_puts.host + DESTINATION}
-    with running(tmp_path, BUFFERED, target_url=no_puts.url, environment={"AIS_DIRECT_PUT_RETRIES": "0"}) as server:
-        statuses = [requests.put(f"{server.url}/b/o", data=CAT, headers=to_target).status_code for _ in range(4)]
+    no_puts.answers.append((500, b"the disk is full"))
+    to_target, nowhere = {"Ais-Node-Url": no_puts.host + DESTINATION}, {"Ais-Node-Url": "http://127.0.0.1:9/v1/b/o"}
+    environment = {"AIS_DIRECT_PUT_RETRIES": "1"}
+    with running(tmp_path, BUFFERED, target_url=no_puts.url, environment=environment) as server:
+        statuses = [
+            requests.put(f"{server.url}/b/o", data=CAT, headers=headers).status_code
+            for headers in (to_target, nowhere, to_target)
+        ]
         told = scrape(server.url)
-        assert statuses == [503, 503, 503, 204]
-        assert told.sum("instore_objects_total", outcome="failed") == 3
+        assert statuses == [500, 502, 204]
+        assert told["instore_direct_put_retries_total"] == 1
+        assert told.sum("instore_objects_total", outcome="failed") == 2
         assert told.sum("instore_objects_total", outcome="delivered") == 1
-        assert "answered 503" in server.log_text()
+        assert told.sum("instore_bytes_total", direction="in") == 3 * len(CAT)
+        assert "answered 500" in server.log_text()
 
 
 @pytest.mark.whole

@@ -39,7 +39,12 @@ def scrape(url: str, headers: Mapping[str, str] | None = None) -> Scrape:
     answer = requests.get(f"{url}/metrics", headers=headers)
     answer.raise_for_status()
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    families = list(text_string_to_metric_families(answer.text))
+    return read_metrics(answer.text)
+
+
+def read_metrics(text: str) -> Scrape:
+    """What a text says."""
+    families = list(text_string_to_metric_families(text))
     return Scrape(
         {family.name: family.type for family in families},
         [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples],
@@ -47,10 +52,12 @@ def scrape(url: str, headers: Mapping[str, str] | None = None) -> Scrape:
 
 
 def documented(what: str) -> dict[str, tuple[str, set[str]]]:
-    """Kind and labels of the metrics that the documentation says a `server` or a `node` has."""
+    """Kind and labels of the metrics that the documentation says a `server`, a `node` or `transform` has."""
     page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
-    beginning = {"server": "Of `instore serve` and", "node": "Of `instore node`"}[what]
+    beginning = {"server": "Of `instore serve` and", "node": "Of `instore node`", "transform": "Of `instore transform"}[
+        what
+    ]
     table = page.partition(f"\n{beginning}")[2].partition("\n\n")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", table, re.MULTILINE)
-    assert len(rows) > 5
+    assert len(rows) >= 5
     return {name: (kind, set(re.findall(r"\w+", labels))) for name, kind, labels in rows}

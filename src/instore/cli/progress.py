@@ -98,7 +98,7 @@ class Progress:
         """Say something, in one line."""
         self._console.print(Text(printable(text)), soft_wrap=True)
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> dict[str, float]:
         """The counts, as the report has them."""
         return {
             **{status.replace(" ", "_"): self._counts[status] for status in _STATUSES},

@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 import uvloop
@@ -29,6 +30,10 @@ from instore.system import exit_codes
 from instore.system.limits import raise_file_limit
 from instore.system.printable import printable
 
+if TYPE_CHECKING:
+    from instore.offline.metrics_file import MetricsFile
+
+_COMPLETE = "complete"
 _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
@@ -45,6 +50,7 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 @click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
 @click.option("--overwrite", is_flag=True, help="Do again what is already there.")
 @click.option("--report", metavar="FILE", help="Write a line of JSON for each object to FILE.")
+@click.option("--metrics", metavar="FILE", help="Write how it ended to FILE, for Prometheus.")
 @click.option("-v", "--verbose", is_flag=True, help="Show where in your code each failure comes from.")
 @click.option(
     "--log-level",
@@ -66,6 +72,7 @@ def transform(
     dry_run: bool,
     overwrite: bool,
     report: str | None,
+    metrics: str | None,
     verbose: bool,
     log_level: str,
 ) -> None:
@@ -86,22 +93,33 @@ def transform(
     try:
         plan = make_plan(source, destination, prefix, extensions, prepend, overwrite)
         if dry_run:
-            if report is not None:
-                raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
+            for option, file in (("--report", report), ("--metrics", metrics)):
+                if file is not None:
+                    raise ConfigurationError(
+                        f"--dry-run does nothing that a {option} could tell of; leave one of them out"
+                    )
             work = _list(plan)
         else:
-            if report is not None and is_in_source(plan, report):
-                raise ConfigurationError(
-                    f"--report {printable(report)} lies inside SRC, where it would become an object"
-                )
+            for option, file in (("--report", report), ("--metrics", metrics)):
+                if file is not None and is_in_source(plan, file):
+                    raise ConfigurationError(
+                        f"{option} {printable(file)} lies inside SRC, where it would become an object"
+                    )
             options = JobOptions(workers or os.cpu_count() or 1, etl_args, continue_on_error)
             progress = Progress(None if report is None else Report(report), verbose)
-            work = _run(worker_command(transform, log_level), plan, options, progress)
+            ending = None if metrics is None else _metrics_file(metrics, source, destination)
+            work = _run(worker_command(transform, log_level), plan, options, progress, ending)
         code = uvloop.run(_until_signal(work))
     except (OSError, RemoteStoreError) as error:  # the disk of the results or of the report; the bucket that is listed
         click.echo(f"instore: {printable(str(error))}", err=True)
         code = exit_codes.FAILED
     sys.exit(code)
+
+
+def _metrics_file(path: str, source: str, destination: str) -> "MetricsFile":
+    from instore.offline.metrics_file import MetricsFile  # a tenth of a second, for whoever asks for it
+
+    return MetricsFile(path, source, destination)
 
 
 async def _until_signal(work: Coroutine[None, None, int]) -> int:
@@ -148,7 +166,9 @@ def _describe(item: Item) -> str:
     return f"{item.name}: {item.reason}" if item.reason else f"{item.name} -> {item.result}"
 
 
-async def _run(command: Sequence[str], plan: Plan, options: JobOptions, progress: Progress) -> int:
+async def _run(
+    command: Sequence[str], plan: Plan, options: JobOptions, progress: Progress, metrics: "MetricsFile | None"
+) -> int:
     """Do the job and say how it ended."""
     report = progress.report
     with contextlib.ExitStack() as undo:
@@ -158,20 +178,22 @@ async def _run(command: Sequence[str], plan: Plan, options: JobOptions, progress
         complete, ended = False, "interrupted"
         try:
             complete = await run(plan, command, options, progress)
-            ended = "complete" if complete else "stopped at the first failure"
+            ended = _COMPLETE if complete else "stopped at the first failure"
             if not complete:
                 progress.noted(f"{ended}; with --continue-on-error the others would be done")
         except (WorkerError, RemoteStoreError, JobFailedError) as error:
             ended = str(error)
             progress.noted(f"instore: {error}; what is done is kept, and the same command goes on from here")
         except asyncio.CancelledError:
-            _sum_up(report, progress, ended)
+            _sum_up(report, metrics, progress, ended)
             raise
-        _sum_up(report, progress, ended)
+        _sum_up(report, metrics, progress, ended)
     return 0 if complete and not progress.failed else exit_codes.FAILED
 
 
-def _sum_up(report: Report | None, progress: Progress, ended: str) -> None:
+def _sum_up(report: Report | None, metrics: "MetricsFile | None", progress: Progress, ended: str) -> None:
+    if metrics is not None:
+        metrics.write(progress.summary(), ended == _COMPLETE and not progress.failed)
     if report is not None:
         report.close({"ended": ended, **progress.summary()})
     progress.noted(progress.summary_line())
