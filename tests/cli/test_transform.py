@@ -16,6 +16,7 @@ import pytest
 
 from instore.offline.folder_destination import PARTIAL
 from tests.offline.support import fill, tree
+from tests.support.metrics import documented, read_metrics
 
 TRANSFORM = """
     import os, signal, time
@@ -122,7 +123,8 @@ def test_without_continue_the_first_failure_stops_and_is_named() -> None:
 def test_with_continue_every_failure_is_listed_and_reported() -> None:
     fill(Path("src"), ["a", "bad1", "d/bad2", "killer", "bytes-\udcff"])
     Path("src/link").symlink_to("/etc/passwd")
-    code, _, err = transform("src", "dst", "--continue-on-error", "--workers", "1", "--report", "report.json")
+    files = ("--report", "report.json", "--metrics", "job.prom")
+    code, _, err = transform("src", "dst", "--continue-on-error", "--workers", "1", *files)
     assert code == 1
     for text in (
         "failed bad1: ",
@@ -152,6 +154,19 @@ def test_with_continue_every_failure_is_listed_and_reported() -> None:
         "ended": "complete", "done": 2, "already_there": 0, "skipped": 1, "failed": 3,
         "source_bytes": 8 + 14, "result_bytes": 8 + 14,
     }  # fmt: skip
+    told = read_metrics(Path("job.prom").read_text())
+    assert {labels["source"] for _, labels, _ in told.samples} == {"src"}
+    assert {labels["destination"] for _, labels, _ in told.samples} == {"dst"}
+    for outcome in ("done", "already_there", "skipped", "failed"):
+        assert told.sum("instore_transform_objects", outcome=outcome) == report["summary"][outcome]
+    assert told.sum("instore_transform_bytes", direction="out") == 8 + 14
+    assert told["instore_transform_complete"] == 0
+    assert 0 <= time.time() - told["instore_transform_ended_timestamp_seconds"] < 600
+    kinds = {name: (kind, {"source", "destination"}) for name, kind in told.kinds.items()}
+    kinds["instore_transform_objects"][1].add("outcome")
+    kinds["instore_transform_bytes"][1].add("direction")
+    assert kinds == documented("transform")
+    assert not list(Path().glob("job.prom?*"))
 
 
 LOUD = """
@@ -289,6 +304,9 @@ def test_a_dry_run_lists_and_does_nothing() -> None:
         (("src", "dst", "--report", "src/report"), "--report src/report lies inside SRC"),
         (("src", "dst", "--report", "none/report"), "--report none/report can't be written: No such file"),
         (("src", "dst", "--dry-run", "--report", "x"), "--dry-run does nothing that a --report could tell"),
+        (("src", "dst", "--metrics", "job.txt"), "--metrics job.txt: the node exporter reads only files that end in"),
+        (("src", "dst", "--metrics", "none/job.prom"), "--metrics none/job.prom can't be written; name a file in"),
+        (("src", "dst", "--metrics", "src/job.prom"), "--metrics src/job.prom lies inside SRC"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], sentence: str) -> None:
@@ -325,7 +343,8 @@ def test_a_second_command_on_the_same_destination_is_refused() -> None:
 def test_an_interrupted_command_cleans_up_and_goes_on_from_there(number: signal.Signals, code: int) -> None:
     names = [f"x{i:03}" for i in range(200)]
     fill(Path("src"), names)
-    arguments = ("src", "dst", "--workers", "1", "--args", "slowly", "--report", "report.json")
+    files = ("--report", "report.json", "--metrics", "job.prom")
+    arguments = ("src", "dst", "--workers", "1", "--args", "slowly", *files)
     with half_way(*arguments) as process:
         process.send_signal(number)
         returned, _, err = finish(process)
@@ -336,9 +355,13 @@ def test_an_interrupted_command_cleans_up_and_goes_on_from_there(number: signal.
     assert shouted(list(done)) == done
     report = json.loads(Path("report.json").read_text())
     assert (report["summary"]["ended"], report["summary"]["done"]) == ("interrupted", len(done))
+    told = read_metrics(Path("job.prom").read_text())
+    assert told.sum("instore_transform_objects", outcome="done") == len(done)
+    assert told["instore_transform_complete"] == 0
     assert os.listdir("tmp") == []
-    code, _, err = transform("src", "dst", "--workers", "2")
+    code, _, err = transform("src", "dst", "--workers", "2", "--metrics", "job.prom")
     assert code == 0, err
+    assert read_metrics(Path("job.prom").read_text())["instore_transform_complete"] == 1
     assert f"{200 - len(done)} done, {len(done)} already there" in err
     assert tree(Path("dst")) == shouted(names)
 

@@ -110,7 +110,7 @@ def _introduction(results: list[Result], peer_python: Path) -> Iterator[str]:
     yield (
         f"- The table has {len(ROWS)} rows. Run were those that a server has the means to serve (see the list of "
         "differences): without a fault at every size, and at the smallest size of each combination of door, source, "
-        "shape, next hop and fault. Rows in which the server is told to stop, or waits for less time than it would, are "
+        "shape, next hop and fault. Rows in which the server is told to stop, or waits less than it would, are "
         "ours alone."
     )
     yield (

@@ -67,6 +67,9 @@ class App:
     async def start(self) -> None:
         """Nothing to do."""
 
+    def tick(self, body_memory: int) -> None:
+        """Nothing is to be done."""
+
     def drain(self) -> None:
         """Nothing is to be done."""
 

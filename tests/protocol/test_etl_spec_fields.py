@@ -143,6 +143,25 @@ def test_what_may_not(place: tuple[str | int, ...], value: object, sentence: str
     assert sentence in str(fault)
 
 
+@pytest.mark.parametrize("where", [(), ("runtime",)], ids=["top", "runtime"])
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("readinessProbe", "AIStore has each pod asked for its /health"),
+        ("livenessProbe", "AIStore's pods have none"),
+        ("terminationGracePeriodSeconds", "AIStore ends its pods at once"),
+        ("securityContext", "the image names its user, with USER in the Dockerfile"),
+        ("volumes", "AIStore's pods have the target's volumes, and no others"),
+        ("volumeMounts", "AIStore's pods have the target's volumes, and no others"),
+        ("ports", "AIStore's pods listen on port 8000"),
+    ],
+)
+def test_what_aistore_sets_of_a_pod_itself_is_said_to_be_so(where: tuple[str, ...], key: str, hint: str) -> None:
+    (fault,) = faults(changed((*where, key), {"httpGet": {"path": "/ready"}}))
+    assert fault.place == (*where, key)
+    assert hint in fault.text
+
+
 @pytest.mark.parametrize("direct_put", [REMOVED, False])
 def test_web_socket_needs_direct_put(direct_put: object) -> None:
     spec = changed(("support_direct_put",), direct_put)

@@ -28,15 +28,18 @@ def test_each_object_has_a_line_with_its_request_way_and_bytes(
     with running(tmp_path, shape, target_url=target.url, options=("--log-level", "debug")) as server:
         ask_all(server, str(file), target)
     lines = [line for line in server.log_text().splitlines() if "instore.outcome" in line]
-    told = [re.sub(r"^.*instore\.outcome (.*) ms=[0-9.]+ (.*)$", r"\1 \2", line) for line in lines]
+    told = [
+        re.sub(r"^.*instore\.outcome (request=.) id=\S+ (.*) ms=[0-9.]+ (.*)$", r"\1 \2 \3", line) for line in lines
+    ]
     read, sent = len(CAT), len(CAT) + 2
+    moved = f"in={read} out={sent} put=0"
     assert told == [
-        f"request=1 method=PUT object='photos/body' source=body next=- status=200 in={read} out={sent} outcome=served",
-        f"request=2 method=PUT object='photos/file' source=file next=- status=200 in={read} out={sent} outcome=served",
-        f"request=3 method=GET object='{PULLED}' source=target next=- status=200 in={read} out={sent} outcome=served",
+        f"request=1 method=PUT object='photos/body' source=body next=- status=200 {moved} outcome=served",
+        f"request=2 method=PUT object='photos/file' source=file next=- status=200 {moved} outcome=served",
+        f"request=3 method=GET object='{PULLED}' source=target next=- status=200 {moved} outcome=served",
         f"request=4 method=PUT object='photos/put' source=file next={target.host}{DESTINATION} status=204 "
-        f"in={read} out=0 outcome=served",
-        f"request=5 method=WS object='photos/ws' source=body next=- status=200 in={read} out={sent} outcome=served",
+        f"in={read} out=0 put={sent} outcome=served",
+        f"request=5 method=WS object='photos/ws' source=body next=- status=200 {moved} outcome=served",
     ]
 
 
@@ -60,5 +63,5 @@ def test_what_is_not_understood_has_a_line_too(tmp_path: Path) -> None:
             requests.put(f"{server.url}/photos/x", data=b"", headers={"Ais-Node-Url": "http://a,,"}).status_code == 400
         )
     (line,) = (line for line in server.log_text().splitlines() if "instore.outcome" in line)
-    assert "request=1 method=PUT asked='/photos/x' status=0 in=0 out=0" in line
+    assert "method=PUT asked='/photos/x' status=0 in=0 out=0" in line
     assert "outcome=failed" in line

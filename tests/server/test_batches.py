@@ -19,6 +19,7 @@ from instore.errors import TransformError
 from instore.protocol.names import escape_fqn, escape_segment
 from instore.protocol.requests import ObjectRequest, SourceKind
 from instore.server.batches import Batches, BatchMember, Outcome
+from instore.server.entry import AccessLogEntry
 from instore.server.thread_pool import ThreadPool
 from instore.system.steps import Waiter
 from tests.support.node import wait_until
@@ -176,7 +177,7 @@ def test_no_two_objects_get_each_others_results(
         for number, (step, args, fate) in enumerate(steps):
             if step == "submit":
                 request = ObjectRequest(f"{fate}/{number}", SourceKind.BODY, etl_args=args)
-                results[request.path] = batches.submit(request, lambda: None)  # type: ignore[arg-type,return-value]
+                results[request.path] = batches.submit(request, lambda: None, AccessLogEntry(number, "PUT", "", []))  # type: ignore[arg-type,return-value]
             elif step == "wait":
                 await asyncio.sleep(0.0005)
             elif results:

@@ -117,8 +117,8 @@ def test_a_file_may_have_the_name_of_a_module(tmp_path: Path, name: str) -> None
 def test_a_log_that_nobody_reads_holds_nobody_up_and_says_what_is_missing() -> None:
     code = (
         "import logging, sys, threading, time\n"
-        "from instore.system.logs import log_to_stderr\n"
-        "log_to_stderr('info')\n"
+        "from instore.system.logs import LogOptions, log_to_stderr\n"
+        "log_to_stderr(LogOptions())\n"
         "for n in range(60_000): logging.info('line %d %s', n, 'x' * 50)\n"
         "print('written', flush=True)\n"
         "sys.stdin.readline()\n"

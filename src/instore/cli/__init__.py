@@ -1,6 +1,7 @@
 """The command `instore`. Each subcommand is a module; what they share stands here."""
 
 import importlib
+import logging
 from typing import Any
 
 import click
@@ -8,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 from instore.errors import ConfigurationError
 from instore.system import exit_codes
-from instore.system.logs import flush_logs
+from instore.system.logs import flush_logs, tell
 from instore.system.streams import open_closed_streams
 from instore.version import __version__
 
@@ -70,7 +71,8 @@ class _Unusable(click.ClickException):
 
     def show(self, file: object = None) -> None:  # noqa: ARG002
         flush_logs()
-        click.echo(f"instore: {self.format_message()}", err=True)
+        tell(self.format_message(), logging.ERROR)
+        flush_logs()
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,14 +4,14 @@ import os
 
 import click
 
-from instore.cli.listening import limiting
+from instore.cli.listening import limiting, logging_options
 from instore.etl.images import Images
 from instore.node.cluster import Cluster
 from instore.node.etls.subsystem import add_etls
 from instore.node.run import Settings, is_loopback, run
 from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
 from instore.runtime.worker import exit_with_parent
-from instore.system.logs import log_to_stderr
+from instore.system.logs import LogOptions, log_to_stderr
 from instore.ui.page import PATH
 
 _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's own runtime starts
@@ -33,14 +33,7 @@ _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's 
 )
 @click.option("--strict", is_flag=True, help="Answer as AIStore does even where that is a fault.")
 @limiting
-@click.option(
-    "--log-level",
-    default="info",
-    show_default=True,
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    metavar="LEVEL",
-    help="debug, info, warning or error.",
-)
+@logging_options
 def node(
     folder: str,
     host: str,
@@ -51,6 +44,7 @@ def node(
     collections: tuple[str, ...],
     strict: bool,
     log_level: str,
+    log_format: str,
 ) -> None:
     """Run a store on this machine that AIStore's tools take for a cluster, for development and tests.
 
@@ -59,7 +53,7 @@ def node(
 
     What was acknowledged outlives the process, though not a power cut. An address that others reach demands a token.
     """
-    log_to_stderr(log_level)
+    log_to_stderr(LogOptions(log_level, log_format))
     exit_with_parent()
     demanded = token if token is not None else os.environ.get(AIS_AUTHN_TOKEN, "")
     settings = Settings(folder, host, port, targets, demanded, strict)

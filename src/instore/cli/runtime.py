@@ -13,7 +13,7 @@ from instore.shipping.packages.class_settings import Shipment
 from instore.shipping.packages.environment import PackageEnvironment
 from instore.shipping.packages.pip import install_packages, our_path
 from instore.shipping.packages.system import install_system_packages
-from instore.system.logs import flush_logs, log_to_stderr
+from instore.system.logs import LogOptions, flush_logs, log_to_stderr
 from instore.system.signals import ended_by_sigterm
 from instore.webserver.base_etl_server import check_class
 from instore.webserver.utils import deserialize_class
@@ -31,7 +31,14 @@ _PREPARED = "--prepared"
 )
 @click.option(_PREPARED, is_flag=True, hidden=True, help="All packages are there.")
 def runtime(
-    host: str, port: int, log_level: str, fd: int | None, uds: str | None, environment: str | None, prepared: bool
+    host: str,
+    port: int,
+    log_level: str,
+    log_format: str,
+    fd: int | None,
+    uds: str | None,
+    environment: str | None,
+    prepared: bool,
 ) -> None:
     """Serve the class in the environment's ETL_CLASS_PAYLOAD to AIStore's targets.
 
@@ -43,7 +50,8 @@ def runtime(
 
     What is there already is not installed again. The rest of the environment is that of `instore serve`.
     """
-    log_to_stderr(log_level)
+    log = LogOptions(log_level, log_format)
+    log_to_stderr(log)
     shipment = Shipment.read(os.environ)
     Environment.read(os.environ)
     if not prepared and fd is None:
@@ -58,7 +66,7 @@ def runtime(
     install()
     cls = deserialize_class(shipment.payload)
     check_class(cls)
-    launch(cls, ["runtime"], Place(host, port, fd, uds), shipment.workers, log_level)
+    launch(cls, ["runtime"], Place(host, port, fd, uds), shipment.workers, log)
 
 
 def _install(shipment: Shipment, folder: str | None) -> str | None:

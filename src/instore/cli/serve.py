@@ -23,6 +23,7 @@ from instore.runtime.changes import check_watching
 from instore.runtime.launch import Place, launch, launch_reloading
 from instore.runtime.load import load_class
 from instore.server.arguments import describe
+from instore.system.logs import LogOptions, log_to_stderr
 from instore.webserver.base_etl_server import ETLServer
 
 
@@ -45,6 +46,7 @@ def serve(
     host: str,
     port: int,
     log_level: str,
+    log_format: str,
     fd: int | None,
     uds: str | None,
     workers: int,
@@ -65,6 +67,7 @@ def serve(
     instore serve thumbs.py --port 8000 --workers 4
 
     The environment is that of the AIStore ETL protocol: AIS_TARGET_URL, DIRECT_PUT, ETL_DIRECT_FQN and so on.
+    It answers /health, /ready and, for Prometheus, /metrics.
     """
     if help_args:
         click.echo(args_of(load_class(transform)))
@@ -79,18 +82,20 @@ def serve(
     if with_page:
         os.environ[AIS_TARGET_URL] = os.environ.get(AIS_TARGET_URL, "").strip() or NO_TARGET
         host = host if _is_given("host") else "127.0.0.1"
+    log = LogOptions(log_level, log_format)
+    log_to_stderr(log)
     Environment.read(os.environ)
     if reload:
         if workers > 1 or fd is not None or uds is not None or with_page:
             raise ConfigurationError("--reload is for one worker, on a port, without --ui; leave the others out")
         check_watching("--reload")
-        launch_reloading(load_class(transform), transform, Place(host, port), log_level)
+        launch_reloading(load_class(transform), transform, Place(host, port), log)
     visible = parse_devices(devices) if devices else []
     count = len(visible) * workers_per_device or workers
     if count == 1:
         os.environ.update(variables_for(visible, 0))  # before anything is imported that looks
     command = ["serve", transform, *(["--ui"] if with_page else [])]
-    launch(load_class(transform), command, Place(host, port, fd, uds), count, log_level, visible, with_page)
+    launch(load_class(transform), command, Place(host, port, fd, uds), count, log, visible, with_page)
 
 
 def _is_given(option: str) -> bool:

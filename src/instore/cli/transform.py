@@ -32,7 +32,7 @@ from instore.runtime.worker import create
 from instore.server.app import ETLApplication
 from instore.system import exit_codes
 from instore.system.limits import raise_file_limit
-from instore.system.logs import log_to_stderr
+from instore.system.logs import LogOptions, log_to_stderr
 from instore.system.printable import printable
 from instore.webserver.base_etl_server import application_of
 
@@ -79,6 +79,7 @@ _said = group("What is said")
 @_instead("--debug", is_flag=True, help="In this process, one by one, for breakpoint().")
 @_said("--report", metavar="FILE", help="What became of each; FILE.jsonl: as it comes.")
 @_said("--report-format", type=click.Choice(REPORT_FORMATS), hidden=True)
+@_said("--metrics", default="", metavar="FILE", help="How it ended, for Prometheus' node exporter.")
 @_said("--log-file", default="", metavar="FILE", help="Append all that is said, and each failure.")
 @_said("-v", "--verbose", is_flag=True, help="Where in your code failures come from.")
 @_said(
@@ -124,6 +125,7 @@ def transform(
     report_format: str | None,
     retry_failed: str,
     log_file: str,
+    metrics: str,
     verbose: bool,
     log_level: str,
 ) -> None:
@@ -166,14 +168,16 @@ def transform(
         report=report or "",
         report_format=report_format or "",
         retry_failed=retry_failed,
+        metrics=metrics,
         log_file=log_file,
         verbose=verbose,
         log_level=log_level,
         clouds=CloudOptions(endpoint, anonymous, no_clobber, keep_metadata),
     )
     try:
-        if dry_run and report is not None:
-            raise ConfigurationError("--dry-run does nothing that a --report could tell of; leave one of them out")
+        for option, file in (("--report", report), ("--metrics", metrics)):
+            if dry_run and file:
+                raise ConfigurationError(f"--dry-run does nothing that a {option} could tell of; leave one of them out")
         _check_modes(dry_run, check, debug, watch, timeout)
         work: Coroutine[None, None, int]
         if watch:
@@ -230,7 +234,7 @@ def _application(transform: str, log_level: str) -> Callable[[], ETLApplication]
     """Makes what transforms in this process."""
 
     def make() -> ETLApplication:
-        log_to_stderr(log_level)
+        log_to_stderr(LogOptions(log_level))
         return application_of(create(load_class(transform)))
 
     return make

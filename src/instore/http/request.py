@@ -75,6 +75,9 @@ class Application(Protocol):
     def websocket(self, request: Request, sender: WebSocketSender) -> WebSocketReceiver | str:
         """Take a WebSocket connection, or say why not."""
 
+    def tick(self, body_memory: int) -> None:
+        """Called at least every second, with the bytes of all bodies that are in memory whole."""
+
     def drain(self) -> None:
         """Called when the server is told to stop; requests under way are still served."""
 

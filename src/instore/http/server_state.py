@@ -53,4 +53,5 @@ class ServerState:
     def tick(self) -> None:
         """Move the clocks."""
         self.now = self.loop.time()
+        self.application.tick(self.memory.used)
         self.date = time.strftime("date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()).encode()

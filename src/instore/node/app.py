@@ -21,7 +21,9 @@ from instore.node.cluster import Cluster
 from instore.node.jobs import copy as bulk
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
+from instore.node.metrics import NodeMetrics
 from instore.node.request import Answer, Handler, Node, NodeRequest, segments
+from instore.protocol.headers import METRICS_PATH
 from instore.store.names import Bucket
 from instore.system.steps import in_task
 from instore.ui.page import PATH, WebPage, is_of_page
@@ -69,14 +71,20 @@ class App:
         self._ready = ready
         self._access = Access(node.cluster.token)
         self._page = WebPage("node.html")
+        self._metrics = NodeMetrics(node)
 
     async def serve(self, request: Request) -> None:
         """Answer one request."""
-        for prefix, serve in self._node.raw.items():
-            if request.target.startswith(prefix):
-                await serve(request)
-                return
-        await in_task(self._answer(request))
+        self._metrics.in_progress += 1
+        try:
+            for prefix, serve in self._node.raw.items():
+                if request.target.startswith(prefix):
+                    await serve(request)
+                    return
+            await in_task(self._answer(request))
+        finally:
+            self._metrics.in_progress -= 1
+            self._metrics.ended(request)
 
     def websocket(self, request: Request, sender: WebSocketSender) -> str:  # noqa: ARG002
         """No WebSocket is served here."""
@@ -104,6 +112,8 @@ class App:
         return self._page
 
     def _handler(self, request: StarletteRequest) -> Handler:
+        if request.scope["path"] == METRICS_PATH and request.method in ("GET", "HEAD"):
+            return self._metrics.answer
         if is_of_page(str(request.scope["path"])):
             return self._serve_page
         resource, *_ = [*segments(str(request.scope["path"])), ""]
@@ -117,6 +127,10 @@ class App:
         """Called before the first request."""
         await self._start()
         self._ready()
+
+    def tick(self, body_memory: int) -> None:
+        """Called every now and then."""
+        self._metrics.body_memory = body_memory
 
     def drain(self) -> None:
         """Called when the server is told to stop: requests under way are served, and jobs stopped in `stop`."""

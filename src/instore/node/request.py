@@ -150,6 +150,7 @@ class Node:
         raw: what answers, by the beginning of the path, before everything else, the token's check included.
         resources: handlers by the path's first part after `/v1/`.
         transforms: the ETL subsystem; None: there is none.
+        etl_totals: of each ETL, the objects that it has transformed, and the bytes of its results.
         starting, stopping: are awaited when the node starts, before the first request, and when it stops.
     """
 
@@ -161,6 +162,7 @@ class Node:
     raw: dict[bytes, Callable[[IncomingRequest], Awaitable[None]]] = field(default_factory=dict)
     resources: dict[str, Handler] = field(default_factory=dict)
     transforms: InlineTransforms | None = None
+    etl_totals: Callable[[], dict[str, tuple[int, int]]] = dict
     starting: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     stopping: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.filesize import decimal
 
@@ -32,6 +32,9 @@ from instore.offline.workers import WorkerProcesses
 from instore.server.app import ETLApplication
 from instore.system.printable import printable
 
+if TYPE_CHECKING:
+    from instore.offline.metrics_file import MetricsFile
+
 _GOES_ON = "; what is done is kept, and the same command goes on from here"
 
 
@@ -49,7 +52,11 @@ class TransformJob:
         self.plan = planned(settings)
         self._settings = settings
         self._members = MemberOptions.of(settings)
-        for option, path in (("--report", settings.report), ("--log-file", settings.log_file)):
+        for option, path in (
+            ("--report", settings.report),
+            ("--log-file", settings.log_file),
+            ("--metrics", settings.metrics),
+        ):
             if path and not _is_named(self.plan.source) and is_in_source(self.plan, path):
                 raise ConfigurationError(
                     f"{option} {printable(path)} lies inside SRC, where it would become an object; put it elsewhere"
@@ -68,6 +75,7 @@ class TransformJob:
         self._make_workers = partial(
             WorkerProcesses, worker_command(settings.transform, settings.log_level), devices=devices
         )
+        self._metrics = _metrics_file(settings) if settings.metrics else None
         if settings.checks:
             self._options = replace(self._options, continue_on_error=True)
 
@@ -107,14 +115,14 @@ class TransformJob:
                 ended = str(error)
                 progress.noted(f"instore: {ended}")
             except asyncio.CancelledError:
-                _sum_up(progress, "interrupted")
+                _sum_up(progress, "interrupted", self._metrics)
                 raise
             else:
                 ended = COMPLETE if complete else self._stopped()
                 if not complete:
                     hint = "" if self._failure_limit else "; with --continue-on-error the others would be done"
                     progress.noted(f"{ended}{hint}")
-            return _sum_up(progress, ended)
+            return _sum_up(progress, ended, self._metrics)
 
     async def load(self) -> None:
         """Only see whether the class can be loaded.
@@ -232,9 +240,17 @@ def _place(sources: Sequence[str]) -> tuple[str, list[str]]:
     return folder or ".", [os.path.basename(source) for source in sources]
 
 
-def _sum_up(progress: Progress, ended: str) -> JobReport:
+def _metrics_file(settings: JobSettings) -> "MetricsFile":
+    from instore.offline.metrics_file import MetricsFile  # a tenth of a second, for whoever asks for it
+
+    return MetricsFile(settings.metrics, ", ".join(settings.sources), settings.destination or "")
+
+
+def _sum_up(progress: Progress, ended: str, metrics: "MetricsFile | None") -> JobReport:
     """Say and report what came of it."""
     summary = progress.ended(ended)
+    if metrics is not None:
+        metrics.write(summary)
     if progress.report is not None:
         progress.report.close(summary.summary())
     counts = ", ".join(f"{count} {status}" for status, count in progress.tally.counts().items())

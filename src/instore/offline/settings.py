@@ -91,6 +91,7 @@ class JobSettings:
         members: pattern for the members of shards that are transformed; empty: objects are no shards.
         members_on_error: what becomes of a member that fails: `fail` (its shard fails), `drop` or `keep`.
         retry_failed: report of a job whose failed objects this one is about; empty: none.
+        metrics: file that tells Prometheus' node exporter how the job ended; empty: none.
         log_file: file that all that is said is appended to; empty: none.
         verbose: say where in the class's code failures come from.
         quiet: say nothing on standard error.
@@ -130,6 +131,7 @@ class JobSettings:
     members: str = ""
     members_on_error: str = FAIL
     retry_failed: str = ""
+    metrics: str = ""
     log_file: str = ""
     verbose: bool = False
     quiet: bool = False

@@ -61,10 +61,13 @@ INSTORE_ARGS = "INSTORE_ARGS"
 INSTORE_MEMBERS = "INSTORE_MEMBERS"
 INSTORE_MEMBERS_ON_ERROR = "INSTORE_MEMBERS_ON_ERROR"
 INSTORE_MEMBERS_LOG = "INSTORE_MEMBERS_LOG"
+INSTORE_TRACES = "INSTORE_TRACES"
 LIMIT_PREFIX = "INSTORE_"
 """Before the name of each of the server's bounds (docs/limits.md)."""
 INSTORE_PORT = "INSTORE_PORT"
 """Where a server listens that shares this machine's ports with others."""
+INSTORE_METRICS = "INSTORE_METRICS"
+"""DESCRIPTOR:NUMBER of the file in which a worker counts, and of its page there."""
 INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
 INSTORE_READY_FD = "INSTORE_READY_FD"
@@ -114,6 +117,7 @@ class Environment:
         members: pattern for the members of shards that are transformed; empty: objects are no shards.
         members_on_error: what becomes of a member that fails: `FAIL`, `DROP` or `KEEP`.
         members_log: file that a line for each shard is appended to, with what became of its members; empty: none.
+        traces: send a span of OpenTelemetry for each object.
         frames: an object's error says where in the user's code it comes from, and what is printed names its object.
     """
 
@@ -143,6 +147,7 @@ class Environment:
     members: str = ""
     members_on_error: str = FAIL
     members_log: str = ""
+    traces: bool = False
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Environment":
@@ -290,4 +295,5 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     INSTORE_MEMBERS: ("members", _text),
     INSTORE_MEMBERS_ON_ERROR: ("members_on_error", _one_of(FAIL, DROP, KEEP)),
     INSTORE_MEMBERS_LOG: ("members_log", _text),
+    INSTORE_TRACES: ("traces", _flag),
 }

@@ -242,13 +242,23 @@ def _web_socket_without_direct_put(spec: Mapping[object, object]) -> Iterator[Fa
         yield Fault(("communication",), "ws:// needs direct put: add support_direct_put: true")
 
 
+_OF_THE_POD = {
+    "readinessProbe": "AIStore has each pod asked for its /health; leave it out",
+    "livenessProbe": "AIStore's pods have none; leave it out",
+    "terminationGracePeriodSeconds": "AIStore ends its pods at once; leave it out",
+    "securityContext": "AIStore's pods have none; the image names its user, with USER in the Dockerfile",
+    "volumes": "AIStore's pods have the target's volumes, and no others; leave it out",
+    "volumeMounts": "AIStore's pods have the target's volumes, and no others; leave it out",
+    "ports": "AIStore's pods listen on port 8000; leave it out",
+}
+"""What of Kubernetes' pods AIStore sets itself."""
 _VARIABLE_FIELDS = _Fields({"name": _text(variable_fault), "value": _text(_any_text)}, required=("name", "value"))
 _AMOUNTS = _Fields({"cpu": _quantity, "memory": _quantity, "ephemeral-storage": _quantity, "nvidia.com/gpu": _quantity})
 _RESOURCES = _Fields({"requests": _AMOUNTS, "limits": _AMOUNTS})
 _RUNTIME = _Fields(
     {"image": _text(_image), "command": _list_of(_text(_argument), least=1), "env": _variables},
     required=("image",),
-    hints={"args": "write the arguments behind the command's name, in command"},
+    hints={"args": "write the arguments behind the command's name, in command", **_OF_THE_POD},
 )
 _ETL = _Fields(
     {
@@ -268,5 +278,6 @@ _ETL = _Fields(
         "command": "it belongs into runtime",
         "env": "it belongs into runtime",
         "timeout": "there are init_timeout and obj_timeout",
+        **_OF_THE_POD,
     },
 )

@@ -19,11 +19,15 @@ QUERY_OBJECT_TO = "object_to"
 
 HEALTH_PATH = "/health"
 READY_PATH = "/ready"
+METRICS_PATH = "/metrics"
 DOWNLOAD_PATH = "/download"
 WEBSOCKET_PATH = "/ws"
 HEALTH_BODY = b"Running"
 
 DEFAULT_MIME_TYPE = "application/octet-stream"
+
+REQUEST_ID = "X-Request-Id"
+"""Request: what its sender calls it; the next hop is told."""
 
 CONCURRENCY = "Instore-Concurrency"
 """Answer to `/health`: how many transforms this process runs at once (ours, not AIStore's)."""

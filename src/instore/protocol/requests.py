@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from instore.errors import InvalidPipelineError, InvalidRequestError
 from instore.protocol.headers import DOWNLOAD_PATH, NODE_URL, QUERY_ARGS, QUERY_FQN, QUERY_OBJECT_TO, QUERY_ORIGINAL_URL
@@ -13,7 +13,7 @@ _NODE_URL = NODE_URL.lower().encode()
 _LONGEST_LENGTH = 18  # digits; no body is as long as 2**63 bytes
 
 
-class SourceKind(Enum):
+class SourceKind(StrEnum):
     """Where an object's bytes come from."""
 
     BODY = "body"

@@ -6,15 +6,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import click
-
 from instore.http.server import BACKLOG, bind
 from instore.protocol.environment import INSTORE_PARENT_FD, Environment
 from instore.runtime.reload import ReloadingSupervisor
 from instore.runtime.supervisor import Supervisor, worker_command
 from instore.runtime.worker import bind_for, bind_unix, serve
 from instore.system.addresses import url_of
-from instore.system.logs import log_to_stderr
+from instore.system.logs import LogOptions, tell
 from instore.ui.page import PATH
 from instore.webserver.base_etl_server import ETLServer
 
@@ -35,13 +33,12 @@ class Place:
     uds: str | None = None
 
 
-def launch_reloading(cls: type[ETLServer], transform: str, place: Place, log_level: str) -> None:
+def launch_reloading(cls: type[ETLServer], transform: str, place: Place, log: LogOptions) -> None:
     """Serve a class by one worker, by another at each save of its files, until a signal says stop; does not return."""
     listener = bind(place.host, place.port)
     listener.listen(BACKLOG)  # connections wait here, whichever worker serves
     _announce(cls.__name__, listener, 1, with_page=False)
-    log_to_stderr(log_level)
-    command = worker_command(["serve", transform], listener.fileno(), log_level)
+    command = worker_command(["serve", transform], listener.fileno(), log)
     sys.exit(ReloadingSupervisor(command, listener.fileno(), transform).run())
 
 
@@ -50,23 +47,22 @@ def launch(
     command: Sequence[str],
     place: Place,
     workers: int,
-    log_level: str,
+    log: LogOptions,
     devices: Sequence[str] = (),
     with_page: bool = False,
 ) -> None:
     """Serve a class until a signal says stop, and a page to try it on, if wanted; does not return."""
     if place.fd is not None:
         replaced = INSTORE_PARENT_FD in os.environ
-        serve(cls, socket.socket(fileno=place.fd), log_level, replaced, with_page)
+        serve(cls, socket.socket(fileno=place.fd), log, replaced, with_page)
     elif workers == 1 or place.uds is not None:
         listener = bind_unix(place.uds) if place.uds is not None else bind(place.host, place.port)
         _announce(cls.__name__, listener, 1, with_page)
-        serve(cls, listener, log_level, place.uds is not None, with_page)
+        serve(cls, listener, log, place.uds is not None, with_page)
     else:
         listeners = bind_for(workers, place.host, place.port)
         _announce(cls.__name__, listeners[0], workers, with_page)
-        log_to_stderr(log_level)
-        commands = [(worker_command(command, one.fileno(), log_level), one.fileno()) for one in listeners]
+        commands = [(worker_command(command, one.fileno(), log), one.fileno()) for one in listeners]
         sys.exit(Supervisor(commands, devices).run())
 
 
@@ -74,6 +70,6 @@ def _announce(name: str, listener: socket.socket, workers: int, with_page: bool)
     address = listener.getsockname()
     is_encrypted = bool(Environment.read(os.environ).tls)
     place = address if isinstance(address, str) else url_of(address[0], address[1], is_encrypted)
-    click.echo(f"instore: {name} on {place}, {workers} worker{'s' if workers > 1 else ''}", err=True)
+    tell(f"{name} on {place}, {workers} worker{'s' if workers > 1 else ''}")
     if with_page:
-        click.echo(f"instore: the page is {place}{PATH}", err=True)
+        tell(f"the page is {place}{PATH}")

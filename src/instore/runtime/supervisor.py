@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from types import FrameType
 
 from instore.etl.devices import variables_for
-from instore.protocol.environment import INSTORE_PARENT_FD
+from instore.protocol.environment import INSTORE_METRICS, INSTORE_PARENT_FD
+from instore.server.metrics import make_pages, map_pages, restarted
 from instore.system import exit_codes
+from instore.system.logs import LogOptions
 
 logger = logging.getLogger("instore")
 
@@ -31,6 +33,7 @@ class Supervisor:
         self._commands = commands
         self._devices = devices
         self._alive, self._parent_end = os.pipe()
+        self._metrics = make_pages(len(commands))
         self._started: dict[subprocess.Popen[bytes], tuple[int, float]] = {}
         self._quick_deaths = 0
         self._stopping = False
@@ -69,8 +72,9 @@ class Supervisor:
 
     def _spawn(self, number: int, environment: dict[str, str], *descriptors: int) -> subprocess.Popen[bytes]:
         command, listener = self._commands[number]
-        passed = (listener, self._alive, *descriptors)
-        variables = {**environment, **variables_for(self._devices, number)}
+        passed = (listener, self._alive, self._metrics, *descriptors)
+        metrics = {INSTORE_METRICS: f"{self._metrics}:{number}"}
+        variables = {**environment, **metrics, **variables_for(self._devices, number)}
         return subprocess.Popen(command, env=variables, pass_fds=passed)  # noqa: S603
 
     def _replace_dead(self, environment: dict[str, str]) -> int:
@@ -86,6 +90,7 @@ class Supervisor:
                 return exit_codes.FAILED
             if not self._stopping:
                 logger.warning("worker %d %s; starting another", process.pid, how_it_ended(process.returncode))
+                restarted(map_pages(self._metrics)[number])
                 self._start(number, environment)
         return 0
 
@@ -100,6 +105,6 @@ def how_it_ended(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
 
-def worker_command(arguments: Sequence[str], descriptor: int, log_level: str) -> list[str]:
+def worker_command(arguments: Sequence[str], descriptor: int, log: LogOptions) -> list[str]:
     """The command line of one worker on an inherited socket."""
-    return [sys.executable, "-P", "-m", "instore", *arguments, "--fd", str(descriptor), "--log-level", log_level]
+    return [sys.executable, "-P", "-m", "instore", *arguments, "--fd", str(descriptor), *log.arguments]

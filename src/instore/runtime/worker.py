@@ -14,14 +14,15 @@ from typing import Any
 
 from instore.errors import ConfigurationError
 from instore.http.server import BACKLOG, bind
-from instore.protocol.environment import INSTORE_ARGS, INSTORE_PARENT_FD, INSTORE_READY_FD, Environment
+from instore.protocol.environment import INSTORE_ARGS, INSTORE_METRICS, INSTORE_PARENT_FD, INSTORE_READY_FD, Environment
 from instore.runtime.class_page import add_page
+from instore.server.metrics import Page, make_pages, map_pages, restarted
 from instore.server.prints import name_objects
 from instore.server.process import set_up_process
 from instore.server.run import run
 from instore.system.addresses import host_and_port
 from instore.system.files import write_all
-from instore.system.logs import log_to_stderr
+from instore.system.logs import LogOptions, log_to_stderr
 from instore.webserver.base_etl_server import ETLServer, application_of
 
 
@@ -63,19 +64,21 @@ def bind_unix(path: str) -> socket.socket:
 
 
 def serve(
-    cls: type[ETLServer], listener: socket.socket, log_level: str, replaced: bool = False, with_page: bool = False
+    cls: type[ETLServer], listener: socket.socket, log: LogOptions, replaced: bool = False, with_page: bool = False
 ) -> None:
     """Make the user's object and serve it until a signal says stop."""
+    metrics = os.environ.pop(INSTORE_METRICS, "") or f"{make_pages(1)}:0"
     if Environment.read(os.environ).frames:
         name_objects()
     elif isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen at once, also in a container's log
-    log_to_stderr(log_level)
+    log_to_stderr(log)
     set_up_process()
     exit_with_parent()
     application = application_of(create(cls))
+    application.counters.use(*_pages_and_own(metrics))
     if not replaced:
-        application.watchdog.end = functools.partial(_start_anew, listener)
+        application.watchdog.end = functools.partial(_start_anew, listener, metrics)
     if with_page:
         add_page(application, cls)
     gc.collect()
@@ -91,14 +94,23 @@ def serve(
     os._exit(0)
 
 
-def _start_anew(listener: socket.socket) -> None:
+def _start_anew(listener: socket.socket, metrics: str) -> None:
     """Run the same command again in this process's place, on the same socket, so that who connects waits for it."""
     logging.getLogger("instore").warning("starting it anew")
     sys.stdout.flush()
     logging.shutdown()
     listener.set_inheritable(True)
+    pages, own = _pages_and_own(metrics)
+    restarted(pages[own])
+    os.set_inheritable(int(metrics.partition(":")[0]), True)
+    os.environ[INSTORE_METRICS] = metrics
     command = [sys.executable, "-P", "-m", "instore", *sys.argv[1:], "--fd", str(listener.fileno())]
     os.execv(sys.executable, command)  # noqa: S606
+
+
+def _pages_and_own(metrics: str) -> tuple[list[Page], int]:
+    descriptor, _, number = metrics.partition(":")
+    return map_pages(int(descriptor)), int(number)
 
 
 def exit_with_parent() -> None:

@@ -1,75 +1,45 @@
-"""One line in the log for each object: at debug when it went well, at warning when it failed."""
+"""How each object ended: a line in the log, at debug when it went well, at warning when it failed; and the counts."""
 
-import itertools
 import logging
 import os
-import time
 import traceback
 
 from instore.errors import TransformError
+from instore.http.request import Headers
 from instore.protocol.environment import Environment
-from instore.protocol.requests import ObjectRequest
-from instore.server.sources import Source
+from instore.server.entry import AccessLogEntry
+from instore.server.metrics import DELIVERED, FAILED, RETURNED, ObjectCounters
+from instore.server.spans import Spans
+from instore.system.logs import MessageParts
 
 _OURS = os.path.dirname(__file__)
+_QUOTED = ("asked", "object", "error")  # fields that may have any character
 
 logger = logging.getLogger("instore.outcome")
 
 
-class AccessLogEntry:
-    """One request, as its outcome line will tell it.
-
-    Args:
-        number: of the request, counted from 1 in this process.
-        method: the HTTP method, or `WS`.
-        subject: what is known of the request before it is understood.
-
-    Attributes:
-        request: the request, once it is understood.
-        source: where its bytes come from, once that is known.
-        began: `time.perf_counter()` when it came.
-    """
-
-    __slots__ = ("began", "method", "number", "request", "source", "subject")
-
-    def __init__(self, number: int, method: str, subject: str) -> None:
-        self.number = number
-        self.method = method
-        self.subject = subject
-        self.request: ObjectRequest | None = None
-        self.source: Source | None = None
-        self.began = time.perf_counter()
-
-    def line(self, status: int, sent: int) -> str:
-        """Everything but how it ended."""
-        what = f"request={self.number} method={self.method} "
-        if self.request is None:
-            what += f"asked={self.subject!r}"
-        else:
-            what += (
-                f"object={self.request.path!r} source={self.request.origin.value} next={self.request.next_url or '-'}"
-            )
-        received = 0 if self.source is None else self.source.received
-        milliseconds = (time.perf_counter() - self.began) * 1000
-        return f"{what} status={status} in={received} out={sent} ms={milliseconds:.1f}"
-
-
 class AccessLog:
-    """Writes the outcome lines of one process."""
+    """Writes the outcome lines of one process, and counts."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, counters: ObjectCounters, tracing: Spans | None) -> None:
         self._environment = environment
+        self._counters = counters
+        self._tracing = tracing
         self._shown: set[str] = set()
-        self._numbers = itertools.count(1)
 
-    def begin(self, method: str, subject: str) -> AccessLogEntry:
+    def begin(self, method: str, subject: str, headers: Headers = ()) -> AccessLogEntry:
         """A request has come; arguments as for `AccessLogEntry`."""
-        return AccessLogEntry(next(self._numbers), method, subject)
+        self._counters.begun = number = self._counters.begun + 1
+        return AccessLogEntry(number, method, subject, headers)
 
     def failed(self, record: AccessLogEntry, status: int, sent: int, error: BaseException) -> None:
         """An object failed: what, with which answer, why."""
-        line = f"{record.line(status, sent)} outcome=failed error={self._environment.redact(str(error))!r}"
-        logger.warning("%s", line)
+        self._counters.ended(record, FAILED, sent)
+        error_text = self._environment.redact(str(error))
+        fields = record.fields(status, sent) | {"outcome": FAILED, "error": error_text}
+        logger.warning(MessageParts("object failed", _QUOTED, fields))
+        if self._tracing is not None:
+            self._tracing.ended(record, fields)
         if isinstance(error, TransformError) and error.__cause__ is not None and not self._environment.frames:
             self._show_stack(error.__cause__)
 
@@ -89,5 +59,9 @@ class AccessLog:
 
     def served(self, record: AccessLogEntry, status: int, sent: int) -> None:
         """An object went where it belongs; arguments as for `failed`."""
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s outcome=served", record.line(status, sent))
+        self._counters.ended(record, DELIVERED if status == 204 else RETURNED, sent)
+        if self._tracing is not None or logger.isEnabledFor(logging.DEBUG):
+            fields = record.fields(status, sent) | {"outcome": "served"}
+            logger.debug(MessageParts("object served", _QUOTED, fields))
+            if self._tracing is not None:
+                self._tracing.ended(record, fields)

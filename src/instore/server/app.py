@@ -26,6 +26,7 @@ class ETLApplication:
     Attributes:
         state: whatever users keep with the application; `state.etl_server` is their object.
         settings: the process's.
+        counters: what is counted of its objects.
         watchdog: says what is done when transforms that never end hold all threads.
 
     Raises:
@@ -37,6 +38,7 @@ class ETLApplication:
         self._transform = transform
         self._is_warm = False
         self._service = Service(transform)
+        self.counters = self._service.counters
         self.watchdog = self._service.watchdog
         self.settings = self._service.environment
         self._http = HTTPHandler(self._service)
@@ -79,6 +81,10 @@ class ETLApplication:
     def websocket(self, request: Request, sender: WebSocketSender) -> WebSocketReceiver | str:
         """Take a WebSocket connection, or say why not."""
         return self._websocket.connect(request.target.partition(b"?")[0].decode(errors="replace"), sender)
+
+    def tick(self, body_memory: int) -> None:
+        """Called every now and then."""
+        self._service.publish(body_memory)
 
     def drain(self) -> None:
         """Called when the server is told to stop."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from instore.protocol.requests import ObjectRequest
+from instore.server.entry import AccessLogEntry
 from instore.server.readers import Load
 from instore.server.thread_pool import ThreadPool
 from instore.system.steps import Waiter
@@ -36,6 +37,7 @@ class BatchMember(NamedTuple):
     request: ObjectRequest
     load: Load
     result: Promise
+    entry: AccessLogEntry
 
 
 Outcome = bytes | BaseException
@@ -66,10 +68,10 @@ class Batches:
         """Objects that are in no thread yet."""
         return sum(len(batch.members) for batch in self._open.values()) + self._pool.waiting * self._size
 
-    def submit(self, request: ObjectRequest, load: Load) -> Waiter[bytes]:
+    def submit(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> Waiter[bytes]:
         """Have an object transformed in a batch."""
         loop = asyncio.get_running_loop()
-        member = BatchMember(request, load, Promise(loop))
+        member = BatchMember(request, load, Promise(loop), entry)
         batch = self._open.get(request.etl_args)
         if batch is None:
             batch = self._open[request.etl_args] = _Batch(request.etl_args)

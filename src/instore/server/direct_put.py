@@ -11,13 +11,15 @@ from instore.errors import DirectPutError, ETLDirectPutTransientError
 from instore.http.bodies import Body
 from instore.http.client import FAILURES, ClientResponse, describe
 from instore.protocol.environment import Environment
-from instore.protocol.headers import DIRECT_PUT_LENGTH, NODE_URL, RETRY_REASON
+from instore.protocol.headers import DIRECT_PUT_LENGTH, NODE_URL, REQUEST_ID, RETRY_REASON
 from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of
 from instore.protocol.requests import ObjectRequest
 from instore.protocol.responses import NextHopOutcome, judge
+from instore.server.entry import AccessLogEntry
 from instore.server.held import HeldStream
 from instore.server.outbound import Outbound, TransientError
 from instore.server.results import Result
+from instore.server.spans import Spans
 from instore.system.backoff import backoff
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds between tries
@@ -54,32 +56,38 @@ class Response:
 class DirectPut:
     """Puts results to the next hops of their pipelines."""
 
-    def __init__(self, environment: Environment, outbound: Outbound) -> None:
+    def __init__(self, environment: Environment, outbound: Outbound, tracing: Spans | None) -> None:
         self._environment = environment
+        self._tracing = tracing
         self._outbound = outbound
 
-    async def put(self, request: ObjectRequest, result: Result, mime_type: str) -> Response:
-        """Put the result of `result` to the request's next hop."""
+    async def put(self, request: ObjectRequest, result: Result, mime_type: str, entry: AccessLogEntry) -> Response:
+        """Put the result of `result` to the request's next hop; `entry` is told what was put, and how often."""
         url = direct_put_url(request.next_url, self._environment.target_url, request.path, request.etl_args)
-        headers = {"Content-Type": mime_type}
+        headers = {"Content-Type": mime_type, REQUEST_ID: entry.id}
         if request.pipeline:
             headers[NODE_URL] = request.pipeline
+        if self._tracing is not None:
+            self._tracing.inject(entry, headers)
         retries = self._environment.direct_put_retries if result.replayable else 0
-        attempt = 0
         while True:
             try:
                 output = await result.begin()
-                return self._without_secrets(await self._attempt(request, url, output, headers))
+                response = self._without_secrets(await self._attempt(request, url, output, headers))
             except TransientError as error:
                 if not result.replayable:
                     raise ETLDirectPutTransientError(request.next_url, error, bail_without_local_retry=True) from error
-                if attempt == retries:
+                if entry.retries == retries:
                     raise DirectPutError(
-                        f"could not put {request.path!r} to {request.next_url} in {attempt + 1} attempts: {error}"
+                        f"could not put {request.path!r} to {request.next_url} in {retries + 1} attempts: {error}"
                     ) from error
+            else:
+                if response.response is not None and response.status < 400:
+                    entry.put = _bytes_put(output, response.response)
+                return response
             await result.end()
-            await asyncio.sleep(backoff(attempt, _FIRST_PAUSE, _LONGEST_PAUSE))
-            attempt += 1
+            await asyncio.sleep(backoff(entry.retries, _FIRST_PAUSE, _LONGEST_PAUSE))
+            entry.retries += 1
 
     def _without_secrets(self, response: Response) -> Response:
         """A failure's text is the next hop's own, and a target may well quote the URL that it was asked."""
@@ -110,7 +118,7 @@ async def _taken(request: ObjectRequest, output: Body, response: ClientResponse)
         verdict = NextHopOutcome.UNEXPECTED  # nobody was asked to store it
     match verdict:
         case NextHopOutcome.DELIVERED:
-            sent = len(output.first) if response.upload is None else response.upload.sent
+            sent = _bytes_put(output, response)
             return Response(204, body, headers={DIRECT_PUT_LENGTH: str(sent)} if sent else {}, response=response)
         case NextHopOutcome.PASSED_ON:
             return Response(204, body, headers=_forwarded(response, DIRECT_PUT_LENGTH), response=response)
@@ -122,6 +130,10 @@ async def _taken(request: ObjectRequest, output: Body, response: ClientResponse)
                 f"the {hop.value} {request.next_url} answered {response.status} to the put of {request.path!r}, "
                 f"which is neither a result nor a failure: {body.first[:200].decode(errors='replace')!r}"
             )
+
+
+def _bytes_put(output: Body, response: ClientResponse) -> int:
+    return len(output.first) if response.upload is None else response.upload.sent
 
 
 def _forwarded(response: ClientResponse, name: str) -> dict[str, str]:

@@ -8,6 +8,8 @@ import asyncio
 import functools
 import math
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from instore.errors import (
     ETLDirectPutTransientError,
@@ -28,12 +30,18 @@ from instore.server.access_log import AccessLog
 from instore.server.contract import Shape, Transform
 from instore.server.direct_put import DirectPut, Response
 from instore.server.downloads import Downloads, shown
+from instore.server.entry import AccessLogEntry
 from instore.server.files import FileRules
+from instore.server.metrics import ObjectCounters
 from instore.server.next_hops import NextHops
 from instore.server.outbound import Outbound
 from instore.server.results import BufferedResult, Result, StreamedResult
 from instore.server.sources import FileSource, RemoteSource, Source
+from instore.server.spans import tracing
 from instore.server.transforms import TransformRunner
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -44,19 +52,23 @@ class Service:
     def __init__(self, transform: Transform) -> None:
         self.transform = transform
         self.environment = Environment.read(os.environ)
-        self.access_log = AccessLog(self.environment)
+        self.counters = ObjectCounters()
+        self._tracing = tracing(self.environment, transform.name)
+        self.access_log = AccessLog(self.environment, self.counters, self._tracing)
         self._outbound = Outbound(self.environment, check=NextHops(self.environment).check)
         self._downloads = Downloads(self.environment)
         self._rules = FileRules(self.environment.file_roots)
         self._transforms = TransformRunner(transform, self.environment)
         self.watchdog = self._transforms.watchdog
-        self._direct_put = DirectPut(self.environment, self._outbound)
+        self._direct_put = DirectPut(self.environment, self._outbound, self._tracing)
 
     async def close(self) -> None:
         """Close the connections to others and take no more transforms."""
         await self._outbound.close()
         await self._downloads.close()
         self._transforms.close()
+        if self._tracing is not None:
+            await self._tracing.close()
 
     def file(self, request: ObjectRequest) -> Source:
         """The local file that `request` names."""
@@ -78,9 +90,19 @@ class Service:
         """Whether as many objects as may wait for their turn."""
         return self._transforms.waiting >= self.environment.queue
 
-    def exchange(self, request: ObjectRequest, source: Source) -> "Exchange":
-        """Prepare what `request` asks for, with the bytes of `source`."""
-        return Exchange(self, request, self._make_result(request, source), self._direct_put)
+    def publish(self, body_memory: int | None = None) -> None:
+        """Let all workers' metrics have what only this process knows, and the bytes of all bodies in memory."""
+        self.counters.publish(self._transforms.waiting, body_memory)
+
+    def metrics(self) -> "Iterable[Metric]":
+        """What all workers of the port have counted."""
+        from instore.server.families import families  # when first asked for, as `http.exposition` does
+
+        return families(self.counters.pages)
+
+    def exchange(self, entry: AccessLogEntry, request: ObjectRequest, source: Source) -> "Exchange":
+        """Prepare what `request` asks for, with the bytes of `source`; `entry` is told how far it came."""
+        return Exchange(self, entry, request, self._make_result(entry, request, source), self._direct_put)
 
     def time_out(self, result: Result) -> asyncio.TimerHandle | None:
         """Give `result` up when its object has taken as long as one may."""
@@ -110,10 +132,10 @@ class Service:
         except Exception as error:
             raise TransformError(f"get_mime_type() failed: {type(error).__name__}: {error}") from error
 
-    def _make_result(self, request: ObjectRequest, source: Source) -> Result:
+    def _make_result(self, entry: AccessLogEntry, request: ObjectRequest, source: Source) -> Result:
         if self.transform.shape is Shape.STREAM or self.environment.members:
-            return StreamedResult(request, source, self._transforms, self.environment.direct_put_chunk_size)
-        return BufferedResult(request, source, self._transforms)
+            return StreamedResult(request, source, self._transforms, entry, self.environment.direct_put_chunk_size)
+        return BufferedResult(request, source, self._transforms, entry)
 
 
 class Exchange:
@@ -123,11 +145,19 @@ class Exchange:
         production: its result in the making.
     """
 
-    __slots__ = ("_direct_put", "_request", "_response", "_service", "_timer", "result")
+    __slots__ = ("_direct_put", "_entry", "_request", "_response", "_service", "_timer", "result")
 
-    def __init__(self, service: Service, request: ObjectRequest, result: Result, direct_put: DirectPut) -> None:
+    def __init__(
+        self,
+        service: Service,
+        entry: AccessLogEntry,
+        request: ObjectRequest,
+        result: Result,
+        direct_put: DirectPut,
+    ) -> None:
         self.result = result
         self._service = service
+        self._entry = entry
         self._request = request
         self._direct_put = direct_put
         self._response: Response | None = None
@@ -138,7 +168,7 @@ class Exchange:
         self._timer = self._service.time_out(self.result)
         mime_type = self._service.mime_type()
         if self._request.next_url:
-            self._response = await self._direct_put.put(self._request, self.result, mime_type)
+            self._response = await self._direct_put.put(self._request, self.result, mime_type, self._entry)
         else:
             self._response = Response(200, await self.result.begin(), mime_type)
         return self._response

@@ -8,13 +8,15 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from instore.errors import ClientGoneError, HTTPVersionError, InstoreError, OverloadedError
+from instore.errors import ClientGoneError, DirectPutError, HTTPVersionError, InstoreError, OverloadedError
 from instore.http.bodies import Body
 from instore.http.client import FAILURES
+from instore.http.exposition import expose
 from instore.http.request import Request
-from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH, READY_PATH
+from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH, METRICS_PATH, READY_PATH
 from instore.protocol.requests import METHODS, ObjectRequest, SourceKind, parse_download, parse_request
 from instore.server.direct_put import Response
+from instore.server.entry import AccessLogEntry
 from instore.server.exchange import TEXT, Service
 from instore.server.held import HeldStream, hold
 from instore.server.pipes import OutputPipe
@@ -22,7 +24,7 @@ from instore.server.sources import BodySource, Source
 from instore.system.printable import say
 
 _GONE = ClientGoneError("the client left before the result was there")
-_LIVENESS = (HEALTH_PATH, READY_PATH)
+_OWN = (HEALTH_PATH, READY_PATH, METRICS_PATH)
 
 Parse = Callable[[str], ObjectRequest]
 
@@ -47,9 +49,10 @@ class HTTPHandler:
         method = request.method
         path, _, query = request.target.partition(b"?")
         raw_path = path.decode(errors="surrogateescape")
-        if raw_path in _LIVENESS and method in ("GET", "HEAD"):
-            await respond(request, self._alive(raw_path))
+        if raw_path in _OWN and method in ("GET", "HEAD"):
+            await respond(request, await self._own(raw_path, request))
         elif self._service.is_overloaded:
+            self._service.counters.refused()
             error = OverloadedError("too many objects wait for their turn to be transformed; try again")
             await respond(request, self._service.refusal(error))
         elif raw_path == DOWNLOAD_PATH and method == "POST":
@@ -63,8 +66,12 @@ class HTTPHandler:
                 request, raw_path, query, lambda text: parse_request(method, raw_path, text, request.headers)
             )
 
-    def _alive(self, path: str) -> Response:
-        """Whether the process lives, and whether it takes more."""
+    async def _own(self, path: str, request: Request) -> Response:
+        """Whether the process lives, whether it takes more, and what all workers of its port have counted."""
+        if path == METRICS_PATH:
+            self._service.publish()
+            text, media_type = await expose(self._service.metrics, request.headers)
+            return Response(200, Body(text), media_type)
         if path == READY_PATH and self.stopping:
             return Response(503, Body(b"Stopping"), TEXT)
         headers = {CONCURRENCY: str(self._service.transform.offered_concurrency)}
@@ -72,11 +79,11 @@ class HTTPHandler:
 
     async def _object(self, request: Request, raw_path: str, query: bytes, parse: Parse) -> None:
         service = self._service
-        entry = service.access_log.begin(request.method, raw_path)
+        entry = service.access_log.begin(request.method, raw_path, request.headers)
         try:
             entry.request = wanted = parse(query.decode(errors="surrogateescape"))
             entry.source = source = self._source(wanted, request)
-            await self._exchange(wanted, source, request)
+            await self._exchange(entry, wanted, source, request)
         except (InstoreError, *FAILURES) as error:
             service.access_log.failed(entry, request.status, request.sent, error)
             if request.status:
@@ -93,10 +100,14 @@ class HTTPHandler:
                 raise BrokenResponseError(say(error)) from None
             await respond(request, service.refusal(error))
         else:
-            service.access_log.served(entry, request.status, request.sent)
+            if request.status < 400:
+                service.access_log.served(entry, request.status, request.sent)
+            else:  # what the next hop said is passed on
+                reason = DirectPutError(f"{wanted.next_url} answered {request.status}")
+                service.access_log.failed(entry, request.status, request.sent, reason)
 
-    async def _exchange(self, wanted: ObjectRequest, source: Source, request: Request) -> None:
-        exchange = self._service.exchange(wanted, source)
+    async def _exchange(self, entry: AccessLogEntry, wanted: ObjectRequest, source: Source, request: Request) -> None:
+        exchange = self._service.exchange(entry, wanted, source)
         request.on_gone(partial(exchange.result.abandon, _GONE))
         try:
             response = await exchange.begin()

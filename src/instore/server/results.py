@@ -1,11 +1,13 @@
 """An object's result, made from its source by the transform: at once or piece by piece, and again for a retry."""
 
 import asyncio
+import time
 from typing import Protocol
 
 from instore.errors import ClientGoneError, InstoreError
 from instore.http.bodies import Body
 from instore.protocol.requests import ObjectRequest
+from instore.server.entry import AccessLogEntry
 from instore.server.pipes import OutputPipe
 from instore.server.sources import Source
 from instore.server.transforms import TransformRunner
@@ -36,9 +38,12 @@ class BufferedResult:
 
     replayable = True
 
-    def __init__(self, request: ObjectRequest, source: Source, transforms: TransformRunner) -> None:
+    def __init__(
+        self, request: ObjectRequest, source: Source, transforms: TransformRunner, entry: AccessLogEntry
+    ) -> None:
         self._request = request
         self._source = source
+        self._entry = entry
         self._transforms = transforms
         self._job: Waiter[bytes] | None = None
         self._given_up: InstoreError | None = None
@@ -48,7 +53,7 @@ class BufferedResult:
             load = await self._source.load()
             if self._given_up is not None:
                 raise self._given_up
-            self._job = self._transforms.start(self._request, load)
+            self._job = self._transforms.start(self._request, load, self._entry)
         try:
             return Body(await self._job)
         except asyncio.CancelledError:
@@ -71,19 +76,26 @@ class BufferedResult:
 class StreamedResult:
     """A result that is sent while it is made. A retry reads the source and runs the transform again."""
 
-    def __init__(self, request: ObjectRequest, source: Source, transforms: TransformRunner, batch: int) -> None:
+    def __init__(
+        self, request: ObjectRequest, source: Source, transforms: TransformRunner, entry: AccessLogEntry, batch: int
+    ) -> None:
         self.replayable = source.replayable
         self._request = request
         self._source = source
+        self._entry = entry
         self._transforms = transforms
         self._batch = batch
         self._spool: OutputPipe | None = None
         self._job: Waiter[None] | None = None
 
     async def begin(self) -> Body:
+        if self._job is not None:
+            self._entry.again()
         self._spool = OutputPipe(self._batch)
-        self._job = self._transforms.start_stream(self._request, await self._source.stream(), self._spool)
-        return await Body.begin(self._spool)
+        self._job = self._transforms.start_stream(self._request, await self._source.stream(), self._spool, self._entry)
+        body = await Body.begin(self._spool)
+        self._entry.ready = time.perf_counter()
+        return body
 
     async def end(self) -> None:
         self.abandon(ClientGoneError("the request is over"))

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from instore.errors import (
@@ -31,6 +32,7 @@ from instore.protocol.requests import ObjectRequest
 from instore.protocol.responses import split_frames, with_frames
 from instore.server.batches import Batches, BatchMember, Outcome, Promise
 from instore.server.contract import Shape, Transform
+from instore.server.entry import AccessLogEntry
 from instore.server.members import Members
 from instore.server.pipes import OutputPipe
 from instore.server.prints import frames_of, printing, printing_object
@@ -82,17 +84,19 @@ class TransformRunner:
         """Objects that wait for a thread."""
         return self._pool.waiting if self._batches is None else self._batches.waiting
 
-    def start(self, request: ObjectRequest, load: Load) -> Waiter[bytes]:
+    def start(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> Waiter[bytes]:
         """Begin to transform one object that `load`, called in the same thread, gives whole."""
+        entry.asked = perf_counter()
         if self._batches is not None:
-            return self._batches.submit(request, load)
-        return self._pool.submit(self._run, request, load)
+            return self._batches.submit(request, load, entry)
+        return self._pool.submit(self._run, request, load, entry)
 
     def start_stream(
-        self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe
+        self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe, entry: AccessLogEntry
     ) -> Waiter[None]:
         """Begin to transform one object piece by piece into `spool`, which gets every failure too."""
-        return self._pool.submit(self._stream, request, open_reader, spool)
+        entry.asked = perf_counter()
+        return self._pool.submit(self._stream, request, open_reader, spool, entry)
 
     def close(self) -> None:
         """Take no more transforms; those that run are left to end."""
@@ -100,12 +104,16 @@ class TransformRunner:
         if self._user_loop is not None:
             self._user_loop.stop()
 
-    def _run(self, request: ObjectRequest, load: Load) -> bytes:
+    def _run(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> bytes:
+        entry.begun = perf_counter()
         with self._named(request), _entered(load, request) as data:
+            entry.loaded = perf_counter()
             try:
-                return self.whole(data, self._path(request), request.etl_args)
+                result = self.whole(data, self._path(request), request.etl_args)
             except BaseException as error:
                 raise self.failure(error, request.path) from error
+            entry.made = perf_counter()
+            return result
 
     def whole(self, data: bytes | str, path: str, etl_args: str) -> bytes:
         """What the buffered transform makes of an object; raises what it raises."""
@@ -135,12 +143,16 @@ class TransformRunner:
         loaded: list[tuple[BatchMember, bytes | str]] = []
         with contextlib.ExitStack() as stack:
             for member in members:
+                member.entry.begun = perf_counter()
                 try:
                     loaded.append((member, stack.enter_context(_entered(member.load, member.request))))
                 except InstoreError as error:
                     outcomes[member.result] = error
+                else:
+                    member.entry.loaded = perf_counter()
             for (member, _), outcome in zip(loaded, self._transform_batch(loaded), strict=True):
                 outcomes[member.result] = outcome
+                member.entry.made = perf_counter()
         return [outcomes[member.result] for member in members]
 
     def _transform_batch(self, loaded: list[tuple[BatchMember, bytes | str]]) -> list[Outcome]:
@@ -179,16 +191,22 @@ class TransformRunner:
         except TypeError as error:
             return self.failure(error, request.path)
 
-    def _stream(self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe) -> None:
+    def _stream(
+        self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe, entry: AccessLogEntry
+    ) -> None:
+        entry.begun = perf_counter()
         try:
             reader = open_reader()
         except BaseException as error:
             spool.fail(self.failure(error, request.path))
             return
+        entry.loaded = perf_counter()
         with self._named(request):
-            self._stream_from(reader, request, spool)
+            self._stream_from(reader, request, spool, entry)
 
-    def _stream_from(self, reader: ObjectReader, request: ObjectRequest, spool: OutputPipe) -> None:
+    def _stream_from(
+        self, reader: ObjectReader, request: ObjectRequest, spool: OutputPipe, entry: AccessLogEntry
+    ) -> None:
         try:
             path = self._path(request)
             make = self.pieces if self._members is None else partial(self._members.pieces, self, request.path)
@@ -196,6 +214,7 @@ class TransformRunner:
                 spool.put(piece)
             if reader.failure is not None:  # the transform took the error for an end
                 raise reader.failure  # noqa: TRY301
+            entry.made = perf_counter()
             spool.finish()
         except BaseException as error:
             spool.fail(reader.failure or self.failure(error, request.path))

@@ -19,8 +19,8 @@ from instore.protocol.headers import DIRECT_PUT_LENGTH, WEBSOCKET_PATH
 from instore.protocol.pipeline import ends_at_target
 from instore.protocol.requests import ObjectRequest, SourceKind
 from instore.protocol.websocket import CLOSE_FAILED, CLOSE_GOING_AWAY, CLOSE_POLICY, parse_control
-from instore.server.access_log import AccessLogEntry
 from instore.server.direct_put import Response
+from instore.server.entry import AccessLogEntry
 from instore.server.exchange import Service
 from instore.server.sources import BytesSource, Source
 from instore.system.steps import Stepper
@@ -146,7 +146,7 @@ class _WebSocketObjects:
             self._sender.pause()
 
     async def _object(self, item: _PendingObject, request: ObjectRequest, source: Source) -> None:
-        exchange = self._service.exchange(request, source)
+        exchange = self._service.exchange(item.entry, request, source)
         try:
             response = await exchange.begin()
             result = await _whole(response)

@@ -5,6 +5,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 
 from instore.errors import InstoreError, StorageError, StorageFullError
@@ -22,6 +23,14 @@ def write_all(file: int, data: bytes | bytearray | memoryview) -> int:
     while written < len(data):
         written += os.write(file, memoryview(data)[written:])
     return written
+
+
+def nameless_file(what: str) -> int:
+    """A file in memory, or where the system has none, a temporary one; its descriptor."""
+    with contextlib.suppress(AttributeError, OSError):
+        return os.memfd_create(what)
+    with temporary(what), tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def lock(file: int, path: str, is_shared: bool = False) -> bool:

@@ -1,5 +1,6 @@
 """A log that never holds up whoever writes to it."""
 
+import json
 import logging
 import os
 import queue
@@ -8,14 +9,58 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+FORMATS = ("text", "json")
+
+_TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _LINES = 20_000
 _KEPT = 10_000  # records that are kept for who asks
 _LAST = 2.0  # seconds for what is left at the end
 
 
-def log_to_stderr(level: str) -> None:
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """What is logged, and how.
+
+    Attributes:
+        level: the least that is logged.
+        form: one of `FORMATS`.
+    """
+
+    level: str = "info"
+    form: str = "text"
+
+    @property
+    def arguments(self) -> list[str]:
+        """The same for another command line."""
+        return ["--log-level", self.level, "--log-format", self.form]
+
+
+class MessageParts(dict[str, Any]):
+    """A message that is made of parts: `name=value` in text, and by their names in JSON, beside a short message.
+
+    Args:
+        message: the short one.
+        quoted: the names of the parts that may have any character.
+        parts: the parts.
+    """
+
+    def __init__(self, message: str, quoted: Collection[str], parts: Mapping[str, Any]) -> None:
+        super().__init__(parts)
+        self.message = message
+        self._quoted = quoted
+
+    def __str__(self) -> str:
+        return " ".join(
+            f"{name}={value!r}" if name in self._quoted else f"{name}={value}" for name, value in self.items()
+        )
+
+
+def log_to_stderr(options: LogOptions) -> None:
     """Log to standard error, a line a record.
 
     A file always takes them, so they are written at once. Else a thread writes the lines: where nobody reads them (a
@@ -25,9 +70,23 @@ def log_to_stderr(level: str) -> None:
     root = logging.getLogger()
     if not any(isinstance(handler, _OURS) for handler in root.handlers):
         handler = _FileHandler() if _is_file() else _DroppingHandler()
-        handler.setFormatter(logging.Formatter(_FORMAT))
+        handler.setFormatter(_JSONFormatter() if options.form == "json" else logging.Formatter(_TEXT))
         root.addHandler(handler)
-    root.setLevel(level.upper())
+        logging.captureWarnings(options.form == "json")
+    root.setLevel(options.level.upper())
+
+
+def tell(sentence: str, level: int = logging.INFO) -> None:
+    """Say something to whoever started this, whatever is logged: by itself, or in a log of JSON as a line of it."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, _JSONFormatter):
+            handler.handle(_record(sentence, level))
+            return
+    print(f"instore: {sentence}", file=sys.stderr, flush=True)
+
+
+def _record(sentence: str, level: int) -> logging.LogRecord:
+    return logging.LogRecord("instore", level, "", 0, sentence, None, None)
 
 
 def flush_logs() -> None:
@@ -43,8 +102,29 @@ def _is_file() -> bool:
         return False
 
 
+class _JSONFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """One JSON object, in one line of ASCII."""
+        fields = record.msg if isinstance(record.msg, MessageParts) else None
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage() if fields is None else fields.message,
+            **(fields or {}),
+        }
+        if record.exc_info:
+            line["stack"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
 class _FileHandler(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes into a file."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record to what is standard error now."""
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class _DroppingHandler(logging.Handler):
@@ -75,7 +155,10 @@ class _DroppingHandler(logging.Handler):
             try:
                 if self._dropped:
                     dropped, self._dropped = self._dropped, 0
-                    line = f"{dropped} lines of the log were dropped here: nobody read them in time\n{line}"
+                    lost = f"{dropped} lines of the log were dropped here: nobody read them in time"
+                    if isinstance(self.formatter, _JSONFormatter):
+                        lost = self.format(_record(lost, logging.WARNING))
+                    line = f"{lost}\n{line}"
                 sys.stderr.write(line)
                 sys.stderr.flush()
             except (OSError, ValueError):  # closed: there is nobody to tell
@@ -89,7 +172,7 @@ class RecentLog(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._records: deque[logging.LogRecord] = deque(maxlen=_KEPT)
-        self.setFormatter(logging.Formatter(_FORMAT))
+        self.setFormatter(logging.Formatter(_TEXT))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record."""

@@ -39,6 +39,7 @@ from instore.runtime.supervisor import how_it_ended, worker_command
 from instore.shipping.payload import dump
 from instore.system import exit_codes
 from instore.system.addresses import url_of
+from instore.system.logs import LogOptions
 from instore.system.printable import printable
 from instore.testing.answers import Answer, read_delivery, read_reply
 from instore.testing.target import StandInTarget
@@ -200,7 +201,7 @@ class Server:
         with contextlib.ExitStack() as ours, (self._folder / "log").open("wb") as log:
             ours.callback(os.close, alive)
             arguments, variables = self._command()
-            command = worker_command(arguments, listener.fileno(), "warning")
+            command = worker_command(arguments, listener.fileno(), LogOptions("warning"))
             environment = {
                 **{name: value for name, value in os.environ.items() if not is_read_by_servers(name)},
                 AIS_TARGET_URL: self._target.url,

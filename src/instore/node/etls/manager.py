@@ -131,6 +131,10 @@ class ETLManager:
         os.close(self._we_live)
         os.close(self._parent)
 
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Of each ETL: objects, and bytes of results. From any thread."""
+        return {etl.name: (etl.counters.objects, etl.counters.out_bytes) for etl in list(self._etls.values())}
+
     # What clients ask for
 
     async def init(self, spec: ETLSpec) -> ETL:

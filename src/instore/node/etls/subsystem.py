@@ -22,5 +22,6 @@ def add_etls(node: Node, images: Images, redirects: bool) -> None:
     node.actions["POST", "etl-bck"] = calls.transform_bucket
     node.actions["POST", "etl-listrange"] = calls.transform_objects
     node.transforms = Inline(cluster, etls, expected_puts, redirects)
+    node.etl_totals = etls.totals
     node.starting.append(etls.open)
     node.stopping += [node.jobs.close, etls.close]  # first the jobs, lest they blame their ETLs

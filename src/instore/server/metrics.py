@@ -1,0 +1,140 @@
+"""What a server counts, in memory that all workers of a port share (docs/operating.md#metrics).
+
+Strategy: a nameless file has a page for each worker, in which that worker alone writes, in its event loop's thread, and
+from which any of them reads. So counting takes no lock, the sums are those of all workers, and what one had counted is
+there after its death: the worker that replaces it goes on in the same page.
+"""
+
+import itertools
+import math
+import mmap
+import os
+from bisect import bisect_right
+from collections.abc import Sequence
+from time import perf_counter
+from typing import TypeAlias
+
+from instore.protocol.requests import SourceKind
+from instore.server.entry import AccessLogEntry
+from instore.system.files import nameless_file
+
+METHODS = ("PUT", "GET", "POST", "WS")
+UNKNOWN = "unknown"
+"""The source of a request that was not understood."""
+SOURCES = (*SourceKind, UNKNOWN)
+DELIVERED, RETURNED, FAILED = OUTCOMES = ("delivered", "returned", "failed")
+DIRECTIONS = ("in", "out")
+STAGES = ("waiting", "reading", "transforming", "delivering")
+BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Upper bounds of the histograms' buckets, in seconds."""
+
+# Where in a page each number is: the objects, the histograms, then single ones.
+OBJECTS = {
+    (method, str(source), outcome): number
+    for number, (method, source, outcome) in enumerate(itertools.product(METHODS, SOURCES, OUTCOMES))
+}
+SUM = len(BOUNDS) + 1
+"""Behind a histogram's buckets, of which the last has no bound."""
+HISTOGRAMS = {stage: len(OBJECTS) + number * (SUM + 1) for number, stage in enumerate(STAGES)}
+_FIRST_SINGLE = len(OBJECTS) + len(STAGES) * (SUM + 1)
+BYTES_IN, BYTES_OUT, RETRIES, RESTARTS, REFUSED, IN_PROGRESS, QUEUED, MEMORY = range(_FIRST_SINGLE, _FIRST_SINGLE + 8)
+
+_PAGE = 4096  # bytes: processors that write beside each other in one line of memory hold each other up
+_AT_ONCE = 256 * len(STAGES)  # times that are sorted into the buckets together, for a fifth of the cost
+_COLUMNS = {
+    outcome: {method: {str(source): OBJECTS[method, source, outcome] for source in SOURCES} for method in METHODS}
+    for outcome in OUTCOMES
+}
+
+Page: TypeAlias = "memoryview[float]"
+"""The numbers of one worker."""
+
+
+class ObjectCounters:
+    """The numbers of one server process.
+
+    Attributes:
+        pages: those of all workers of its port, its own included.
+        begun: objects that have come to this process.
+    """
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self._seconds: list[float] = []  # a number for each stage, then those of the next object
+        self.use(_pages_of(memoryview(bytearray(_PAGE))), 0)  # which a process that forks has for itself
+
+    def use(self, pages: Sequence[Page], own: int) -> None:
+        """Count in one of these pages from now on; before the first request."""
+        self.pages = pages
+        self._page = pages[own]
+        self._before = _ended(self._page)
+
+    def ended(self, entry: AccessLogEntry, outcome: str, sent: int) -> None:
+        """An object's way is over; `sent` bytes went back to whoever asked."""
+        request, source, page = entry.request, entry.source, self._page
+        page[_COLUMNS[outcome][entry.method][UNKNOWN if request is None else request.origin]] += 1
+        if source is not None:
+            page[BYTES_IN] += source.received
+        page[BYTES_OUT] += sent + entry.put
+        if entry.retries:
+            page[RETRIES] += entry.retries
+        if made := entry.made:
+            asked, begun, loaded = entry.asked, entry.begun, entry.loaded
+            waiting, reading, delivering = begun - asked, asked - entry.came + loaded - begun, entry.ready or made
+            self._seconds += (waiting, reading, made - loaded, perf_counter() - delivering)
+            if len(self._seconds) >= _AT_ONCE:
+                self._sort()
+
+    def refused(self) -> None:
+        """A request found too many before it."""
+        self._page[REFUSED] += 1
+
+    def publish(self, queued: int, memory: int | None = None) -> None:
+        """Let all workers see what is known here alone; how many wait, and the bytes of all bodies in memory."""
+        self._sort()
+        page = self._page
+        page[IN_PROGRESS] = self._before + self.begun - _ended(page)
+        page[QUEUED] = queued
+        if memory is not None:
+            page[MEMORY] = memory
+
+    def _sort(self) -> None:
+        seconds, self._seconds = self._seconds, []
+        for number, start in enumerate(HISTOGRAMS.values() if seconds else ()):
+            _add(self._page, start, sorted(seconds[number :: len(STAGES)]))
+
+
+def make_pages(workers: int) -> int:
+    """The file for some workers; its descriptor."""
+    descriptor = nameless_file("instore-metrics")
+    os.truncate(descriptor, workers * _PAGE)
+    return descriptor
+
+
+def map_pages(descriptor: int) -> list[Page]:
+    """The pages of a file that `make_pages` has made."""
+    return _pages_of(memoryview(mmap.mmap(descriptor, 0)))
+
+
+def restarted(page: Page) -> None:
+    """Another worker goes on in the page of one that has ended."""
+    page[RESTARTS] += 1
+    page[IN_PROGRESS] = page[QUEUED] = page[MEMORY] = 0
+
+
+def _pages_of(memory: memoryview) -> list[Page]:
+    return [memory[start : start + _PAGE].cast("d") for start in range(0, len(memory), _PAGE)]
+
+
+def _ended(page: Page) -> float:
+    return sum(page[: len(OBJECTS)])
+
+
+def _add(page: Page, start: int, seconds: list[float]) -> None:
+    """Add to a histogram what is sorted already."""
+    page[start + SUM] += sum(seconds)
+    before = 0
+    for number, bound in enumerate((*BOUNDS, math.inf)):
+        up_to = bisect_right(seconds, bound, before)
+        page[start + number] += up_to - before
+        before = up_to
