@@ -178,6 +178,24 @@ def test_who_asks_for_openmetrics_gets_it_and_head_has_no_body(tmp_path: Path) -
             assert requests.get(f"{server.url}/metrics", headers={"Accept": accept.encode()}).status_code == 200, accept
 
 
+def test_of_very_many_objects_an_eighth_is_timed_and_counts_for_all() -> None:
+    counters = ObjectCounters()
+    for _ in range(256 + 8000):
+        timed(counters, 0.02)
+    counters.publish(0)
+    timed(counters, 0.02)
+    counters.publish(0)
+    samples = {
+        (sample.name, sample.labels.get("le", "")): sample.value
+        for family in families(counters.pages)
+        for sample in family.samples
+    }
+    assert samples["instore_transforming_seconds_bucket", "0.01"] == 0
+    assert samples["instore_transforming_seconds_bucket", "0.025"] == 8257
+    assert samples["instore_transforming_seconds_count", ""] == 8257
+    assert samples["instore_transforming_seconds_sum", ""] == pytest.approx(8257 * 0.02)
+
+
 def timed(counters: ObjectCounters, seconds: float) -> None:
     """An object that transformed for so long."""
     entry = AccessLogEntry(1, "PUT", "", ())

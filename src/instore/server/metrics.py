@@ -40,6 +40,7 @@ _FIRST_SINGLE = len(OBJECTS) + len(STAGES) * (SUM + 1)
 BYTES_IN, BYTES_OUT, RETRIES, RESTARTS, REFUSED, IN_PROGRESS, QUEUED, MEMORY = range(_FIRST_SINGLE, _FIRST_SINGLE + 8)
 
 _PAGE = 4096  # bytes: processors that write beside each other in one line of memory hold each other up
+_ALL, _EACH = 256, 8  # objects of which all are timed before the numbers are published anew; then each eighth
 _AT_ONCE = 256 * len(STAGES)  # times that are sorted into the buckets together, for a fifth of the cost
 _COLUMNS = {
     outcome: {method: {str(source): OBJECTS[method, source, outcome] for source in SOURCES} for method in METHODS}
@@ -60,7 +61,10 @@ class ObjectCounters:
 
     def __init__(self) -> None:
         self.begun = 0
-        self._seconds: list[float] = []  # a number for each stage, then those of the next object
+        # Of each timed object a number for each stage: of those that count for one, and those that count for several.
+        self._seconds: list[float] = []
+        self._of_many: list[float] = []
+        self._timed = 0  # those that could have been, since the numbers were published
         self.use(_pages_of(memoryview(bytearray(_PAGE))), 0)  # which a process that forks has for itself
 
     def use(self, pages: Sequence[Page], own: int) -> None:
@@ -78,12 +82,19 @@ class ObjectCounters:
         page[BYTES_OUT] += sent + entry.put
         if entry.retries:
             page[RETRIES] += entry.retries
-        if made := entry.made:
-            asked, begun, loaded = entry.asked, entry.begun, entry.loaded
-            waiting, reading, delivering = begun - asked, asked - entry.came + loaded - begun, entry.ready or made
-            self._seconds += (waiting, reading, made - loaded, perf_counter() - delivering)
-            if len(self._seconds) >= _AT_ONCE:
-                self._sort()
+        if entry.made:
+            self._timed += 1
+            if self._timed <= _ALL:
+                self._time(entry, self._seconds)
+            elif not self._timed % _EACH:
+                self._time(entry, self._of_many)
+
+    def _time(self, entry: AccessLogEntry, seconds: list[float]) -> None:
+        asked, begun, loaded, made = entry.asked, entry.begun, entry.loaded, entry.made
+        waiting, reading, delivering = begun - asked, asked - entry.came + loaded - begun, entry.ready or made
+        seconds += (waiting, reading, made - loaded, perf_counter() - delivering)
+        if len(seconds) >= _AT_ONCE:
+            self._sort()
 
     def refused(self) -> None:
         """A request found too many before it."""
@@ -92,6 +103,7 @@ class ObjectCounters:
     def publish(self, queued: int, memory: int | None = None) -> None:
         """Let all workers see what is known here alone; how many wait, and the bytes of all bodies in memory."""
         self._sort()
+        self._timed = 0
         page = self._page
         page[IN_PROGRESS] = self._before + self.begun - _ended(page)
         page[QUEUED] = queued
@@ -99,9 +111,10 @@ class ObjectCounters:
             page[MEMORY] = memory
 
     def _sort(self) -> None:
-        seconds, self._seconds = self._seconds, []
-        for number, start in enumerate(HISTOGRAMS.values() if seconds else ()):
-            _add(self._page, start, sorted(seconds[number :: len(STAGES)]))
+        for seconds, weight in ((self._seconds, 1), (self._of_many, _EACH)):
+            for number, start in enumerate(HISTOGRAMS.values() if seconds else ()):
+                _add(self._page, start, sorted(seconds[number :: len(STAGES)]), weight)
+            seconds.clear()
 
 
 def make_pages(workers: int) -> int:
@@ -130,11 +143,11 @@ def _ended(page: Page) -> float:
     return sum(page[: len(OBJECTS)])
 
 
-def _add(page: Page, start: int, seconds: list[float]) -> None:
+def _add(page: Page, start: int, seconds: list[float], weight: int) -> None:
     """Add to a histogram what is sorted already."""
-    page[start + SUM] += sum(seconds)
+    page[start + SUM] += sum(seconds) * weight
     before = 0
     for number, bound in enumerate((*BOUNDS, math.inf)):
         up_to = bisect_right(seconds, bound, before)
-        page[start + number] += up_to - before
+        page[start + number] += (up_to - before) * weight
         before = up_to
