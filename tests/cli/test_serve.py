@@ -236,5 +236,5 @@ def test_reloading_is_for_one_worker_on_a_port(tmp_path: Path, options: tuple[st
     run = serve(tmp_path, "etl.py", "--reload", *options)
     assert (run.returncode, run.stderr) == (
         2,
-        "instore: --reload is for one worker, on a port; leave --workers out\n",
+        "instore: --reload is for one worker, on a port, without --ui; leave the others out\n",
     )

@@ -191,7 +191,7 @@ def test_what_clients_get_with_a_body_the_page_posts(node: RunningNode) -> None:
     node.client().bucket("asked").create(exist_ok=True).object("a/b").get_writer().put_content(b"12")
     message = {"action": "list", "value": {"prefix": "a/", "props": "name,size"}}
     answer = requests.post(f"{node.endpoint}/ui/ask/v1/buckets/asked?provider=ais", json=message, timeout=30)
-    assert [(entry["n"], entry["s"]) for entry in answer.json()["Entries"]] == [("a/b", 2)]
+    assert [(entry["name"], entry["size"]) for entry in answer.json()["entries"]] == [("a/b", "2")]
 
 
 @pytest.mark.parametrize("path", ["/ui/ask", "/ui/ask/", "/ui/ask/v2/x", "/ui/ask/ui"])

@@ -79,7 +79,7 @@ _said = group("What is said")
 @_instead("--debug", is_flag=True, help="In this process, one by one, for breakpoint().")
 @_said("--report", metavar="FILE", help="What became of each; FILE.jsonl: as it comes.")
 @_said("--report-format", type=click.Choice(REPORT_FORMATS), hidden=True)
-@_said("--metrics", default="", metavar="FILE", help="How it ended, for Prometheus' node exporter.")
+@_said("--metrics", default="", metavar="FILE", hidden=True)
 @_said("--log-file", default="", metavar="FILE", help="Append all that is said, and each failure.")
 @_said("-v", "--verbose", is_flag=True, help="Where in your code failures come from.")
 @_said(

@@ -67,8 +67,8 @@ export async function createBucket(name, mayExist = false) {
 export async function objects(bucket, prefix, after, pagesize) {
   const value = { prefix, pagesize, props: "name,size", continuation_token: after };
   const page = await ask(pathOf(bucket), query(bucket), { action: "list", value });
-  const found = page.Entries.map(({ n, s }) => ({ name: n, size: Number(s ?? 0) }));
-  return { objects: found, next: page.ContinuationToken };
+  const found = page.entries.map(({ name, size }) => ({ name, size: Number(size ?? 0) }));
+  return { objects: found, next: page.continuation_token };
 }
 
 export const putObject = (bucket, name, file) => send("PUT", objectPath(bucket, name), query(bucket), file);
@@ -119,8 +119,8 @@ export async function jobs(id = "") {
   const found = new Map();
   for (const snapshot of of.flat()) {
     const job = found.get(snapshot.id) ?? { ...snapshot, objects: 0, bytes: 0 };
-    job.objects += Number(snapshot.stats["loc-objs"]);
-    job.bytes += Number(snapshot.stats["loc-bytes"]);
+    job.objects += Number(snapshot.stats["loc-objs"]) + Number(snapshot.stats["out-objs"] ?? 0);
+    job.bytes += Number(snapshot.stats["loc-bytes"]) + Number(snapshot.stats["out-bytes"] ?? 0);
     found.set(snapshot.id, job);
   }
   return [...found.values()].sort((a, b) => b["start-time"].localeCompare(a["start-time"]));
@@ -134,8 +134,8 @@ export async function countObjects(bucket, prefix) {
   do {
     const value = { prefix, props: "name", continuation_token: after };
     const page = await ask(pathOf(bucket), query(bucket), { action: "list", value });
-    count += page.Entries.length;
-    after = page.ContinuationToken;
+    count += page.entries.length;
+    after = page.continuation_token;
   } while (after && count < MOST_COUNTED);
   return after ? null : count;
 }

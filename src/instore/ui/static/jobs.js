@@ -63,7 +63,7 @@ async function follow(job) {
     if (watched !== job) return;
     showState(job, state, errors);
     if (state.is_idle) {
-      say(`Job ${job.id}: ${byId("job-state").textContent}`, Boolean(state["abort-err"]));
+      say(`Job ${job.id}: ${byId("job-state").textContent}`, Boolean(state.err));
       break;
     }
     await new Promise((resolve) => setTimeout(resolve, POLL));
@@ -96,14 +96,14 @@ function showState(job, state, errors) {
   ]
     .filter(Boolean)
     .join(" · ");
-  byId("job-error").textContent = errors.length ? "" : (state["abort-err"] ?? "");
+  byId("job-error").textContent = errors.length ? "" : (state.err ?? "");
   showErrors(errors);
 }
 
-function stateOf({ is_idle, aborted, "abort-err": error }) {
+function stateOf({ is_idle, aborted, err }) {
   if (!is_idle) return "Running";
   if (aborted) return "Aborted";
-  return error ? "Finished with errors" : "Finished";
+  return err ? "Finished with errors" : "Finished";
 }
 
 function showErrors(errors) {
