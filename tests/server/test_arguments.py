@@ -1,9 +1,10 @@
 """Arguments with types: what a text becomes, and how one that doesn't fit is refused."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import cloudpickle
 import msgspec
 import pydantic
 import pytest
@@ -92,6 +93,28 @@ def test_a_struct() -> None:
     assert describe(Size) == [("side", "int", ""), ("name", "str | None", "None")]
     with pytest.raises(ArgumentsError, match="missing required field `side`"):
         decoder_of("Thumbs", Size)("")
+
+
+@dataclass
+class Inner:
+    name: str = "a"
+
+
+@dataclass
+class Outer:
+    inner: Inner = field(default_factory=Inner)
+    more: list[Inner] | None = None
+
+
+def test_a_class_whose_arguments_were_made_can_still_be_sent() -> None:
+    decode = decoder_of("Thumbs", Outer)
+    assert decode('{"more": [{"name": "b"}]}') == Outer(Inner("a"), [Inner("b")])
+    for cls in (Outer, Inner):
+        cls.__module__, module = "__main__", cls.__module__  # so that it goes by value, as from a notebook
+        try:
+            assert cloudpickle.loads(cloudpickle.dumps(cls)) is not None
+        finally:
+            cls.__module__ = module
 
 
 @dataclass

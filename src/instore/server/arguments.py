@@ -1,9 +1,10 @@
 """The arguments of a transform as an object of its class's `Args`, made from the text of a request."""
 
+import contextlib
 import copy
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,6 +14,7 @@ import msgspec
 from instore.errors import ArgumentsError, UnfitClassError
 
 _MOST = 1024  # texts whose arguments are kept
+_NOTED = "__msgspec_cache__"
 _CONSTANT = (int, float, str, bytes, bool, type(None), Enum)
 
 Decode = Callable[[str], Any]
@@ -61,6 +63,8 @@ class _TypedArguments:
         self._names = [field.name for field in _fields(args)]
         self._made: dict[str, Any] = {}  # by text, what can be copied for the next object
         msgspec.json.Decoder(args)  # looks at every field's type
+        self._dataclasses = list(_dataclasses_in(msgspec.inspect.type_info(args)))
+        self._forget()
 
     def decode(self, text: str) -> Any:
         if (made := self._made.get(text)) is not None:
@@ -82,6 +86,14 @@ class _TypedArguments:
             return msgspec.convert(values, self._type, strict=_is_json(text))
         except (msgspec.ValidationError, TypeError, ValueError) as error:  # the last two of `__post_init__`
             raise ArgumentsError(f"the arguments {text[:200]!r} are wrong: {_readable(error)}") from error
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Take from the user's classes what msgspec has noted there: with it none of them could be pickled and sent."""
+        for cls in self._dataclasses:
+            with contextlib.suppress(AttributeError):
+                delattr(cls, _NOTED)
 
 
 class _PydanticArguments:
@@ -98,6 +110,21 @@ class _PydanticArguments:
             faults = error.errors() if hasattr(error, "errors") else []
             words = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults) or str(error)
             raise ArgumentsError(f"the arguments {text[:200]!r} are wrong: {words}") from error
+
+
+def _dataclasses_in(kind: Any) -> Iterator[type]:
+    """The dataclasses among a type and those that it is made of, each once."""
+    seen, waiting = set[int](), [kind]
+    while waiting:
+        kind = waiting.pop()
+        if id(kind) in seen or not isinstance(kind, msgspec.inspect.Type):
+            continue
+        seen.add(id(kind))
+        if isinstance(kind, msgspec.inspect.DataclassType):
+            yield kind.cls
+            waiting += [field.type for field in kind.fields]
+        waiting += [getattr(kind, name, None) for name in ("type", "item_type", "key_type", "value_type")]
+        waiting += [*getattr(kind, "types", ()), *getattr(kind, "item_types", ())]
 
 
 def _fields(args: Any) -> tuple[Any, ...]:
