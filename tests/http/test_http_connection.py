@@ -29,6 +29,15 @@ def test_a_request_may_come_in_any_two_pieces(place: int) -> None:
     with_edge(test)
 
 
+def test_what_is_wrong_behind_an_upgrade_that_nobody_agrees_to_is_said() -> None:
+    async def test(edge: Edge) -> None:
+        upgrade = HEAD + b"Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 3\r\n\r\ncat"
+        answers = await edge.send(upgrade + b"PUT /b/o HTTP/1.1\r\n\r\n")
+        assert answers.endswith(b"the request has 0 Host headers; there must be one")
+
+    with_edge(test)
+
+
 @pytest.mark.parametrize("place", range(1, len(CHUNKED), 3))
 def test_chunks_may_come_in_any_two_pieces(place: int) -> None:
     async def test(edge: Edge) -> None:

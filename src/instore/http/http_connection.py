@@ -309,16 +309,19 @@ class HTTPConnection(asyncio.Protocol):
             self._head_until = self.state.now + self._limits.head_time
             self._head_bytes = 0
         self._head_bytes += len(data)
+        upgrade: httptools.HttpParserUpgrade | None = None
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(bytes(data[upgrade.args[0] :]))
-            return
+        except httptools.HttpParserUpgrade as found:
+            upgrade = found  # what comes of it raises errors of its own, whose context is their reason
         except httptools.HttpParserError as error:
             if not self._last:  # else it was behind the last request
                 reason = error.__context__
                 known = isinstance(reason, RefusedError)
                 self._refuse(reason if known else RefusedError(400, f"this is not HTTP/1.1: {error}"))  # type: ignore[arg-type]
+        if upgrade is not None:
+            self._upgrade(bytes(data[upgrade.args[0] :]))
+            return
         if self._in_head and self._head_bytes > self._limits.head_bytes:
             self._refuse(RefusedError(431, f"the request's head is longer than {self._limits.head_bytes} bytes"))
         self._advance()
