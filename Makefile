@@ -8,7 +8,7 @@ LINTERS := .venv/.linters
 INSTALL := -m pip install --disable-pip-version-check --no-compile
 PIP := $(BIN)/python $(INSTALL)
 
-.PHONY: help setup test test-all test-pythons coverage soak fuzz lint format demo peers bench bench-quick compare clean
+.PHONY: help setup test slow test-all test-pythons coverage soak fuzz lint format demo peers bench bench-quick compare clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is
@@ -34,21 +34,24 @@ $(LINTERS): $(READY)
 # The tests wait more than they compute: three at once keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -n 3
 
-test: $(READY)  ## run the tests of every day, or those named by TESTS=...: two to three minutes on two cores
+test: $(READY)  ## run the tests of every day, or those named by TESTS=...: under two minutes on two cores
 ifdef TESTS
 	$(PYTEST) $(TESTS)
 else
-	@echo "The tests of every day: two to three minutes on two cores. make test-all runs everything, in twelve."
+	@echo "The tests of every day: under two minutes on two cores. make test-all runs everything, in twenty."
 	$(PYTEST) --everyday
 endif
 
-test-all: $(READY)  ## run all tests: twelve minutes on two cores, more the first time
-	@echo "All tests: about twelve minutes on two cores; the first time also four environments to make."
+slow: $(READY)  ## measure which tests take too long for every day, on an idle machine: tests/slow.txt
+	$(PYTEST) --everyday --measure
+
+test-all: $(READY)  ## run all tests: twenty minutes on two cores, more the first time
+	@echo "All tests: about twenty minutes on two cores; the first time also four environments to make."
 	$(PYTEST) --durations=20 $(TESTS)
 
 test-pythons: $(READY)  ## run the tests of every day on each other Python that is here, in environments of their own
 	@.ci/pythons | while read -r version python; do \
-		echo "Python $$version, $$python: about 190 MB to download, then three minutes"; \
+		echo "Python $$version, $$python: about 190 MB to download, then two minutes"; \
 		"$$python" -m venv .venv-$$version && \
 		.venv-$$version/bin/python $(INSTALL) --editable '.[test]' && \
 		.venv-$$version/bin/python $(INSTALL) --no-deps 'scikit-image>=0.25' && \
