@@ -207,6 +207,45 @@ def test_any_request_is_understood_or_refused(method: str, path: str, query: str
     assert (request.origin is SourceKind.FILE) == bool(request.fqn)
 
 
+FQN = escape_fqn("/mp/@ais/b/%ob/a?b")
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "fqn", "etl_args"),
+    [
+        (f"b?etl_fqn={FQN}", "b/a?b", "/mp/@ais/b/%ob/a?b", ""),
+        (f"b?etl_args=x&etl_fqn={FQN}", "b/a?b", "/mp/@ais/b/%ob/a?b", "x"),
+        (f"b?c?etl_fqn={FQN}", "b/a?b?c", "/mp/@ais/b/%ob/a?b", ""),
+        (f"?etl_fqn={FQN}", "b/a?", "/mp/@ais/b/%ob/a?b", ""),
+        (f"etl_args=what?&etl_fqn={FQN}", "b/a", "/mp/@ais/b/%ob/a?b", "what?"),
+        ("etl_args=who?what", "b/a", "", "who?what"),
+    ],
+)
+def test_a_question_mark_in_a_name_that_came_unescaped_is_of_the_name(
+    query: str, path: str, fqn: str, etl_args: str
+) -> None:
+    request = parse_request("PUT", "/b/a", query, [(b"content-length", b"0")])
+    assert (request.path, request.fqn, request.etl_args) == (path, fqn, etl_args)
+    assert request.raw_path == f"/{path}"
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b", "c/#", "?"])
+@pytest.mark.parametrize("stages", ["", "http://10.0.0.9:8000,"])
+def test_an_empty_body_for_a_name_that_was_cut_off_is_refused(name: str, stages: str) -> None:
+    destination = f"http://10.0.0.8:51081/{escape_segment(f'ais/@#/b/{name}')}?uuid=1"
+    headers = [(b"ais-node-url", (stages + destination).encode()), (b"content-length", b"0")]
+    with pytest.raises(InvalidRequestError, match=r"AIStore cuts a name off at '[#?]' under hpush"):
+        parse_request("PUT", "/b/a", "", headers)
+    assert parse_request("PUT", "/b/a", f"etl_fqn={FQN}", headers).origin is SourceKind.FILE
+    assert parse_request("PUT", "/b/a", "", [headers[0], (b"content-length", b"1")]).origin is SourceKind.BODY
+
+
+def test_an_empty_object_with_an_ordinary_name_is_an_object() -> None:
+    for last in (f"http://10.0.0.8:51081/{escape_segment('ais/@#/b/a')}", "http://10.0.0.9:8000"):
+        headers = [(b"ais-node-url", last.encode()), (b"content-length", b"0")]
+        assert parse_request("PUT", "/b/a", "", headers).length == 0
+
+
 def test_a_download_names_a_url_and_an_object() -> None:
     query = "original_url=https%3A%2F%2Fh%2Fa%3Fb%3D1%2526&object_to=/photos/a+b&etl_args=+x+"
     assert parse_download(query, []) == ObjectRequest(

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from instore.errors import InvalidPipelineError
 from instore.protocol.headers import QUERY_ARGS
-from instore.protocol.names import escape_path, escape_query, escape_segment, unescape_query, without_user
+from instore.protocol.names import escape_path, escape_query, escape_segment, unescape, unescape_query, without_user
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -49,6 +49,12 @@ def ends_at_target(first: str, rest: str) -> bool:
     """Whether the last entry of a pipeline, as `parse_pipeline` split it, is a destination at a target."""
     last = (rest or first).rpartition(",")[2].strip()
     return bool(last) and hop_of(last) is Hop.TARGET
+
+
+def destination_of(first: str, rest: str) -> str:
+    """The uname of the object that a pipeline, as `parse_pipeline` split it, ends at; empty: at none."""
+    last = (rest or first).rpartition(",")[2].strip()
+    return unescape(urlsplit(last).path.rpartition("/")[2]) if last and hop_of(last) is Hop.TARGET else ""
 
 
 def join_pipeline(servers: Iterable[str], destination: str = "") -> str:

@@ -7,9 +7,10 @@ from enum import StrEnum
 from instore.errors import InvalidPipelineError, InvalidRequestError
 from instore.protocol.headers import DOWNLOAD_PATH, NODE_URL, QUERY_ARGS, QUERY_FQN, QUERY_OBJECT_TO, QUERY_ORIGINAL_URL
 from instore.protocol.names import escape_fqn, escape_path, escape_query, escape_segment, unescape, unescape_query
-from instore.protocol.pipeline import parse_pipeline
+from instore.protocol.pipeline import destination_of, parse_pipeline
 
 _NODE_URL = NODE_URL.lower().encode()
+_FQN, _ARGS = f"{QUERY_FQN}=", f"{QUERY_ARGS}="
 _LONGEST_LENGTH = 18  # digits; no body is as long as 2**63 bytes
 
 
@@ -76,12 +77,42 @@ def parse_request(method: str, raw_path: str, query: str, headers: Iterable[tupl
     path = unescape(raw_path[1:] if raw_path.startswith("/") else raw_path)
     if not path:
         raise InvalidRequestError(f"{method} {raw_path}: no object is named; expected /<bucket>/<object>")
+    if "?" in query:
+        rest, query = _split_name(query)
+        path += unescape(rest)
+        raw_path += rest
     values = _parse_query(query) if query else {}
     etl_args = _args(values)
     fqn = unescape(values.get(QUERY_FQN, ""))
     next_url, pipeline, length = _parse_headers(headers)
     origin = SourceKind.FILE if fqn else _ORIGINS[method]
+    if length == 0 and next_url and origin is SourceKind.BODY:
+        _check_name_arrived(destination_of(next_url, pipeline))
     return ObjectRequest(path, origin, fqn, etl_args, next_url, pipeline, length, raw_path=raw_path)
+
+
+def _split_name(query: str) -> tuple[str, str]:
+    """What of an object's name has come as a query, and the query itself.
+
+    AIStore puts names unescaped into paths under hpush, so that the file of `a?b` comes as `/bucket/a?b?etl_fqn=…`.
+    """
+    rest, _, behind = query.rpartition("?")
+    named = any(pair.startswith(_FQN) for pair in behind.split("&"))
+    is_query = any(pair.startswith((_FQN, _ARGS)) for pair in rest.split("&"))
+    return (f"?{rest}", behind) if named and not is_query else ("", query)
+
+
+def _check_name_arrived(uname: str) -> None:
+    """Refuse an empty body for an object whose name AIStore has cut off, with its query, under hpush.
+
+    What the transform made of nothing would be stored as the result.
+    """
+    cut = next((sign for sign in uname.split("/", 3)[-1] if sign in "#?"), "")
+    if cut:
+        raise InvalidRequestError(
+            f"{uname!r} has come without its bytes and its file: AIStore cuts a name off at {cut!r} under hpush; "
+            "use hpull or ws for such names, or rename the object"
+        )
 
 
 def parse_download(query: str, headers: Iterable[tuple[bytes, bytes]]) -> ObjectRequest:
