@@ -79,7 +79,8 @@ def test_one_that_does_not_exist_is_told_in_pips_words(tmp_path: Path) -> None:
         etl = node.client().etl("tiny-etl")
         with pytest.raises(AISError, match=pips.format("tiny-absent")):
             etl.init_class(dependencies=["tiny-package", "tiny-absent"], init_timeout="60s")(versions())
-        assert states(node) == {}
+        assert states(node) == {"tiny-etl": "Aborted"}
+        etl.delete()
         assert list((node.folder / "etl").iterdir()) == []
         node.client().bucket("b").create().object("o").get_writer().put_content(b"x")
         etl.init_class(dependencies=["tiny-package", "tiny-needy"])(versions())
@@ -105,4 +106,5 @@ def test_an_installation_that_takes_too_long_is_given_up(tmp_path: Path) -> None
             with pytest.raises(AISError, match=r"within init_timeout, 5 s.*its log ends:"):
                 etl.init_class(dependencies=["tiny-absent"], init_timeout="5s")(versions())
             assert descendants(node.process.pid) == []
+            etl.delete()
             assert list((node.folder / "etl").iterdir()) == []

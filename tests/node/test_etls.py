@@ -166,7 +166,7 @@ def test_names_that_are_not_there_are_errors(client: Client, source: Bucket, upp
         assert job.wait_for_idle(timeout=60, verbose=False).success
         assert "object not found" in job.status().err
         errors = upper.view(job.job_id).obj_errors
-        assert [(error.obj_name, error.msg, error.ecode) for error in errors] == [
+        assert sorted((error.obj_name, error.msg, error.ecode) for error in errors) == [
             (f"ais://{source.name}/{name}", "object not found", 202) for name in missing
         ]
     assert [entry.name for entry in into.list_all_objects()] == ["a.txt"]

@@ -133,7 +133,7 @@ def test_the_server_s_variables_are_the_test_s(tmp_path: Path) -> None:
     [
         ("def broken(:", "SyntaxError"),
         pytest.param(
-            "from instore import ETLServer\nclass A(ETLServer):\n pass", "A overrides neither", marks=pytest.mark.whole
+            "from instore import ETLServer\nclass A(ETLServer):\n pass", "A overrides none of", marks=pytest.mark.whole
         ),
         pytest.param(
             "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
