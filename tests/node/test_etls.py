@@ -336,7 +336,7 @@ def test_one_that_is_being_initialised_is_called_off_at_once(tmp_path: Path, ver
                 init.result(60)
             with pytest.raises(AISError, match=f"{reason}|does not exist"):
                 read.result(60)
-        assert descendants(node.process.pid) == []
+        wait_until(lambda: descendants(node.process.pid) == [])
         if verb == "stop":
             assert {info.id: info.stage for info in client.cluster().list_etls(["Aborted"])} == {"deaf-etl": "Aborted"}
             assert client.etl("deaf-etl").view().init_msg.name == "deaf-etl"
