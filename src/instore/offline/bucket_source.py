@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Iterator
+from itertools import starmap
 
-from instore.errors import ConfigurationError, InvalidRequestError
+from instore.errors import ConfigurationError
 from instore.etl.communicator import TransformRequest
-from instore.offline.interfaces import NOT_THERE, Item, ItemState
-from instore.offline.lookup import Lookup
+from instore.offline.interfaces import Item
+from instore.offline.lookup import Lookup, listed_item
 from instore.offline.remote_bucket import RemoteBucket, configuring
-from instore.store.names import check_object_name
 from instore.system.printable import printable
 
 
@@ -36,14 +36,8 @@ class BucketSource:
         return TransformRequest(self.path(item), etl_args=etl_args, body=functools.partial(self.bucket.open, item.name))
 
     def list(self) -> Iterator[Item]:
-        """Every object whose name starts with the prefix. Names come from elsewhere: none may lead out of a folder."""
-        for name, size in self.bucket.names(self.prefix):
-            try:
-                check_object_name(name)
-            except InvalidRequestError as error:
-                yield Item(name, ItemState.FAILED, str(error), size=size)
-            else:
-                yield Item(name, ItemState.TODO, size=size)
+        """Every object whose name starts with the prefix."""
+        return starmap(listed_item, self.bucket.names(self.prefix))
 
     def has(self, name: str) -> bool:
         """Whether there is an object `name`."""
@@ -51,7 +45,4 @@ class BucketSource:
 
     def find(self, name: str) -> Item:
         """The object `name`; a failed item if there is none."""
-        size = self._lookup.size(name)
-        if size is None:
-            return Item(name, ItemState.FAILED, NOT_THERE)
-        return Item(name, ItemState.TODO, size=size)
+        return self._lookup.find(name)

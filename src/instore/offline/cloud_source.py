@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from instore.errors import ConfigurationError, InvalidRequestError
 from instore.etl.communicator import TransformRequest
 from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, CloudVersion, check_cloud_name
-from instore.offline.interfaces import NOT_THERE, Item, ItemState
-from instore.offline.lookup import Lookup
+from instore.offline.interfaces import Item, ItemState
+from instore.offline.lookup import Lookup, listed_item
 from instore.offline.remote_bucket import configuring
-from instore.store.names import check_object_name
 from instore.system.printable import printable
 
 
@@ -47,17 +46,12 @@ class CloudSource:
         )
 
     def list(self) -> Iterator[Item]:
-        """Every object whose name starts with the prefix. Names come from elsewhere: none may lead out of a folder."""
+        """Every object whose name starts with the prefix."""
         for name, size, is_marker in self.bucket.entries(self.prefix):
             if is_marker:
                 yield Item(name, ItemState.SKIPPED, "it stands for a folder, and is no object")
-                continue
-            try:
-                check_object_name(name)
-            except InvalidRequestError as error:
-                yield Item(name, ItemState.FAILED, str(error), size=size)
             else:
-                yield Item(name, ItemState.TODO, size=size)
+                yield listed_item(name, size)
 
     def has(self, name: str) -> bool:
         """Whether there is an object `name`."""
@@ -65,8 +59,7 @@ class CloudSource:
 
     def find(self, name: str) -> Item:
         """The object `name`; a failed item if there is none."""
-        size = self._lookup.size(name)
-        return Item(name, ItemState.FAILED, NOT_THERE) if size is None else Item(name, ItemState.TODO, size=size)
+        return self._lookup.find(name)
 
 
 class CloudObject:

@@ -9,9 +9,20 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Protocol
 
-from instore.errors import RemoteStoreError
+from instore.errors import InvalidRequestError, RemoteStoreError
+from instore.offline.interfaces import NOT_THERE, Item, ItemState
+from instore.store.names import check_object_name
 
 _PAGE = 10_000  # names: as many as a store lists at once
+
+
+def listed_item(name: str, size: int) -> Item:
+    """An object of a listing. Names come from elsewhere: none may lead out of a folder."""
+    try:
+        check_object_name(name)
+    except InvalidRequestError as error:
+        return Item(name, ItemState.FAILED, str(error), size=size)
+    return Item(name, ItemState.TODO, size=size)
 
 
 class ListedBucket(Protocol):
@@ -40,6 +51,11 @@ class Lookup:
     def __contains__(self, name: str) -> bool:
         """Whether there is an object `name`; it blocks."""
         return self.size(name) is not None
+
+    def find(self, name: str) -> Item:
+        """The object `name`; a failed item if there is none. It blocks."""
+        size = self.size(name)
+        return Item(name, ItemState.FAILED, NOT_THERE) if size is None else Item(name, ItemState.TODO, size=size)
 
     def size(self, name: str) -> int | None:
         """Bytes of the object `name`; None if there is none. It blocks."""

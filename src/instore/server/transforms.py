@@ -123,16 +123,15 @@ class TransformRunner:
         result = self._transform.method(data, path, args)
         if type(result) is bytes:
             return result
-        if inspect.isawaitable(result):
-            result = self._loop.run(result)
-        return self._as_bytes(result, "returned")
+        return self._as_bytes(self._awaited(result), "returned")
+
+    def _awaited(self, result: Any) -> Any:
+        """What a method that may be asynchronous has returned."""
+        return self._loop.run(result) if inspect.isawaitable(result) else result
 
     def _alone(self, data: bytes | str, path: str, args: Any) -> bytes:
         """The result of an object that is a batch of its own."""
-        results = self._transform.method([data], [path], args)
-        if inspect.isawaitable(results):
-            results = self._loop.run(results)
-        (result,) = results
+        (result,) = self._awaited(self._transform.method([data], [path], args))
         if isinstance(result, BaseException):
             raise result
         return self._as_bytes(result, "returned")
@@ -165,9 +164,7 @@ class TransformRunner:
             try:
                 args = self._transform.decode_args(requests[0].etl_args)
                 paths = [self._path(request) for request in requests]
-                results = self._transform.method([data for _, data in loaded], paths, args)
-                if inspect.isawaitable(results):
-                    results = self._loop.run(results)
+                results = self._awaited(self._transform.method([data for _, data in loaded], paths, args))
             except BaseException as error:
                 if len(loaded) == 1 or isinstance(error, ArgumentsError):
                     return [self.failure(error, request.path) for request in requests]
