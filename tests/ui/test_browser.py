@@ -304,6 +304,19 @@ def test_a_job_that_can_not_begin_is_one_sentence(page: Any) -> None:
     page.get_by_role("status").filter(has_text="Name the bucket for the results").wait_for()
 
 
+def test_a_button_waits_for_the_lists_that_are_still_read(page: Any) -> None:
+    held: list[Any] = []
+    page.route("**/v1/buckets*", lambda route: held.append(route))
+    page.get_by_role("link", name="Jobs").click()
+    page.get_by_role("button", name="Start", exact=True).click(no_wait_after=True)
+    page.wait_for_timeout(300)
+    assert not page.get_by_role("status").filter(has_text="There is no bucket").count()
+    page.unroute("**/v1/buckets*")
+    for route in held:
+        route.continue_()
+    page.get_by_role("status").filter(has_text="Name the bucket for the results").wait_for()
+
+
 def test_an_etl_is_stopped_started_and_deleted(page: Any, node: RunningNode) -> None:
     client = node.client()
     client.etl("short-lived").init_class()(thumbnails())

@@ -21,11 +21,20 @@ export function actionButton(label, name, action, say) {
   return button;
 }
 
+let opening = Promise.resolve(); // what the shown view still reads
+
+/** Have every action wait until the view's lists are there: an empty list that is being read says nothing. */
+export function actAfter(reading) {
+  opening = reading.catch(() => {}); // whoever reads tells its error
+  return reading;
+}
+
 /** Run `action` with `button` off, and tell its error. A focus that the button had comes back to it. */
 export async function busy(button, action, say) {
   const hadFocus = document.activeElement === button;
   button.disabled = true;
   try {
+    await opening;
     await action();
   } catch (error) {
     say(error.message, true);

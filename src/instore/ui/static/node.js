@@ -1,7 +1,7 @@
 // The page of a node: its views, one of which is shown.
 
 import * as buckets from "./buckets.js";
-import { byId } from "./elements.js";
+import { actAfter, byId } from "./elements.js";
 import * as etls from "./etls.js";
 import * as jobs from "./jobs.js";
 import * as tries from "./try.js";
@@ -22,7 +22,7 @@ async function show() {
     else link.removeAttribute("aria-current");
   const trouble = byId("trouble");
   try {
-    await VIEWS[name].open();
+    await actAfter(VIEWS[name].open());
     trouble.hidden = true;
   } catch (error) {
     trouble.textContent = error.message;
