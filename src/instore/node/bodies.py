@@ -9,7 +9,8 @@ from instore.errors import IncompleteAnswerError, InstoreError
 from instore.http.request import Request
 from instore.node.cluster import Cluster
 from instore.store.names import Bucket
-from instore.store.store import Entry, OpenObject, Store
+from instore.store.store import Store
+from instore.store.stored import Entry, OpenObject
 
 logger = logging.getLogger("instore")
 

@@ -18,7 +18,7 @@ from typing import Any
 from instore.errors import ObjectNotFoundError
 from instore.node.cluster import Cluster, Target
 from instore.store.names import Bucket
-from instore.store.store import Entry
+from instore.store.stored import Entry
 
 _KEPT = 64  # walks; each may hold a few open files
 _AHEAD = 4  # pages; one may be as large as a few MiB

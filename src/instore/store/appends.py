@@ -18,7 +18,8 @@ import xxhash
 from instore.errors import InvalidRequestError, ObjectNotFoundError
 from instore.store import attributes
 from instore.store.names import Bucket, check_object_name
-from instore.store.store import Entry, Store
+from instore.store.store import Store
+from instore.store.stored import Entry
 from instore.system.files import lock, write_all
 
 _HANDLE = re.compile(r"[0-9a-f]{16}")

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 
 from instore.errors import InvalidRequestError, ObjectNotFoundError
 from instore.store.names import Bucket, check_object_name
-from instore.store.store import Entry, Part, Store
+from instore.store.store import Store
+from instore.store.stored import Entry
+from instore.store.writing import Part
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _ABOUT = "about.json"

@@ -10,182 +10,34 @@ A bucket goes by one rename too, to the target's trash, so that none is ever see
 """
 
 import contextlib
-import errno
 import itertools
 import os
 import shutil
 import stat
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
-from typing import NamedTuple, Self
-
-import xxhash
 
 from instore.errors import (
     BucketNotFoundError,
     ConfigurationError,
     InstoreError,
-    InvalidRequestError,
     NameConflictError,
     ObjectNotFoundError,
 )
 from instore.store import attributes
 from instore.store.attributes import Attributes
+from instore.store.folders import empty, is_old, remove_empty
 from instore.store.names import Bucket, check_object_name
+from instore.store.stored import Entry, OpenObject
 from instore.store.walk import sizes, walk
-from instore.system.files import disk_error, write_all
+from instore.store.writing import Part, Upload
+from instore.system.files import disk_error
 
 _CONTENT = "%ob"
 _WORK = "%wk"
 _TRASH = "trash"
 _PUT = "put."
 _LOCKS = 256
-_OLD = 7 * 24 * 3600  # seconds after which an upload in parts that nobody goes on with is dropped
-_PIECE = 1 << 20  # bytes that are copied at once
-
-
-class Entry(NamedTuple):
-    """An object as it is stored.
-
-    Attributes:
-        name: its name in the bucket.
-        size: its bytes.
-        atime: when it was last read or put, in nanoseconds since 1970.
-        mtime: when it was put.
-        attributes: checksum, version, custom properties.
-    """
-
-    name: str
-    size: int
-    atime: int
-    mtime: int
-    attributes: Attributes
-
-
-class OpenObject:
-    """An object that is open for reading; a context that closes it. It stays whole whatever happens to the name.
-
-    Attributes:
-        entry: what was opened.
-        descriptor: of its file.
-    """
-
-    def __init__(self, descriptor: int, entry: Entry) -> None:
-        self.descriptor = descriptor
-        self.entry = entry
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset` on; empty at the end."""
-        return os.pread(self.descriptor, size, offset)
-
-    def close(self) -> None:
-        """Close it; a second time does nothing."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
-
-    def __del__(self) -> None:
-        self.close()  # whoever asked for it may have been cancelled while it was opened
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Writing:
-    """A file in the making; a context that drops what was not committed.
-
-    Args:
-        store: whose it is.
-        what: it, for a person.
-        path: where it lies until it is done.
-        descriptor: of the file, open for writing.
-
-    Attributes:
-        size: bytes written so far.
-    """
-
-    def __init__(self, store: "Store", what: str, path: str, descriptor: int) -> None:
-        self._store = store
-        self._what = what
-        self._path = path
-        self._descriptor = descriptor
-        self._checksum = xxhash.xxh64()
-        self.size = 0
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append `data`."""
-        with self._store.failing(f"writing {self._what}"):
-            write_all(self._descriptor, data)
-        self._checksum.update(data)
-        self.size += len(data)
-
-    def fill(self, descriptor: int) -> None:
-        """Append the rest of an open file, in bounded pieces; raises as `write` does."""
-        while piece := os.read(descriptor, _PIECE):
-            self.write(piece)
-
-    def abort(self) -> None:
-        """Drop what was written; does nothing when it is done."""
-        if self._descriptor >= 0:
-            self._close()
-            with contextlib.suppress(FileNotFoundError):  # with its bucket
-                os.unlink(self._path)
-
-    def _close(self) -> None:
-        os.close(self._descriptor)
-        self._descriptor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.abort()
-
-
-class Upload(Writing):
-    """An object in the making. Made by `Store.upload`."""
-
-    def __init__(self, store: "Store", bucket: Bucket, name: str, path: str, descriptor: int) -> None:
-        super().__init__(store, bucket.object(name), path, descriptor)
-        self._bucket = bucket
-        self._name = name
-
-    def commit(self, custom: Mapping[str, str] | None = None) -> Entry:
-        """Give the object its name, in place of any that had it."""
-        entry = self._store.adopt(
-            self._path, self._descriptor, self._bucket, self._name, self._checksum.hexdigest(), custom or {}
-        )
-        self._close()
-        return entry
-
-
-class Part(Writing):
-    """A part of something larger, which gets a name beside the objects. Made by `Store.part`."""
-
-    def __init__(self, store: "Store", what: str, path: str, descriptor: int, destination: str) -> None:
-        super().__init__(store, what, path, descriptor)
-        self._destination = destination
-
-    def commit(self) -> str:
-        """Give it its name, in place of any that had it; return its checksum."""
-        if self.size == 0:
-            raise InvalidRequestError(f"{self._what} is empty, which no part may be")
-        with self._store.failing(f"storing {self._what}"):
-            try:
-                os.rename(self._path, self._destination)
-            except FileNotFoundError:
-                raise InvalidRequestError(f"{self._what} comes too late: the upload has been ended") from None
-        self._close()
-        return self._checksum.hexdigest()
 
 
 class Store:
@@ -219,9 +71,9 @@ class Store:
             os.makedirs(work, exist_ok=True)
             for name in os.listdir(work):
                 path = os.path.join(work, name)
-                if os.path.isdir(path) and _is_old(path):
+                if os.path.isdir(path) and is_old(path):
                     shutil.rmtree(path)
-                elif name.startswith(_PUT) or (not os.path.isdir(path) and _is_old(path)):
+                elif name.startswith(_PUT) or (not os.path.isdir(path) and is_old(path)):
                     os.unlink(path)
 
     def drop_bucket(self, bucket: Bucket) -> None:
@@ -235,7 +87,7 @@ class Store:
     def empty_trash(self, stopping: threading.Event | None = None) -> None:
         """Delete the files of buckets that have been dropped, until there are none left or `stopping` is set."""
         with self._emptying, self.failing(f"emptying {self._trash}"):
-            _empty(self._trash, stopping or threading.Event())
+            empty(self._trash, stopping or threading.Event())
 
     def check_bucket(self, bucket: Bucket) -> None:
         """Make sure that a bucket is there."""
@@ -392,7 +244,7 @@ class Store:
         except OSError as error:
             raise self._error(f"looking at {bucket.object(name)}", error) from error
 
-    # For `Writing` and its kin
+    # For what is written
 
     def adopt(
         self, path: str, descriptor: int, bucket: Bucket, name: str, checksum: str, custom: Mapping[str, str]
@@ -422,7 +274,7 @@ class Store:
             except NotADirectoryError:
                 raise self._conflict(bucket, name) from None
             except IsADirectoryError:
-                if not _remove_empty(destination):
+                if not remove_empty(destination):
                     raise self._conflict(bucket, name) from None
             else:
                 return
@@ -492,39 +344,3 @@ def _version(path: str) -> int:
 
 def _atime(status: os.stat_result) -> int:
     return max(status.st_atime_ns, status.st_mtime_ns)
-
-
-def _is_old(path: str) -> bool:
-    return os.stat(path, follow_symlinks=False).st_mtime < time.time() - _OLD
-
-
-def _empty(folder: str, stopping: threading.Event) -> None:
-    """Remove all that is in a folder, until `stopping` is set."""
-    with os.scandir(folder) as found:
-        entries = list(found)
-    for entry in entries:
-        if stopping.is_set():
-            return
-        if not entry.is_dir(follow_symlinks=False):
-            os.unlink(entry.path)
-            continue
-        _empty(entry.path, stopping)
-        if not stopping.is_set():
-            os.rmdir(entry.path)
-
-
-def _remove_empty(folder: str) -> bool:
-    """Remove a folder that holds nothing but folders; say whether it is gone. It stops at the first file."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if not entry.is_dir(follow_symlinks=False) or not _remove_empty(entry.path):
-                    return False
-        os.rmdir(folder)
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
-            return False
-        raise
-    return True

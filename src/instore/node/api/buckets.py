@@ -20,7 +20,7 @@ from instore.node.metadata import BucketRecord
 from instore.node.request import Action, Answer, NodeRequest, as_json, empty, text
 from instore.offline.selection import NOTHING, Selection
 from instore.store.names import Bucket
-from instore.store.store import Entry
+from instore.store.stored import Entry
 
 _ALL_ALIKE = "all buckets are alike here, with versions, and without copies, erasure coding and eviction"
 _NO_REMOTE = "nothing is remote here"

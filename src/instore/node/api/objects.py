@@ -19,7 +19,8 @@ from instore.store import multipart
 from instore.store.appends import Appending, flush
 from instore.store.attributes import CHECKSUM_TYPE
 from instore.store.names import Bucket, parse_uname
-from instore.store.store import Entry, OpenObject, Store
+from instore.store.store import Store
+from instore.store.stored import Entry, OpenObject
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _ARCHIVE_QUERIES = ("archpath", "archregx", "archmode")

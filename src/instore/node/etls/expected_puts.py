@@ -15,7 +15,7 @@ from instore.errors import AnswerError, NobodyWaitsError
 from instore.node.cluster import Cluster, Target
 from instore.protocol.pipeline import destination_entry
 from instore.store.names import Bucket
-from instore.store.store import Upload
+from instore.store.writing import Upload
 
 _NUMBER = "part"
 _NUMBERED = re.compile(rf"(?:^|&){_NUMBER}=([0-9a-f]+)(?:&|$)".encode())

@@ -25,7 +25,8 @@ from instore.offline.interfaces import Item, ItemResult, JobOptions
 from instore.protocol.etl_spec import Communication, Stage
 from instore.protocol.pipeline import join_pipeline
 from instore.store.names import Bucket
-from instore.store.store import OpenObject, Upload
+from instore.store.stored import OpenObject
+from instore.store.writing import Upload
 
 NOT_FOUND = "object not found"
 """What AIStore says of an object that a request names and that is not there."""
