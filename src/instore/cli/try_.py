@@ -29,7 +29,8 @@ from instore.system.files import write_all
 from instore.system.printable import printable, say
 from instore.system.signals import ended_by_sigterm
 from instore.testing.answers import Answer
-from instore.testing.server import Server, is_read_by_servers
+from instore.testing.command import is_read_by_servers
+from instore.testing.server import Server
 from instore.webserver.base_etl_server import bind
 
 _STANDARD = "-"

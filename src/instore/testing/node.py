@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from instore.errors import ConfigurationError
-from instore.protocol.environment import AIS_ENDPOINT, INSTORE_PARENT_FD
-from instore.testing.server import is_read_by_servers
+from instore.protocol.environment import AIS_ENDPOINT
+from instore.testing.command import started
 
 _STOP = 30.0  # seconds for a node to end by itself
 
@@ -39,11 +39,10 @@ class LocalNode:
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as undo:
-            process = self._start(undo)
+            with self._log.open("wb") as log:
+                process = undo.enter_context(started(self._command(), {}, subprocess.PIPE, log, _STOP))
             assert process.stdout is not None  # noqa: S101  # it is a pipe
-            undo.callback(process.stdout.close)
-            undo.callback(_stop, process)
-            found = re.search(rf"{AIS_ENDPOINT}=(\S+)", process.stdout.readline())
+            found = re.search(rf"{AIS_ENDPOINT}=(\S+)", process.stdout.readline().decode())
             if found is None:
                 lines = self._log.read_text(errors="replace").splitlines() or ["it said nothing"]
                 raise ConfigurationError(f"the node did not start: {lines[-1].removeprefix('instore: ')}")
@@ -60,30 +59,6 @@ class LocalNode:
     def _log(self) -> Path:
         return self._folder / "node.log"
 
-    def _start(self, undo: contextlib.ExitStack) -> subprocess.Popen[str]:
-        alive, we_live = os.pipe()
-        undo.callback(os.close, we_live)
+    def _command(self) -> list[str]:
         command = [sys.executable, "-P", "-m", "instore", "node", "--port", "0", "--log-level", "warning"]
-        command += ["--dir", str(self._folder / "data"), "--targets", str(self._targets)]
-        variables = {name: value for name, value in os.environ.items() if not is_read_by_servers(name)}
-        try:
-            with self._log.open("w") as log:
-                return subprocess.Popen(  # noqa: S603
-                    command,
-                    env={**variables, INSTORE_PARENT_FD: str(alive)},
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    pass_fds=(alive,),
-                )
-        finally:
-            os.close(alive)
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        return [*command, "--dir", str(self._folder / "data"), "--targets", str(self._targets)]

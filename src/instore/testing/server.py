@@ -26,10 +26,7 @@ from instore.protocol.environment import (
     AIS_TARGET_URL,
     ETL_CLASS_PAYLOAD,
     INSTORE_FRAMES,
-    INSTORE_PARENT_FD,
     NUM_WORKERS,
-    OS_PACKAGES,
-    PACKAGES,
 )
 from instore.protocol.headers import HEALTH_PATH, NODE_URL
 from instore.protocol.pipeline import join_pipeline
@@ -42,6 +39,7 @@ from instore.system.addresses import url_of
 from instore.system.logs import LogOptions
 from instore.system.printable import printable
 from instore.testing.answers import Answer, read_delivery, read_reply
+from instore.testing.command import started
 from instore.testing.target import StandInTarget
 from instore.testing.wire import Reply, Sent, ask, ask_websocket
 
@@ -96,7 +94,6 @@ class Server:
             listener = undo.enter_context(bind("127.0.0.1", 0))
             self.url = url_of("127.0.0.1", listener.getsockname()[1])
             self._process = self._start(listener, undo)
-            undo.callback(self._stop)
             listener.close()
             self._wait_until_ready()
             self._undo = undo.pop_all()
@@ -196,24 +193,12 @@ class Server:
         return reply
 
     def _start(self, listener: socket.socket, undo: contextlib.ExitStack) -> subprocess.Popen[bytes]:
-        alive, we_live = os.pipe()
-        undo.callback(os.close, we_live)
-        with contextlib.ExitStack() as ours, (self._folder / "log").open("wb") as log:
-            ours.callback(os.close, alive)
-            arguments, variables = self._command()
-            command = worker_command(arguments, listener.fileno(), LogOptions("warning"))
-            environment = {
-                **{name: value for name, value in os.environ.items() if not is_read_by_servers(name)},
-                AIS_TARGET_URL: self._target.url,
-                INSTORE_FRAMES: "true",
-                INSTORE_PARENT_FD: str(alive),
-                **variables,
-                **self._environment,
-            }
+        arguments, variables = self._command()
+        command = worker_command(arguments, listener.fileno(), LogOptions("warning"))
+        variables = {AIS_TARGET_URL: self._target.url, INSTORE_FRAMES: "true", **variables, **self._environment}
+        with (self._folder / "log").open("wb") as log:
             try:
-                return subprocess.Popen(  # noqa: S603
-                    command, env=environment, stdout=log, stderr=log, pass_fds=(listener.fileno(), alive)
-                )
+                return undo.enter_context(started(command, variables, log, log, _STOP, [listener.fileno()]))
             except OSError as error:
                 too_large = "; the class is too large to be sent, so put it into a module"
                 more = too_large if error.errno == errno.E2BIG else ""
@@ -258,22 +243,9 @@ class Server:
     def _last_lines(self) -> list[str]:
         return [printable(line) for line in self.log.splitlines() if line.strip()][-_LAST_LINES:]
 
-    def _stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
 
 def _uname(name: str) -> str:
     return f"ais/@#/{name if '/' in name else f'{_BUCKET}/{name}'}"
-
-
-def is_read_by_servers(variable: str) -> bool:
-    """Whether an ETL server, or its container, reads a variable."""
-    return variable.startswith(("AIS_", "INSTORE_", "ETL_")) or variable in (PACKAGES, OS_PACKAGES)
 
 
 @contextlib.contextmanager
