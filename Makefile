@@ -58,7 +58,7 @@ test-pythons: $(READY)  ## run the tests of every day on each other Python that 
 		.venv-$$version/bin/python $(INSTALL) --editable '.[test]' && \
 		.venv-$$version/bin/python $(INSTALL) --no-deps 'scikit-image>=0.25' && \
 		{ .venv-$$version/bin/python -m compileall -q -j 0 .venv-$$version/lib >/dev/null 2>&1 || true; } && \
-		.venv-$$version/bin/python -m pytest -n 3 -q --everyday </dev/null || exit 1; \
+		{ .venv-$$version/bin/python -m pytest -n 3 -q --everyday </dev/null || .ci/again .venv-$$version/bin/python </dev/null; } || exit 1; \
 	done
 
 coverage: $(READY)  ## every line of the protocol is run by its own tests
