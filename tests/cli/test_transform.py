@@ -17,6 +17,7 @@ import pytest
 from instore.offline.folder_destination import PARTIAL
 from tests.offline.support import fill, tree
 from tests.support.metrics import documented, read_metrics
+from tests.support.target import running_target
 
 TRANSFORM = """
     import os, signal, time
@@ -307,6 +308,7 @@ def test_a_dry_run_lists_and_does_nothing() -> None:
         (("src", "dst", "--metrics", "job.txt"), "--metrics job.txt: the node exporter reads only files that end in"),
         (("src", "dst", "--metrics", "none/job.prom"), "--metrics none/job.prom can't be written; name a file in"),
         (("src", "dst", "--metrics", "src/job.prom"), "--metrics src/job.prom lies inside SRC"),
+        (("src", "dst", "--metrics", "ftp://gateway"), "--metrics: a push gateway's URL is a host and perhaps a path"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], sentence: str) -> None:
@@ -317,6 +319,21 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], sen
     assert err.startswith("instore: ")
     assert err.count("\n") == 1
     assert not any(Path(name).exists() for name in ("x", "x.partial"))
+
+
+def test_a_push_gateway_is_told_how_a_job_ended() -> None:
+    fill(Path("src"), ["a", "b"])
+    with running_target() as gateway:  # it notes what is put to it, as a gateway is
+        code, _, err = transform("src", "dst", "--workers", "1", "--metrics", gateway.host)
+        assert code == 0, err
+        [put] = gateway.puts
+        assert put.path.startswith("/metrics/job/instore_transform/")
+        assert read_metrics(put.body.decode()).sum("instore_transform_objects", outcome="done") == 2
+        gateway.answers.append((500, b"full"))
+        code, _, err = transform("src", "dst", "--workers", "1", "--metrics", gateway.host)
+    assert code == 2
+    assert f"the job is over, but --metrics {gateway.host} was not told: " in err
+    assert tree(Path("dst")) == shouted(["a", "b"])
 
 
 def test_a_class_that_cannot_serve_says_so_itself() -> None:

@@ -33,7 +33,7 @@ from instore.server.app import ETLApplication
 from instore.system.printable import printable
 
 if TYPE_CHECKING:
-    from instore.offline.metrics_file import MetricsFile
+    from instore.offline.job_metrics import JobMetrics
 
 _GOES_ON = "; what is done is kept, and the same command goes on from here"
 
@@ -55,7 +55,7 @@ class TransformJob:
         for option, path in (
             ("--report", settings.report),
             ("--log-file", settings.log_file),
-            ("--metrics", settings.metrics),
+            ("--metrics", "" if "://" in settings.metrics else settings.metrics),
         ):
             if path and not _is_named(self.plan.source) and is_in_source(self.plan, path):
                 raise ConfigurationError(
@@ -75,7 +75,7 @@ class TransformJob:
         self._make_workers = partial(
             WorkerProcesses, worker_command(settings.transform, settings.log_level), devices=devices
         )
-        self._metrics = _metrics_file(settings) if settings.metrics else None
+        self._metrics = _job_metrics(settings) if settings.metrics else None
         if settings.checks:
             self._options = replace(self._options, continue_on_error=True)
 
@@ -240,17 +240,15 @@ def _place(sources: Sequence[str]) -> tuple[str, list[str]]:
     return folder or ".", [os.path.basename(source) for source in sources]
 
 
-def _metrics_file(settings: JobSettings) -> "MetricsFile":
-    from instore.offline.metrics_file import MetricsFile  # a tenth of a second, for whoever asks for it
+def _job_metrics(settings: JobSettings) -> "JobMetrics":
+    from instore.offline.job_metrics import JobMetrics  # a tenth of a second, for whoever asks for it
 
-    return MetricsFile(settings.metrics, ", ".join(settings.sources), settings.destination or "")
+    return JobMetrics(settings.metrics, ", ".join(settings.sources), settings.destination or "")
 
 
-def _sum_up(progress: Progress, ended: str, metrics: "MetricsFile | None") -> JobReport:
+def _sum_up(progress: Progress, ended: str, metrics: "JobMetrics | None") -> JobReport:
     """Say and report what came of it."""
     summary = progress.ended(ended)
-    if metrics is not None:
-        metrics.write(summary)
     if progress.report is not None:
         progress.report.close(summary.summary())
     counts = ", ".join(f"{count} {status}" for status, count in progress.tally.counts().items())
@@ -262,4 +260,6 @@ def _sum_up(progress: Progress, ended: str, metrics: "MetricsFile | None") -> Jo
     members = progress.tally.members
     if members:
         progress.noted(f"members of shards: {', '.join(f'{count} {what}' for what, count in members.items())}")
+    if metrics is not None:
+        metrics.write(summary)
     return summary

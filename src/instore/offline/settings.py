@@ -91,7 +91,7 @@ class JobSettings:
         members: pattern for the members of shards that are transformed; empty: objects are no shards.
         members_on_error: what becomes of a member that fails: `fail` (its shard fails), `drop` or `keep`.
         retry_failed: report of a job whose failed objects this one is about; empty: none.
-        metrics: file that tells Prometheus' node exporter how the job ended; empty: none.
+        metrics: what is told how the job ended: a file for Prometheus' node exporter, or a push gateway; empty: none.
         log_file: file that all that is said is appended to; empty: none.
         verbose: say where in the class's code failures come from.
         quiet: say nothing on standard error.
