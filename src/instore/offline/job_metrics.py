@@ -49,7 +49,7 @@ class JobMetrics(Collector):
             write_to_textfile(self._place, self)
             return
         try:
-            push_to_gateway(self._place, _GROUP, self, self._labels, _SECONDS)  # type: ignore[arg-type]  # all it needs
+            push_to_gateway(self._place, _GROUP, self, self._labels, _SECONDS)
         except OSError as error:
             raise ConfigurationError(
                 f"the job is over, but --metrics {printable(self._place)} was not told: {error}"
