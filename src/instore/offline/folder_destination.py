@@ -427,7 +427,11 @@ class FolderDestination:
         upper, composed, decomposed = (self._path(os.path.join(folder, name)) for name in names)
         with contextlib.suppress(OSError, ValueError):  # a name that can't be made is no other's
             os.close(_create(composed))
-        return os.path.exists(upper) or os.path.exists(decomposed)
+        try:
+            return os.path.exists(upper) or os.path.exists(decomposed)
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                os.unlink(composed)
 
     async def _share(self) -> int:
         """Take the lock that parts share. One that ends has it alone for a moment, and so is waited for."""
