@@ -255,3 +255,16 @@ def test_a_module_that_the_transform_imports_counts_as_saved() -> None:
     saves.wait()
     Path("helper.py").write_text("# saved while the transform can't be read")
     saves.wait()
+
+
+@pytest.mark.parametrize("options", [["o.txt"], ["--args", "1"], ["-o", "r.txt"], ["--watch"], ["--pdb"]])
+def test_the_page_takes_files_and_arguments_itself(options: list[str]) -> None:
+    done = run("upper.py", "--ui", *options)
+    assert done.exit_code == 2
+    assert "--ui takes the file and the arguments on its page" in done.stderr
+
+
+def test_without_a_page_there_must_be_a_file() -> None:
+    done = run("upper.py")
+    assert done.exit_code == 2
+    assert "Missing argument 'FILE'" in done.stderr

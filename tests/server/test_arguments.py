@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import cloudpickle
 import msgspec
@@ -12,7 +12,7 @@ import requests
 
 from instore import ETLServer
 from instore.errors import ArgumentsError, UnfitClassError
-from instore.server.arguments import decoder_of, describe
+from instore.server.arguments import decoder_of, describe, schema_of
 from tests.support.servers import TRANSFORMS, Server, running
 
 DEFAULTS = "256 0.8 fit False []"
@@ -139,3 +139,49 @@ def test_what_is_no_type_for_arguments_is_refused_when_the_class_is_made(args: A
 
     with pytest.raises(UnfitClassError, match=sentence):
         Thumbs()
+
+
+def test_a_server_says_as_a_schema_which_arguments_there_are(server: Server) -> None:
+    answer = requests.get(f"{server.url}/arguments", timeout=30)
+    assert answer.headers["Content-Type"] == "application/json"
+    told = answer.json()
+    assert list(told["properties"]) == ["side", "quality", "mode", "crop", "tags"]
+    assert told["properties"]["side"] == {"type": "integer", "default": 256}
+
+
+@dataclass
+class Described:
+    """A mark.
+
+    Attributes:
+        text: what is written
+        side: not this one
+    """
+
+    text: str
+    side: Annotated[int, msgspec.Meta(description="its own")] = 1
+
+
+class Model(pydantic.BaseModel):
+    side: int = pydantic.Field(256, ge=1, description="the longer one")
+
+
+@dataclass
+class Odd:
+    when: Any = field(default=object())
+
+
+def test_a_schema_has_descriptions_of_fields_or_of_the_docstring() -> None:
+    told = schema_of(Described)
+    assert told is not None
+    assert told["required"] == ["text"]
+    assert [field["description"] for field in told["properties"].values()] == ["what is written", "its own"]
+    told = schema_of(Model)
+    assert told is not None
+    assert told["properties"]["side"]["description"] == "the longer one"
+    assert cloudpickle.loads(cloudpickle.dumps(Described)) is not None  # nothing is left on the user's class
+
+
+@pytest.mark.parametrize("args", [None, Odd])
+def test_a_class_without_arguments_that_a_schema_can_tell_has_none(args: Any) -> None:
+    assert schema_of(args) is None

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instore.errors import PayloadError
+from instore.errors import ArgumentsError, PayloadError
+from instore.server.arguments import decoder_of
 from instore.webserver.base_etl_server import ETLServer
 from instore.webserver.utils import deserialize_class, serialize_class
 
@@ -260,3 +261,31 @@ def test_a_class_of_a_script_arrives_with_closures_bases_and_helpers() -> None:
         text=True,
     )
     assert run.stdout == '["ab", "!", 891568578] 1\n', run.stderr
+
+
+ARGUMENTS = """
+from dataclasses import dataclass, field
+from instore import ETLServer
+
+@dataclass
+class Options:
+    side: int
+    tags: list[str] = field(default_factory=list)
+
+class Mine(ETLServer):
+    Args = Options
+
+    def transform(self, data, path, args):
+        args.tags.append(path)
+        return str(args).encode()
+"""
+
+
+def test_the_fields_of_a_dataclass_that_have_no_default_arrive_without_one() -> None:
+    Mine = deserialize_class(payload_of(class_from(ARGUMENTS)))  # noqa: N806
+    decode = decoder_of("Mine", Mine.Args)
+    assert str(decode('{"side": 1}')) == "Options(side=1, tags=[])"
+    with pytest.raises(ArgumentsError, match="missing required field `side`"):
+        decode("")
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'side'"):
+        Mine.Args()

@@ -1,6 +1,7 @@
 """The ETLs that the tests of the page put onto a node."""
 
 import runpy
+from pathlib import Path
 from typing import Any
 
 from aistore import Client
@@ -8,10 +9,11 @@ from aistore.sdk.etl.webserver.http_multi_threaded_server import HTTPMultiThread
 
 from instore import ETLServer
 from tests.examples.support import EXAMPLES
+from tests.support.servers import TRANSFORMS
 
 
 def ship(client: Client) -> None:
-    """Initialise them: the thumbnails, two of our own, and one of these again, which pulls its objects."""
+    """Initialise them: the thumbnails, one with arguments, two of our own, and one of these again, which pulls."""
 
     class Upper(HTTPMultiThreadedServer):  # type: ignore[misc]
         """Upper case; what begins with `fail` fails, after a line in the log."""
@@ -33,10 +35,16 @@ def ship(client: Client) -> None:
 
     for name, cls in (("thumbnails", thumbnails()), ("upper-etl", Upper), ("same-html", Same)):
         client.etl(name).init_class()(cls)
+    client.etl("with-args").init_class()(example(TRANSFORMS / "with_args.py"))
     client.etl("pulling-upper").init_class(comm_type="hpull")(Upper)
 
 
 def thumbnails() -> Any:
     """The class of the example."""
-    members = runpy.run_path(str(EXAMPLES / "thumbnails.py"))
+    return example(EXAMPLES / "thumbnails.py")
+
+
+def example(file: Path) -> Any:
+    """The class that a file defines."""
+    members = runpy.run_path(str(file))
     return next(m for m in members.values() if isinstance(m, type) and issubclass(m, ETLServer) and m is not ETLServer)

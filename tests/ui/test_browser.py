@@ -1,9 +1,14 @@
 """The page in a real browser: people see their transforms at work, by mouse or keyboard, and nothing else happens."""
 
+import gzip
 import io
+import json
 import math
 import struct
+import sys
+import tarfile
 import wave
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +20,7 @@ from aistore import Client
 from tests.examples.support import EXAMPLES, photograph
 from tests.support.browser import Complaints, new_page, running_browser
 from tests.support.node import RunningNode, running_node
-from tests.support.servers import TRANSFORMS, running
+from tests.support.servers import TRANSFORMS, running, running_command
 from tests.ui.ship import ship, thumbnails
 
 pytestmark = pytest.mark.whole
@@ -60,6 +65,12 @@ def fill(client: Client) -> None:
             "a.png": b"\x89PNG\r\n\x1a\n and then no picture",
             "a.wav": tone(),
         },
+        "shards": {
+            "a.tar": tar({"one.txt": b"one\n", f"{'long/' * 30}two.json": b'{"two":2}'}),
+            "a.tgz": gzip.compress(tar({"one.txt": b"one\n"})),
+            "a.zip": zipped({"one.txt": b"one\n" * 100, "b.bin": bytes(4)}),
+            "cut.tar": tar({"one.txt": b"one\n" * 1000})[:2000],
+        },
         "hostile": {"a.svg": SVG.encode(), "b.html": HTML.encode()},
     }
     for name, objects in contents.items():
@@ -74,6 +85,24 @@ def tone() -> bytes:
     with wave.open(file, "wb") as out:
         out.setparams((1, 2, 8000, 0, "NONE", ""))
         out.writeframes(b"".join(struct.pack("<h", int(9000 * math.sin(i / 3))) for i in range(4000)))
+    return file.getvalue()
+
+
+def tar(members: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, data in members.items():
+            head = tarfile.TarInfo(name)
+            head.size = len(data)
+            archive.addfile(head, io.BytesIO(data))
+    return file.getvalue()
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
     return file.getvalue()
 
 
@@ -96,11 +125,12 @@ def page(browser: Any, node: RunningNode, complaints: Complaints) -> Iterator[An
     assert [url for url in asked if not url.startswith((node.endpoint, "blob:"))] == []
 
 
-def choose(page: Any, bucket: str, name: str, etl: str, args: str = "") -> None:
+def choose(page: Any, bucket: str, name: str, etl: str, args: str | None = "") -> None:
     page.get_by_role("combobox", name="Bucket", exact=True).select_option(label=f"ais://{bucket}")
     page.get_by_role("listbox", name="Objects").select_option(name)
     page.get_by_role("combobox", name="ETL", exact=True).select_option(etl)
-    page.get_by_label("Arguments").fill(args)
+    if args is not None:
+        page.get_by_label("Arguments").fill(args)
 
 
 def run(page: Any) -> tuple[Any, Any]:
@@ -203,6 +233,53 @@ def test_audio_has_a_player(page: Any) -> None:
     player = after.locator("audio").element_handle()
     page.wait_for_function("player => player.readyState > 0", arg=player)
     assert player.evaluate("player => player.duration") == pytest.approx(0.5)
+    after.get_by_text("0.50 s, mono").wait_for()
+    drawn = after.get_by_role("img", name="Waveform").evaluate("""canvas => [
+        ...canvas.getContext("2d").getImageData(300, 0, 1, canvas.height).data].filter((_, i) => i % 4 === 3)""")
+    assert 20 < sum(map(bool, drawn)) < 36  # 9000 of 32768, of 96 pixels
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tgz", "a.zip"])
+def test_the_members_of_a_shard_are_listed_and_open(page: Any, name: str) -> None:
+    choose(page, "shards", name, "same-html")
+    _, after = run(page)
+    assert after.get_by_role("rowheader", name="one.txt").count() == 1
+    after.get_by_role("button", name="Open one.txt").click()
+    after.locator("ol.lines li").first.wait_for()
+    assert after.locator("ol.lines li").first.inner_text() == "one"
+    if name == "a.tar":
+        after.get_by_role("button", name="two.json").click()
+        after.get_by_text('"two": 2').wait_for()
+
+
+def test_a_shard_that_breaks_off_is_said_to_do_so(page: Any) -> None:
+    choose(page, "shards", "cut.tar", "same-html")
+    _, after = run(page)
+    assert "The archive breaks off in its member 1." in after.inner_text()
+
+
+def test_arguments_with_types_are_a_form(page: Any, complaints: Complaints) -> None:
+    choose(page, "texts", "t001.txt", "with-args", None)
+    form = page.get_by_role("group", name="Arguments")
+    form.get_by_label("side").fill("64")
+    form.get_by_label("mode").select_option(label="fill")
+    form.get_by_label("crop").check()
+    form.get_by_label("tags").fill('["a", "b"]')
+    _, after = run(page)
+    assert after.locator("li").all_inner_texts() == ["64 0.8 fill True ['a', 'b']"]
+    form.get_by_label("tags").fill("[1]")
+    page.get_by_role("button", name="Run").click()
+    form.get_by_text("Expected `str`, got `int`").wait_for()
+    assert form.get_by_label("tags").get_attribute("aria-invalid") == "true"
+    form.get_by_label("tags").fill("a, b")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("button", name="Run").click()
+    assert form.get_by_label("tags").evaluate("field => field.validationMessage").startswith("Write it as JSON")
+    assert asked == []
+    page.get_by_role("button", name="Add an ETL behind it").click()
+    page.get_by_label("Arguments").and_(page.locator("#try-args")).wait_for()  # for several, a text
+    allow(complaints, "400")
 
 
 def test_several_etls_run_behind_each_other(page: Any) -> None:
@@ -314,6 +391,7 @@ def test_a_button_waits_for_the_lists_that_are_still_read(page: Any) -> None:
     page.route("**/v1/buckets*", lambda route: route.continue_())
     for route in held:
         route.continue_()
+    page.unroute("**/v1/buckets*")
     page.get_by_role("status").filter(has_text="Name the bucket for the results").wait_for()
 
 
@@ -442,6 +520,33 @@ def test_the_page_of_a_class(browser: Any, tmp_path: Path, complaints: Complaint
         sentence = page.get_by_role("region", name="Error").get_by_role("alert").inner_text()
         assert "this is not a picture" in sentence
         allow(complaints, "422")
+        page.context.close()
+
+
+def test_the_form_of_a_class_says_what_each_argument_is(browser: Any, tmp_path: Path, complaints: Complaints) -> None:
+    command = [sys.executable, "-m", "instore", "try", str(TRANSFORMS / "described_args.py"), "--ui"]
+    with running_command(tmp_path, command, {}, target_url="") as server:
+        page = new_page(browser, complaints)
+        page.goto(f"{server.url}/ui")
+        form = page.get_by_role("group", name="Arguments")
+        form.get_by_label("side").wait_for()
+        told = form.locator("label").all_inner_texts()
+        assert [line.split("\n")[-1] for line in told] == [
+            "the corner's text \u00b7 text \u00b7 required",
+            "of the square, in pixels \u00b7 whole number \u00b7 default 256",
+            "number \u00b7 default null",
+        ]
+        page.get_by_label("Drop a file here").set_input_files(TRANSFORMS / "echo.py")
+        page.get_by_role("button", name="Run").click()
+        assert form.get_by_label("text").evaluate("field => field.validity.valueMissing")
+        form.get_by_label("text").fill('"quoted" & more')
+        form.get_by_label("angle").fill("1.5")
+        form.get_by_label("side").fill("5000")
+        page.get_by_role("button", name="Run").click()
+        assert form.get_by_label("side").evaluate("field => field.validity.rangeOverflow")
+        form.get_by_label("side").fill("12")
+        _, after = run(page)
+        assert json.loads("".join(after.locator("li").all_inner_texts())) == [12, '"quoted" & more', 1.5]
         page.context.close()
 
 

@@ -9,7 +9,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -61,21 +61,33 @@ class _Trial:
 
 @click.command("try", short_help="Try a transform on one object.")
 @click.argument("transform", type=PLACE)
-@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True))
+@click.argument(
+    "file", metavar="FILE", required=False, type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
+)
 @click.option("-o", "--output", default="", metavar="FILE", help="Write the result there; - is standard output.")
 @click.option("--args", "etl_args", default="", metavar="TEXT", help="Arguments of the transform, its etl_args.")
 @click.option("--watch", is_flag=True, help="Try again whenever the code or FILE is saved.")
 @click.option("--pdb", "debug", is_flag=True, help="Debug the exception, in this process.")
-def try_(transform: str, file: str, output: str, etl_args: str, watch: bool, debug: bool) -> None:
+@click.option("--ui", "with_page", is_flag=True, help="In place of FILE: a page in the browser to try files on.")
+def try_(
+    transform: str, file: str | None, output: str, etl_args: str, watch: bool, debug: bool, with_page: bool
+) -> None:
     """Put one object, the contents of FILE, through TRANSFORM, and show what comes of it. FILE may be -.
 
     TRANSFORM is file.py, file.py:Class or package.module:Class. It is served by a worker, as in a cluster.
 
     \b
     instore try thumbs.py photo.jpg -o small.jpg --args 256 --watch
+    instore try thumbs.py --ui
 
     Exit codes: 0 there is a result; 1 the object failed; 2 the command can't run.
     """
+    if with_page:
+        if file or output or etl_args or watch or debug:
+            raise ConfigurationError("--ui takes the file and the arguments on its page; leave FILE and options out")
+        _try_on_page(transform)
+    if not file:
+        raise click.UsageError("Missing argument 'FILE': the object; or --ui for a page to try files on.")
     if file == _STANDARD and (watch or debug):
         raise ConfigurationError("--watch and --pdb need a file: standard input can be read once, and by one reader")
     if watch and debug:
@@ -87,6 +99,13 @@ def try_(transform: str, file: str, output: str, etl_args: str, watch: bool, deb
             check_watching("--watch")
             _try_at_each_save(transform, file, output, etl_args)
         sys.exit(_try_once(_read(transform, file, output, etl_args)))
+
+
+def _try_on_page(transform: str) -> NoReturn:
+    """Become the command that serves the class and its page to this machine, on a free port."""
+    sys.stdout.flush()
+    serving = ["serve", transform, "--ui", "--port", "0"]
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "instore", *serving])  # noqa: S606
 
 
 def _read(transform: str, file: str, output: str, etl_args: str) -> _Trial:

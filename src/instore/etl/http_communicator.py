@@ -1,12 +1,15 @@
 """Requests to an ETL server over HTTP: hpush, by file or body, and hpull."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from instore.errors import AnswerError, IncompleteAnswerError, skip_of
 from instore.etl.communicator import PIECE, TransformRequest, TransformResponse
 from instore.http.bodies import Body
 from instore.http.client import Client, ClientResponse, UnaskableError, describe
 from instore.protocol.headers import (
+    ARGUMENTS_PATH,
     DEFAULT_MIME_TYPE,
     NODE_URL,
     RESULTS,
@@ -18,6 +21,7 @@ from instore.protocol.requests import object_target, pull_target
 from instore.protocol.responses import LONGEST_ERROR, ResponseMeaning, error_text, read_response
 
 _MOST_CONNECTIONS = 1024
+_LONGEST_SCHEMA = 1 << 20
 _IDLE = 2.0  # seconds; servers drop idle connections after 5 s (as is usual), and none is used as it is being closed
 
 
@@ -58,6 +62,21 @@ class HTTPCommunicator:
             return None
         await response.close()
         return response.headers if response.status == 200 else None
+
+    async def arguments(self) -> dict[str, Any] | None:
+        """The JSON Schema of the arguments of a server of ours; None where they are a text, or it does not say."""
+        text = b""
+        try:
+            response = await self._client.request("GET", f"{self._base}{ARGUMENTS_PATH}", {})
+            try:
+                while len(text) <= _LONGEST_SCHEMA and (data := await response.take()):
+                    text += data
+            finally:
+                await response.close()
+            told = json.loads(text) if response.status == 200 else None
+        except (OSError, ValueError):
+            return None
+        return told if isinstance(told, dict) else None
 
     async def close(self) -> None:
         """Close every connection."""

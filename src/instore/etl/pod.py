@@ -6,7 +6,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from instore.errors import ConfigurationError
 from instore.etl.communicator import Communicator
@@ -83,6 +83,7 @@ class Pod(ServerProcess):
         self.url = url_of(LOOPBACK, reserved.getsockname()[1])
         self.concurrency = workers
         self._workers = workers
+        self._is_ours = False
         self._reserved = reserved
         self._http = HTTPCommunicator(self.url, _HEALTH_TIMEOUT)
         self.communicator = _communicator(spec, self.url)
@@ -131,7 +132,12 @@ class Pod(ServerProcess):
         headers = await self._http.health()
         if headers is not None:
             self.concurrency = self._workers * int(headers.get(CONCURRENCY.lower(), "1"))
+            self._is_ours = CONCURRENCY.lower() in headers
         return headers is not None
+
+    async def arguments(self) -> dict[str, Any] | None:
+        """The JSON Schema of what its class takes; None where that is a text. Servers of other makes are not asked."""
+        return await self._http.arguments() if self._is_ours else None
 
     async def stop(self) -> None:
         """End the process, whatever it is doing, and close the connections."""

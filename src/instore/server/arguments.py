@@ -3,8 +3,9 @@
 import contextlib
 import copy
 import dataclasses
+import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Any
 from urllib.parse import parse_qsl
@@ -55,6 +56,33 @@ def describe(args: Any) -> list[tuple[str, str, str]]:
     return [(field.name, _type(hints[field.name]), _default(field)) for field in _fields(args)]
 
 
+def schema_of(args: Any) -> dict[str, Any] | None:
+    """A type of arguments as a JSON Schema, for forms; None for no type, and for one that has no such description.
+
+    Fields without a description have that of the class's docstring, from a line such as `side: of the picture`.
+    """
+    try:
+        if args is None:
+            return None
+        schema = args.model_json_schema() if hasattr(args, "model_validate") else _schema(args)
+    except (TypeError, ValueError, RuntimeError):  # of a field whose type or default JSON has no word for
+        return None
+    for name, field in schema.get("properties", {}).items():
+        line = re.search(rf"^ *{re.escape(name)}: *(\S.*)$", args.__doc__ or "", re.MULTILINE)
+        if line and "description" not in field:
+            field["description"] = line[1]
+    return schema
+
+
+def _schema(args: Any) -> dict[str, Any]:
+    try:
+        schema = msgspec.json.schema(args)
+    finally:
+        _forget(_dataclasses_in(msgspec.inspect.type_info(args)))
+    definitions = schema["$defs"]
+    return {**definitions[schema["$ref"].rpartition("/")[2]], "$defs": definitions}
+
+
 class _TypedArguments:
     """Arguments of a dataclass or a Struct."""
 
@@ -64,7 +92,7 @@ class _TypedArguments:
         self._made: dict[str, Any] = {}  # by text, what can be copied for the next object
         msgspec.json.Decoder(args)  # looks at every field's type
         self._dataclasses = list(_dataclasses_in(msgspec.inspect.type_info(args)))
-        self._forget()
+        _forget(self._dataclasses)
 
     def decode(self, text: str) -> Any:
         if (made := self._made.get(text)) is not None:
@@ -87,13 +115,7 @@ class _TypedArguments:
         except (msgspec.ValidationError, TypeError, ValueError) as error:  # the last two of `__post_init__`
             raise ArgumentsError(f"the arguments {text[:200]!r} are wrong: {_readable(error)}") from error
         finally:
-            self._forget()
-
-    def _forget(self) -> None:
-        """Take from the user's classes what msgspec has noted there: with it none of them could be pickled and sent."""
-        for cls in self._dataclasses:
-            with contextlib.suppress(AttributeError):
-                delattr(cls, _NOTED)
+            _forget(self._dataclasses)
 
 
 class _PydanticArguments:
@@ -110,6 +132,13 @@ class _PydanticArguments:
             faults = error.errors() if hasattr(error, "errors") else []
             words = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults) or str(error)
             raise ArgumentsError(f"the arguments {text[:200]!r} are wrong: {words}") from error
+
+
+def _forget(classes: Iterable[type]) -> None:
+    """Take from the user's classes what msgspec has noted there: with it none of them could be pickled and sent."""
+    for cls in classes:
+        with contextlib.suppress(AttributeError):
+            delattr(cls, _NOTED)
 
 
 def _dataclasses_in(kind: Any) -> Iterator[type]:

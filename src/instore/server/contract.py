@@ -27,6 +27,7 @@ class Transform:
         shape: which method is used.
         method: that method.
         decode_args: makes what the method gets as its arguments of a text.
+        args: the type of these arguments; None: they are a text.
         get_mime_type: gives the content type of the results.
         warm_up: called before the first request.
         concurrency: transforms at once.
@@ -40,6 +41,7 @@ class Transform:
     shape: Shape
     method: Callable[..., Any]
     decode_args: Callable[[str], Any]
+    args: Any
     get_mime_type: Callable[[], str]
     warm_up: Callable[[], object]
     concurrency: int

@@ -5,6 +5,7 @@ nobody can take a part of an object for the whole.
 """
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +16,7 @@ from instore.http.client import FAILURES
 from instore.http.exposition import expose
 from instore.http.request import Request
 from instore.protocol.headers import (
+    ARGUMENTS_PATH,
     CONCURRENCY,
     DOWNLOAD_PATH,
     HEALTH_BODY,
@@ -24,6 +26,7 @@ from instore.protocol.headers import (
     RESULTS_TYPE,
 )
 from instore.protocol.requests import METHODS, ObjectRequest, SourceKind, parse_download, parse_request
+from instore.server.arguments import schema_of
 from instore.server.direct_put import Response
 from instore.server.entry import AccessLogEntry
 from instore.server.exchange import TEXT, Service
@@ -33,7 +36,7 @@ from instore.server.sources import BodySource, Source
 from instore.system.printable import say
 
 _GONE = ClientGoneError("the client left before the result was there")
-_OWN = (HEALTH_PATH, READY_PATH, METRICS_PATH)
+_OWN = (HEALTH_PATH, READY_PATH, METRICS_PATH, ARGUMENTS_PATH)
 
 Parse = Callable[[str], ObjectRequest]
 
@@ -76,11 +79,14 @@ class HTTPHandler:
             )
 
     async def _own(self, path: str, request: Request) -> Response:
-        """Whether the process lives, whether it takes more, and what all workers of its port have counted."""
+        """Whether the process lives, whether it takes more, what its port has counted, and which arguments it takes."""
         if path == METRICS_PATH:
             self._service.publish()
             text, media_type = await expose(self._service.metrics, request.headers)
             return Response(200, Body(text), media_type)
+        if path == ARGUMENTS_PATH:
+            schema = schema_of(self._service.transform.args)
+            return Response(200, Body(json.dumps(schema).encode()), "application/json")
         if path == READY_PATH and self.stopping:
             return Response(503, Body(b"Stopping"), TEXT)
         headers = {CONCURRENCY: str(self._service.transform.offered_concurrency)}

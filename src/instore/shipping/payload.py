@@ -11,6 +11,7 @@ import path is shipped under that name, so that AIStore's own runtime finds it, 
 
 import base64
 import binascii
+import dataclasses
 import importlib
 import importlib.util
 import io
@@ -215,9 +216,24 @@ def _missing(names: str, count: int = 1) -> PayloadError:
     )
 
 
+class _NoDefault:
+    """Gives what says of a dataclass's field that it has no default: there is one of it, and pickling copies it."""
+
+    def __new__(cls) -> Any:
+        return dataclasses.MISSING
+
+
+class _Unpickler(pickle.Unpickler):
+    """Leaves dataclasses as they were: with a copy in its place, no default would itself be a default."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """A global of the pickle."""
+        return _NoDefault if (module, name) == ("dataclasses", "_MISSING_TYPE") else super().find_class(module, name)
+
+
 def _unpickle(pickled: bytes) -> object:
     try:
-        return pickle.loads(pickled)  # noqa: S301  # the owner of the cluster sends it, and it is meant to run here
+        return _Unpickler(io.BytesIO(pickled)).load()  # the owner of the cluster sends it, and it is meant to run here
     except ModuleNotFoundError as error:
         raise _missing(error.name or str(error)) from error
     except Exception as error:

@@ -291,6 +291,7 @@ def bind(server: ETLServer) -> Transform:
         shape=shape,
         method=getattr(server, _METHOD_OF[shape]),
         decode_args=_decoder(type(server)),
+        args=type(server).Args,
         get_mime_type=server.get_mime_type,
         warm_up=server.warm_up,
         concurrency=server.concurrency,

@@ -96,6 +96,16 @@ class ETLHandlers:
             raise ETLNotFoundError(f"etl job {name!r} does not exist")
         return etl
 
+    async def _arguments(self, request: NodeRequest, name: str, _target: str) -> Answer:
+        """For the page's forms; AIStore has no such question."""
+        if request.node.cluster.strict:
+            raise NotSupportedError(f"{request.request.url.path} is not part of AIStore's API")
+        etl = self._etls.get(name)
+        pod = next(iter(etl.pods.values()), None)
+        if pod is None:
+            raise etl.aborted()
+        return as_json(await pod.arguments())
+
     async def _health(self, _call: NodeRequest, name: str, _target: str) -> Answer:
         etl = self._etls.get(name)
         if not etl.pods:
@@ -123,6 +133,7 @@ class ETLHandlers:
         ("POST", True, "start"): _start,
         ("POST", True, "stop"): _stop,
         ("GET", True, "logs"): _logs,
+        ("GET", True, "arguments"): _arguments,
         ("GET", True, "health"): _health,
         ("GET", True, "metrics"): _metrics,
     }

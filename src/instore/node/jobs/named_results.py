@@ -12,7 +12,7 @@ from instore.offline.records import MadeResult, Records, shared
 from instore.offline.spool import SpooledResults
 from instore.protocol.result_frames import ResultHead
 from instore.store.names import Bucket, check_object_name
-from instore.store.store import Upload
+from instore.store.writing import Upload
 from instore.system.threads import to_its_end
 
 

@@ -81,6 +81,16 @@ export function readObject(bucket, name, etls = [], etl_args = "") {
 }
 
 export const etls = async () => (await send("GET", "/v1/etl")).json();
+
+/** A JSON Schema of what an ETL's class takes; null where that is a text, or isn't known. */
+export async function argumentsOf(name) {
+  try {
+    return await (await send("GET", `/v1/etl/${encodeURIComponent(name)}/arguments`)).json();
+  } catch {
+    return null; // an ETL that doesn't run, or a node that answers as AIStore does: the field for a text is right
+  }
+}
+
 export const changeETL = (name, verb) => send("POST", `/v1/etl/${encodeURIComponent(name)}/${verb}`);
 export const deleteETL = (name) => send("DELETE", `/v1/etl/${encodeURIComponent(name)}`);
 

@@ -1,10 +1,14 @@
 // Before and after, side by side. Nothing that an object holds becomes markup or script.
 
+import { readMember } from "./content.js";
 import { element, readableSize, save } from "./elements.js";
 import { changed, rows } from "./lines.js";
+import { membersOf } from "./shards.js";
+import { waveform } from "./waveform.js";
 
 const SHOWN_LINES = 1000;
 const SHOWN_ROWS = 200;
+const SHOWN_MEMBERS = 500;
 const SHOWN_HEX = 1024;
 
 let urls = [];
@@ -40,7 +44,7 @@ function factsOf({ size, label, declared, ms, isWhole, bytes }) {
     beginning,
     label,
     declared && `said to be ${declared}`,
-    `${ms.toFixed(ms < 10 ? 1 : 0)} ms`,
+    ms !== null && `${ms.toFixed(ms < 10 ? 1 : 0)} ms`,
   ]
     .filter(Boolean)
     .join(" · ");
@@ -59,12 +63,14 @@ function both(before, after) {
     const marks = changed(...tables.map((table) => table.map((row) => JSON.stringify(row))));
     return tables.map((table, i) => tableView(table, marks[i], ["del", "ins"][i]));
   }
+  if (before.kind === "shard" && after.kind === "shard") return shardsView([before, after]);
   return [body(before), body(after)];
 }
 
 function body(content) {
   if (content.kind === "image") return pictureView(content);
-  if (content.kind === "audio") return element("audio", { controls: true, src: urlOf(content) });
+  if (content.kind === "audio") return audioView(content);
+  if (content.kind === "shard") return shardsView([content])[0];
   if (content.kind === "table") return tableView(rows(content.text, content.separator), new Set(), "ins");
   return isText(content) ? textView(linesOf(content), new Set(), "ins") : hexView(content);
 }
@@ -86,6 +92,55 @@ function pictureView(content) {
     picture.replaceWith(hexView(content));
   });
   return figure;
+}
+
+function audioView(content) {
+  const player = element("audio", { controls: true, src: urlOf(content) });
+  return element("div", {}, waveform(content.bytes), player);
+}
+
+/** The members of one or two archives; of two, those are marked that differ in name or size. */
+function shardsView(contents) {
+  const listings = contents.map(({ archive }) => {
+    try {
+      return membersOf(archive);
+    } catch (error) {
+      return error.message;
+    }
+  });
+  const lines = listings.map((members) => (Array.isArray(members) ? members : []).map(({ name, size }) => `${size} ${name}`));
+  const marks = lines.length === 2 ? changed(...lines) : [new Set()];
+  return listings.map((members, i) =>
+    Array.isArray(members) ? shardView(members, marks[i], ["del", "ins"][i]) : element("p", { class: "error" }, members),
+  );
+}
+
+function shardView(members, marks, tag) {
+  const opened = element("div", { "aria-live": "polite" });
+  const row = (member, i) =>
+    element(
+      "tr",
+      marks.has(i) ? { class: "changed" } : {},
+      marked("th", member.name, marks.has(i), tag),
+      marked("td", readableSize(member.size), marks.has(i), tag),
+      element("td", { class: "buttons" }, openButton(member, opened)),
+    );
+  const table = element("table", {}, ...members.slice(0, SHOWN_MEMBERS).map(row));
+  const list = element("div", { class: "scrolled", tabindex: 0, role: "group", "aria-label": "Members" }, table);
+  return element("div", {}, withRest(list, members.length, SHOWN_MEMBERS, "members"), opened);
+}
+
+function openButton(member, place) {
+  const open = async () => {
+    try {
+      const content = await readMember(member.name, await member.open());
+      const facts = element("p", { class: "facts" }, factsOf(content));
+      place.replaceChildren(element("h4", {}, member.name), facts, body(content));
+    } catch (error) {
+      place.replaceChildren(element("p", { class: "error", role: "alert" }, `${member.name}: ${error.message}`));
+    }
+  };
+  return element("button", { type: "button", "aria-label": `Open ${member.name}`, onclick: open }, "Open");
 }
 
 function slider(before, after) {

@@ -1,7 +1,7 @@
 // What bytes are: read up to a bound, and told by what they hold, never by what they are called alone.
 
-/** Bytes of an object that are kept for showing it; of more, the beginning is shown as hex or text. */
-export const MOST = 32 << 20;
+import { MOST, inflated } from "./inflate.js";
+import { isTar, isZip } from "./shards.js";
 
 /**
  * A response, read: its first bytes, its size, whether these are all, its content type, its time.
@@ -47,10 +47,22 @@ export async function readFile(file) {
 
 const joined = async (parts) => new Uint8Array(await new Blob(parts).arrayBuffer());
 
-/** Add what the bytes are: `kind` (image, audio, json, table, text, hex), `mime` for a player, a `label`. */
-function describe(content) {
+/** A member of an archive, as what it holds. */
+export const readMember = (name, bytes) => describe({ name, bytes, size: bytes.length, declared: "", ms: null });
+
+/** Add what the bytes are: `kind` (image, audio, shard, json, table, text, hex), `mime` for a player, a `label`. */
+async function describe(content) {
   const isWhole = content.bytes.length === content.size;
-  return { ...content, isWhole, ...told(content, isWhole) };
+  return { ...content, isWhole, ...((isWhole && (await asShard(content.bytes))) || told(content, isWhole)) };
+}
+
+/** What is to be said of an archive: its bytes, inflated, are its `archive`; null for anything else. */
+async function asShard(bytes) {
+  if (isZip(bytes)) return { kind: "shard", mime: "", label: "ZIP archive", archive: bytes };
+  if (isTar(bytes)) return { kind: "shard", mime: "", label: "tar archive", archive: bytes };
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return null;
+  const archive = await inflated(bytes, "gzip").catch(() => null); // what can't be inflated is shown as its bytes
+  return archive && isTar(archive) ? { kind: "shard", mime: "", label: "tar archive, gzip", archive } : null;
 }
 
 const ascii = (bytes, start, end) => String.fromCharCode(...bytes.subarray(start, end));

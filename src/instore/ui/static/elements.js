@@ -25,7 +25,7 @@ let opening = Promise.resolve(); // what the shown view still reads
 
 /** Have every action wait until the view's lists are there: an empty list that is being read says nothing. */
 export function actAfter(reading) {
-  opening = reading.catch(() => {}); // whoever reads tells its error
+  opening = Promise.allSettled([opening, reading]); // whoever reads tells its error
   return reading;
 }
 

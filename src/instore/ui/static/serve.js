@@ -1,11 +1,13 @@
 // The page of one transform: a file, before and after.
 
 import { send } from "./api.js";
+import { Arguments } from "./arguments.js";
 import { show, showError } from "./compare.js";
 import { readFile, readResponse } from "./content.js";
 import { busy, byId, onDrop, readableSize, teller } from "./elements.js";
 
 const say = teller(byId("try-status"));
+const args = new Arguments(byId("try-arguments"));
 let chosen = null;
 
 function choose([file]) {
@@ -29,12 +31,13 @@ async function run() {
   const before = await readFile(chosen);
   show(place, before);
   try {
-    const after = await transformed(chosen, byId("try-args").value);
+    const after = await transformed(chosen, args.value);
     show(place, before, after);
     say(`${chosen.name}: ${readableSize(before.size)} became ${readableSize(after.size)}.`);
   } catch (error) {
     say("It failed.", true);
     showError(place, error.message);
+    args.showError(error.message);
   }
 }
 
@@ -45,6 +48,7 @@ async function transformed(file, etl_args) {
 }
 
 const about = await (await send("GET", "/ui/about.json")).json();
+args.offer(await (await send("GET", "/arguments")).json());
 document.title = `${about.name} – instore`;
 byId("name").textContent = about.name;
 byId("about").textContent = about.about;

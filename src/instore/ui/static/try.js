@@ -1,9 +1,10 @@
 // One object or file through ETLs: before and after.
 
 import * as api from "./api.js";
+import { Arguments } from "./arguments.js";
 import { show, showError } from "./compare.js";
 import { readFile, readResponse } from "./content.js";
-import { busy, byId, fillSelect, onDrop, readableSize, teller } from "./elements.js";
+import { actAfter, busy, byId, fillSelect, onDrop, readableSize, teller } from "./elements.js";
 import { Listing } from "./listing.js";
 import { Steps } from "./steps.js";
 
@@ -12,9 +13,17 @@ const LOG_LINES = 20;
 const say = teller(byId("try-status"));
 const objects = byId("try-objects");
 const fileField = byId("try-file");
-const steps = new Steps(byId("try-steps"));
+const args = new Arguments(byId("try-arguments"));
+const steps = new Steps(byId("try-steps"), () => actAfter(offerArguments()));
 const listing = new Listing("try", showObjects, say);
 let chosen = null; // {name, title, file} or {name, title, bucket}
+
+/** A form for one ETL; several get the same text. */
+async function offerArguments() {
+  const wanted = steps.names;
+  const schema = wanted.length === 1 ? await api.argumentsOf(wanted[0]) : null;
+  if (String(wanted) === String(steps.names)) args.offer(schema);
+}
 
 function showObjects(found) {
   fillSelect(
@@ -56,12 +65,13 @@ async function run() {
   const before = await read(chosen);
   show(place, before);
   try {
-    const after = await transformed(chosen, used, byId("try-args").value);
+    const after = await transformed(chosen, used, args.value);
     show(place, before, after);
     say(`${chosen.title} through ${used.join(", ")}: ${readableSize(before.size)} became ${readableSize(after.size)}.`);
   } catch (error) {
     say("It failed.", true);
     showError(place, error.message, await logsOf(used));
+    args.showError(error.message);
   }
 }
 
@@ -71,14 +81,14 @@ async function read({ bucket, name, file }) {
   return readResponse(await api.readObject(bucket, name), name, began, { toItsEnd: false });
 }
 
-async function transformed({ bucket, name, file }, used, args) {
-  if (!file) return through(bucket, name, used, args);
+async function transformed({ bucket, name, file }, used, text) {
+  if (!file) return through(bucket, name, used, text);
   const scratch = { name: api.SCRATCH };
   const lent = `${crypto.getRandomValues(new Uint32Array(2)).join("-")}/${name}`;
   await api.createBucket(api.SCRATCH, true);
   await api.putObject(scratch, lent, file);
   try {
-    return await through(scratch, lent, used, args);
+    return await through(scratch, lent, used, text);
   } finally {
     await api
       .deleteObject(scratch, lent)
@@ -86,9 +96,9 @@ async function transformed({ bucket, name, file }, used, args) {
   }
 }
 
-async function through(bucket, name, used, args) {
+async function through(bucket, name, used, text) {
   const began = performance.now();
-  return readResponse(await api.readObject(bucket, name, used, args), name, began, { toItsEnd: true });
+  return readResponse(await api.readObject(bucket, name, used, text), name, began, { toItsEnd: true });
 }
 
 async function logsOf(used) {
@@ -99,5 +109,6 @@ async function logsOf(used) {
 /** Read buckets and ETLs anew. */
 export async function open() {
   steps.offer(await api.etls());
+  await offerArguments();
   await listing.open();
 }
