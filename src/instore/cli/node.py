@@ -31,6 +31,7 @@ _MOST_WORKERS = 4  # processes of a shipped class beside a target, as AIStore's 
 @click.option(
     "--images", "collections", multiple=True, metavar="DIR", help="Run what is in DIR: transformers with their specs."
 )
+@click.option("--promote", "promotable", default="", metavar="DIR", help="Let clients turn files in DIR into objects.")
 @click.option("--strict", is_flag=True, help="Answer as AIStore does even where that is a fault.")
 @limiting
 @logging_options
@@ -42,6 +43,7 @@ def node(
     token: str | None,
     images: tuple[str, ...],
     collections: tuple[str, ...],
+    promotable: str,
     strict: bool,
     log_level: str,
     log_format: str,
@@ -56,7 +58,7 @@ def node(
     log_to_stderr(LogOptions(log_level, log_format))
     exit_with_parent()
     demanded = token if token is not None else os.environ.get(AIS_AUTHN_TOKEN, "")
-    settings = Settings(folder, host, port, targets, demanded, strict)
+    settings = Settings(folder, host, port, targets, demanded, strict, promotable)
     known = Images(images, max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // targets)), collections)
     run(settings, _announce, (lambda node: add_etls(node, known, is_loopback(host)),))
 

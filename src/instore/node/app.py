@@ -22,6 +22,7 @@ from instore.node.jobs import copy as bulk
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
 from instore.node.metrics import NodeMetrics
+from instore.node.promotable import PromotableFolder
 from instore.node.request import Answer, Handler, Node, NodeRequest, segments
 from instore.protocol.headers import METRICS_PATH
 from instore.store.names import Bucket
@@ -52,12 +53,13 @@ _ABSENT = {
 }
 
 
-def make_node(cluster: Cluster) -> Node:
+def make_node(cluster: Cluster, promotable: PromotableFolder) -> Node:
     """The node above `cluster`, without the ETL subsystem, which adds itself."""
     return Node(
         cluster,
         Jobs(cluster.folder.path, cluster.folder.targets),
         Listings(cluster),
+        promotable,
         actions=dict(bucket_calls.ACTIONS),
         resources=dict(RESOURCES),
     )

@@ -14,6 +14,7 @@ from instore.http.request import Request as IncomingRequest
 from instore.node.cluster import Cluster
 from instore.node.jobs.registry import Jobs
 from instore.node.listing import Listings
+from instore.node.promotable import PromotableFolder
 from instore.protocol.names import unescape
 from instore.protocol.values import parse_flag, parse_json
 from instore.store.names import Bucket, check_object_name
@@ -145,6 +146,7 @@ class Node:
 
     Attributes:
         cluster, jobs, listings: the state.
+        promotable: the folder whose files may become objects.
         log: what the node has logged lately.
         actions: what a message to `/v1/buckets/<bucket>` may ask for, by method and action.
         raw: what answers, by the beginning of the path, before everything else, the token's check included.
@@ -157,6 +159,7 @@ class Node:
     cluster: Cluster
     jobs: Jobs
     listings: Listings
+    promotable: PromotableFolder
     log: RecentLog = field(default_factory=RecentLog)
     actions: dict[tuple[str, str], Action] = field(default_factory=dict)
     raw: dict[bytes, Callable[[IncomingRequest], Awaitable[None]]] = field(default_factory=dict)

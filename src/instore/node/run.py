@@ -13,6 +13,7 @@ from instore.http.server import BACKLOG, bind, serve
 from instore.node.app import App, make_node
 from instore.node.cluster import Cluster
 from instore.node.metadata import NodeFolder
+from instore.node.promotable import PromotableFolder
 from instore.node.request import Node
 from instore.protocol.environment import AIS_AUTHN_TOKEN
 from instore.system.addresses import url_of
@@ -29,6 +30,7 @@ class Settings:
         targets: how many.
         token: what requests must bear; empty: none, which only an address of this machine alone allows.
         strict: answer as AIStore does even where that is a fault.
+        promotable: the folder whose files clients may turn into objects; empty: none.
     """
 
     folder: str
@@ -37,6 +39,7 @@ class Settings:
     targets: int
     token: str = ""
     strict: bool = False
+    promotable: str = ""
 
 
 Extend = Callable[[Node], None]
@@ -50,11 +53,12 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
             f"{AIS_AUTHN_TOKEN} or give --token to demand a token, or listen on 127.0.0.1"
         )
     prepare_process()
+    promotable = PromotableFolder(settings.promotable, settings.folder)
     folder = NodeFolder(settings.folder, settings.targets)
     sockets = _listen(settings)
     proxy, *urls = [_url(one) for one in sockets]
     cluster = Cluster(folder, urls, proxy, settings.token, settings.strict)
-    node = make_node(cluster)
+    node = make_node(cluster, promotable)
     for extend in extensions:
         extend(node)
     app = App(node, lambda: announce(cluster))

@@ -14,6 +14,7 @@ from typing import Any
 from instore.errors import InvalidRequestError, NotSupportedError, UnsatisfiableRangeError
 from instore.node.bodies import PIECE, ObjectAnswer, open_piece, store_body, take_body
 from instore.node.cluster import Target
+from instore.node.jobs.promote import Promotion, promote
 from instore.node.request import Answer, NodeRequest, empty, text
 from instore.store import multipart
 from instore.store.appends import Appending, flush
@@ -25,7 +26,6 @@ from instore.store.stored import Entry, OpenObject
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _ARCHIVE_QUERIES = ("archpath", "archregx", "archmode")
 _OF_BODY = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
-_REFUSED = {"promote": "a client may not name files of this machine; put them"}
 _HANDLE = "Ais-Append-Handle"
 _PROPERTY = re.compile(r"[^=,\x00-\x1f\x7f]*")
 
@@ -38,7 +38,7 @@ async def resource(request: NodeRequest) -> Answer:
     if request.request.headers.get("ais-blob-download"):
         raise NotSupportedError("blob downloads are not supported: there is no remote store to download from")
     if len(request.segments) < 3 or request.segments[2:] == [""]:
-        raise await _unknown_action(request)
+        return await _on_bucket(request)
     bucket, name = request.object()
     handler = _METHODS.get(request.method)
     if handler is None:
@@ -46,12 +46,18 @@ async def resource(request: NodeRequest) -> Answer:
     return await handler(request, bucket, name)
 
 
-async def _unknown_action(request: NodeRequest) -> Exception:
-    action, _ = await request.action()
-    reason = _REFUSED.get(action, "there is no such action on one machine")
-    return NotSupportedError(
-        f"the action {action!r} ({request.method}) on a bucket's objects is not supported: {reason}"
-    )
+async def _on_bucket(request: NodeRequest) -> Answer:
+    message = await request.json()
+    action, value = message.get("action"), message.get("value") or {}
+    if (request.method, action) != ("POST", "promote"):
+        raise NotSupportedError(
+            f"the action {action!r} ({request.method}) on a bucket's objects is not supported: there is no such action "
+            "on one machine"
+        )
+    if not isinstance(value, dict):
+        raise InvalidRequestError(f"the value is {value!r}, not an object")
+    job = await promote(request.node, request.bucket(), Promotion.parse(str(message.get("name") or ""), value))
+    return text(job.id) if job else empty()
 
 
 async def _head(request: NodeRequest, bucket: Bucket, name: str) -> Answer:

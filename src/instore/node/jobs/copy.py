@@ -1,7 +1,6 @@
 """Jobs over many objects: copies, deletions, the renaming of a bucket. A thread for each target goes over it."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -14,7 +13,7 @@ from instore.errors import (
     ObjectNotFoundError,
 )
 from instore.node.cluster import Cluster, Target
-from instore.node.jobs.registry import Job, with_more
+from instore.node.jobs.registry import Failures, Job
 from instore.node.jobs.synchronize import check_synchronize, remove_stale
 from instore.node.metadata import BucketRecord
 from instore.node.request import Node
@@ -108,16 +107,14 @@ async def on_targets(cluster: Cluster, job: Job, work: Callable[[Target], None])
 
 
 class _Each:
-    """Does something for each object, and keeps account of failures: the first one's text, and how many more."""
+    """Does something for each object, and keeps account of failures."""
 
     def __init__(self, job: Job, one: OnObject, go_on: bool, must_exist: bool) -> None:
         self._job = job
         self._one = one
         self._go_on = go_on
         self._must_exist = must_exist
-        self._first = ""
-        self._failed = 0
-        self._mutex = threading.Lock()
+        self._failures = Failures(job)
 
     def over(self, objects: Iterable[tuple[str, Target]]) -> None:
         """Go over `objects`; several threads may, each over its own."""
@@ -133,13 +130,7 @@ class _Each:
                     continue  # it has just been deleted, or a template's name was never there
                 if not self._go_on:
                     raise
-                self._note(error)
-
-    def _note(self, error: InstoreError) -> None:
-        with self._mutex:
-            self._failed += 1
-            self._first = self._first or str(error)
-            self._job.error = with_more(self._first, self._failed - 1)
+                self._failures.note(error)
 
 
 def _found(bucket: Bucket, target: Target, selection: Selection) -> Iterator[tuple[str, Target]]:

@@ -41,6 +41,7 @@ NAMES = {
     "etl-listrange": "etl-objects",
     "lru": "lru-eviction",
     "move-bck": "rename-bucket",
+    "promote": "promote-files",
     "summary-bck": "summary",
 }
 """The kinds of jobs there are, each with the other name that AIStore's clients may call it by."""
@@ -352,6 +353,23 @@ class Jobs:
             for suffix in ("json", "counts"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._path(job.id, suffix))
+
+
+class Failures:
+    """A job's account of the objects that failed: the first one's error, and how many more. Any thread may add."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._first = ""
+        self._count = 0
+        self._mutex = threading.Lock()
+
+    def note(self, error: InstoreError) -> None:
+        """Add one."""
+        with self._mutex:
+            self._count += 1
+            self._first = self._first or str(error)
+            self._job.error = with_more(self._first, self._count - 1)
 
 
 def with_more(first: str, others: int) -> str:
