@@ -241,7 +241,7 @@ class _Sdk:
     def _reason(self, error: Exception) -> str:
         status = _status(error)
         if status is None:
-            return f"{shown(self.endpoint)} ({AIS_ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
+            return f"{shown(self.endpoint)} ({AIS_ENDPOINT}) can't be reached or broke off: {innermost(error)}"
         hint = f"; set {AIS_AUTHN_TOKEN}" if status == 401 else ""
         said = _said(getattr(error, "message", "")) or "no reason given"
         return f"{shown(self.endpoint)} answered {status}: {said}{hint}"
@@ -288,7 +288,7 @@ def _said(text: str) -> str:
     return str(value["message"]) if isinstance(value, dict) and "message" in value else text.strip()
 
 
-def _innermost(error: BaseException) -> str:
+def innermost(error: BaseException) -> str:
     """What a library's bundled errors come down to, as the system says it."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
