@@ -18,6 +18,7 @@ from typing import IO, Any, TypeVar
 
 from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError
 from instore.etl.communicator import PIECE
+from instore.offline.lookup import ListedObject
 from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
 from instore.store.names import Bucket
 from instore.system.backoff import backoff
@@ -88,14 +89,14 @@ class RemoteBucket:
             with self._sdk.errors(f"{self} can't be made"):
                 self._bucket.create(exist_ok=True)
 
-    def names(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
-        """Names and sizes of the objects whose names start with `prefix` and are greater than `after`.
+    def names(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
+        """The objects whose names start with `prefix` and are greater than `after`.
 
         They come a page at a time; it blocks.
         """
         with self._sdk.errors(f"{self} can't be listed"):
             for entry in self._bucket.list_objects_iter(prefix=prefix, props="name,size", start_after=after):
-                yield entry.name, entry.size
+                yield ListedObject(entry.name, entry.size)
 
     def open(self, name: str) -> "RemoteObject":
         """The object `name`, to be read from its start; asks for it with the first piece."""
