@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -18,6 +19,7 @@ from instore.offline.folder_destination import PARTIAL
 from tests.offline.support import fill, tree
 from tests.support.metrics import documented, read_metrics
 from tests.support.target import running_target
+from tests.support.web import web_server
 
 TRANSFORM = """
     import os, signal, time
@@ -46,11 +48,9 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("src").mkdir()
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, stdin: "TextIO | int" = subprocess.DEVNULL) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "instore", "transform", "upper.py", *arguments]
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -668,3 +668,27 @@ def test_a_second_signal_ends_the_command_at_once() -> None:
     assert code in (-signal.SIGINT, -signal.SIGTERM, 130, 143)
     assert transform("src", "dst")[0] == 0
     assert len(tree(Path("dst"))) == 400
+
+
+def test_standard_input_and_files_of_the_web_are_objects(tmp_path: Path) -> None:
+    fill(Path("src"), ["s-0.txt", "s-2.txt", "d/x"])
+    with web_server(tmp_path / "src") as web:
+        assert transform(web.endpoint, "dst")[0] == 0
+        assert tree(Path("dst")) == shouted(["s-0.txt", "s-2.txt", "d/x"])
+        code, _, err = transform(web.endpoint, "dst2", "--template", "s-{0..2}.txt", "--continue-on-error")
+    assert code == 1
+    assert "s-1.txt: there is no such object in SRC" in err
+    assert tree(Path("dst2")) == shouted(["s-0.txt", "s-2.txt"])
+    with Path("src/d/x").open() as file:
+        process = start("-", "dst3", "--name", "d/in", stdin=file)
+        code, _, err = finish(process)
+    assert code == 0, err
+    assert tree(Path("dst3")) == {"d/in": b"OBJECT D/X"}
+
+
+@pytest.mark.whole
+def test_several_folders_go_into_one() -> None:
+    fill(Path("src"), ["one/a", "two/a", "three"])
+    code, _, err = transform("src/one", "src/two", "src/three", "dst", "--report", "report.json")
+    assert code == 0, err
+    assert tree(Path("dst")) == {"one/a": b"OBJECT ONE/A", "two/a": b"OBJECT TWO/A", "three": b"OBJECT THREE"}

@@ -1,5 +1,6 @@
 """Which objects a job is about: patterns, lists of names, files as SRC."""
 
+import asyncio
 import io
 import os
 import sys
@@ -152,9 +153,8 @@ def test_files_may_be_given_in_place_of_a_folder(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("sources", "options", "sentence"),
     [
-        (("src/a", "src/d"), {}, "several SRC must be files of one folder, and src/d is no file"),
-        (("src/a", "none"), {}, "several SRC must be files of one folder, and none is no file"),
-        (("src/a", "src/d/b"), {}, "several SRC must be files of one folder, and these are of src and src/d"),
+        (("src/a", "none"), {}, "several SRC must be folders and files, and none is neither"),
+        (("src/a", "s3://x"), {}, "several SRC must be folders and files, and s3://x is neither"),
         (("src/a",), {"destination": "src"}, "the result of a would be SRC .*/src/a itself; name another DST"),
         (("src/a",), {"files_from": "src/a"}, "--files-from src/a names files of a folder; give that folder"),
         (("src",), {"destination": "src/out", "names": ["a"]}, "DST src/out lies inside SRC src"),
@@ -178,3 +178,108 @@ def test_patterns_and_names_work_together(tmp_path: Path, monkeypatch: pytest.Mo
     fill(Path("src"), ["a.jpg", "b.jpg", "c.txt"])
     assert names("src", names=["c.txt", "b.jpg", "none.jpg"], include=("*.jpg",)) == ["b.jpg", "none.jpg"]
     assert os.listdir() == ["src"]
+
+
+def test_several_folders_and_files_go_by_their_own_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path, ["one/x/a", "one/x/b/c", "two/x.txt", "two/y/a", "two/y/.DS_Store", "three"])
+    sources = ("one/x", "two/y/", "two/x.txt", "three", "three")
+    found = planned(settings(*sources)).source
+    assert [(item.name, item.state.name, Path(item.path).name if item.path else "") for item in found.list()] == [
+        ("three", "TODO", "three"),
+        ("x/a", "TODO", "a"),
+        ("x/b/c", "TODO", "c"),
+        ("x.txt", "TODO", "x.txt"),
+        ("y/.DS_Store", "SKIPPED", ""),
+        ("y/a", "TODO", "a"),
+    ]
+    assert [name for name in ("x/a", "x", "three", "three/a", "none", "y/none", "y/../x.txt") if found.has(name)] == [
+        "x/a", "three",
+    ]  # fmt: skip
+    assert all(item.path.startswith(found.file_root + "/") for item in found.list() if item.path)
+    assert names(*sources, prefix="x/") == ["x/a", "x/b/c"]
+    assert names(*sources, names=["y/a", "three"]) == ["three", "y/a"]
+    request = found.request(next(found.list()), "")
+    assert (request.path, request.fqn) == ("three", str(tmp_path / "three"))
+
+
+@pytest.mark.parametrize(
+    ("sources", "destination", "sentence"),
+    [
+        (("one/x", "two/x"), "dst", "SRC /.*/one/x and /.*/two/x would both be called x; give a folder above both"),
+        (("one", "two/x"), "two/x/out", "DST two/x/out lies inside SRC /.*/two/x"),
+        (("one/x", "two"), "one", "SRC /.*/one/x lies inside DST one"),
+        (("one", "two/x/b"), "two/x", "the result of b would be SRC /.*/two/x/b itself"),
+    ],
+)
+def test_several_folders_and_their_results_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: tuple[str, ...], destination: str, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path, ["one/x/a", "two/x/b"])
+    with pytest.raises(ConfigurationError, match=sentence):
+        names(*sources, destination=destination)
+
+
+def test_a_report_may_lie_beside_several_folders_and_in_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path, ["one/a", "two/b"])
+    TransformJob(settings("one", "two", report="report.json"))
+    with pytest.raises(ConfigurationError, match=r"--report two/report\.json lies inside SRC"):
+        TransformJob(settings("one", "two", report="two/report.json"))
+
+
+def test_a_template_names_objects_and_those_that_are_not_there_are_failures(tmp_path: Path) -> None:
+    fill(tmp_path / "src", ["s-08.tar", "s-10.tar", "s-11.tar"])
+    found = planned(settings(str(tmp_path / "src"), template="s-{08..10}.tar")).source.list()
+    assert [(item.name, item.state.name) for item in found] == [
+        ("s-08.tar", "TODO"), ("s-09.tar", "FAILED"), ("s-10.tar", "TODO"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"template": "s-.tar"}, "--template s-.tar has no range, such as {0000..0999}; --prefix takes"),
+        ({"template": "s-{2..1}.tar"}, "--template: the range {2..1} .* has no numbers in it"),
+        ({"template": "{0..9999}{0..9999}"}, "stands for 100000000 names; the most are 10000000"),
+        ({"template": "{0..1}", "files_from": "names"}, "--files-from names and --template {0..1} both name the obj"),
+        ({"stdin_name": "a"}, "--name is for standard input; give - as SRC"),
+    ],
+)
+def test_what_names_nothing_is_said(tmp_path: Path, options: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        names(str(tmp_path), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({}, "SRC - is standard input, whose object has no name; give it one with --name"),
+        ({"stdin_name": "../a"}, "--name: '../a' can't be an object's name"),
+        ({"stdin_name": "a", "files_from": "-"}, "SRC and --files-from are both standard input"),
+    ],
+)
+def test_standard_input_needs_a_name(options: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        names("-", **options)
+
+
+def test_standard_input_is_one_object_that_can_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = os.urandom(3 << 20)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    source = planned(settings("-", stdin_name="d/cat.jpg")).source
+    (item,) = source.list()
+    assert (item.name, item.size) == ("d/cat.jpg", len(data))
+    assert [name for name in ("d/cat.jpg", "d", "cat.jpg") if source.has(name)] == ["d/cat.jpg"]
+
+    async def sent() -> bytes:
+        body = source.request(item, "").body
+        assert body is not None
+        stream, came = body(), b""
+        while not stream.drained:
+            came += await stream.take()
+        assert await stream.take() == b""
+        return came
+
+    assert [asyncio.run(sent()) for _ in range(2)] == [data, data]

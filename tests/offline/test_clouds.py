@@ -17,7 +17,7 @@ from instore.offline.cloud_source import CloudObject, CloudSource
 from instore.offline.cloud_store import CloudOptions, CloudStore
 from instore.offline.interfaces import Item, ItemState
 from instore.offline.plan import make_plan
-from tests.support.clouds import Cloud
+from tests.support.clouds import Cloud, google_key
 from tests.support.faulty_cloud import (
     Exchange,
     Fault,
@@ -184,17 +184,48 @@ def test_what_stands_for_a_folder_is_no_object(cloud: Cloud, faulty: FaultyCloud
 
 def test_names_that_would_be_mistaken_for_others_end_the_listing(cloud: Cloud, faulty: FaultyCloud) -> None:
     bucket = cloud.bucket({"/a": b"one", "a": b"two"})
-    with pytest.raises(
-        RemoteStoreError, match="'a' comes after 'a', out of order; a name there may begin with a slash"
-    ):
+    with pytest.raises(RemoteStoreError, match="can't be listed: '/a' begins with a slash; name a prefix"):
         list(source(bucket, faulty).list())
 
 
-@pytest.mark.parametrize("name", ["a//b", "a/../b", "a\x01b"])
-def test_a_name_that_can_not_be_asked_for_ends_the_listing(cloud: Cloud, faulty: FaultyCloud, name: str) -> None:
-    bucket = cloud.bucket({name: b"x"})
-    with pytest.raises(ConfigurationError, match=f"s3://{bucket} can't be listed: ") as caught:
-        source(bucket, faulty)
+@pytest.mark.parametrize("name", ["a//b", "a/../b", "a/./b", "a/b//", "a\x01b", "a/b/c-/", "a/b/c/"])
+def test_a_name_that_can_not_be_asked_for_is_one_failure_and_the_rest_is_listed(
+    cloud: Cloud, faulty: FaultyCloud, name: str
+) -> None:
+    faulty.page = 3
+    others = ["!", "a", "a-", "a/b/c", "a/b/c-", "a/b/d", "b", "c", "d/e", "é"]
+    bucket = cloud.bucket({name: b"x", **dict.fromkeys(others, b"y")})
+    found = [(item.name, item.state) for item in source(bucket, faulty).list()]
+    assert found == sorted([(name, ItemState.FAILED), *((other, ItemState.TODO) for other in others)])
+    into = destination(bucket, faulty)
+    assert all(into.exists(other) for other in others)
+    prefixed = CloudSource(f"s3://{bucket}/a/b/c", options=CloudOptions(faulty.endpoint)).list()
+    assert [item.name for item in prefixed] == sorted(
+        one for one in (name, "a/b/c", "a/b/c-") if one.startswith("a/b/c")
+    )
+
+
+def test_a_listing_by_the_store_itself_that_breaks_off_is_an_error(cloud: Cloud, faulty: FaultyCloud) -> None:
+    bucket = cloud.bucket({"a//b": b"x", **dict.fromkeys("bcdef", b"y")})
+    origin = source(bucket, faulty)
+    faulty.page = 3
+    faulty.breaks(answering(403, "AccessDenied", "Access Denied"), "GET", query="continuation-token")
+    with pytest.raises(
+        RemoteStoreError, match=f"s3://{bucket} can't be listed: .* answered 403: AccessDenied"
+    ) as caught:
+        list(origin.list())
+    assert caught.value.is_away
+
+
+def test_elsewhere_a_name_that_can_not_be_asked_for_ends_the_listing(
+    cloud: Cloud, faulty: FaultyCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", google_key(tmp_path))
+    faulty.is_google = True
+    bucket = cloud.bucket({"a//b": b"x"})
+    origin = CloudSource(f"gs://{bucket}", options=CloudOptions(faulty.endpoint))
+    with pytest.raises(RemoteStoreError, match=f"gs://{bucket} can't be listed: .*a//b") as caught:
+        list(origin.list())
     assert "\n" not in str(caught.value)
 
 
@@ -206,8 +237,8 @@ def test_a_prefix_is_listed_without_what_lies_before_and_behind_it(
     store = CloudStore(f"s3://{bucket}", faulty.endpoint)
     faulty.page = 3
     monkeypatch.setattr(cloud_store, "PAGE", faulty.page)
-    assert [name for name, _ in store.names("b10")] == ["b10"]
-    assert [name for name, _ in store.names("b", "b17")] == ["b18", "b19"]
+    assert [one.name for one in store.names("b10")] == ["b10"]
+    assert [one.name for one in store.names("b", "b17")] == ["b18", "b19"]
     assert faulty.count("GET") <= 4
 
 
@@ -217,7 +248,7 @@ def test_a_prefix_is_any_start_of_a_name(cloud: Cloud, faulty: FaultyCloud) -> N
     store = CloudStore(f"s3://{bucket}", faulty.endpoint)
     names.remove("/日")  # which nobody else could ask for
     for prefix in {name[:length] for name in names for length in range(1, len(name) + 1)}:
-        assert [name for name, _ in store.names(prefix)] == sorted(one for one in names if one.startswith(prefix))
+        assert [one.name for one in store.names(prefix)] == sorted(one for one in names if one.startswith(prefix))
 
 
 # Writing

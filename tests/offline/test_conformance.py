@@ -29,6 +29,7 @@ from instore.offline.interfaces import CommittedError, Item, ItemState, ListedDe
 from instore.offline.naming import PLAIN_NAMES, Naming
 from instore.offline.patterns import matcher
 from instore.offline.records import RECORDS, Record, RecordState
+from instore.offline.web_source import WebSource
 from instore.protocol.result_frames import ResultHead
 from tests.offline.support import fill, tree
 from tests.support.azurite import AZURE, make_container, running_azurite
@@ -36,6 +37,7 @@ from tests.support.cancelling import TIMES, cancelled_at
 from tests.support.clouds import Cloud, google_key
 from tests.support.faulty_cloud import faulty_cloud
 from tests.support.node import running_node
+from tests.support.web import web_server
 
 NAMES = ["a.txt", "b/c d%41#?.txt", "b/empty", "b/é日.txt", "ba", "z"]
 BIG = b"0123456789abcdef" * (5 << 16)  # more than is held in memory before it is sent
@@ -44,21 +46,31 @@ _NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of place.
+class Origin:
+    """One kind of place that objects come from.
 
     Attributes:
         place: of a test, as a user names it.
         fill: puts objects there.
-        content: what is there.
-        source, destination: open it.
-        is_here: its store runs in this process, and has the other ends of connections.
+        source: opens it.
     """
 
     place: str
     fill: Callable[[dict[str, bytes]], None]
-    content: Callable[[], dict[str, bytes]]
     source: Callable[..., ListedSource]
+
+
+@dataclass(frozen=True)
+class Kind(Origin):
+    """One kind of place that results go to, too.
+
+    Attributes:
+        content: what is there.
+        destination: opens it.
+        is_here: its store runs in this process, and has the other ends of connections.
+    """
+
+    content: Callable[[], dict[str, bytes]]
     destination: Callable[..., ListedDestination[Any]]
     is_here: bool = False
 
@@ -71,10 +83,26 @@ def _client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         del os.environ["AIS_ENDPOINT"]
 
 
-@pytest.fixture(
-    params=["folder", "bucket", "s3", *(pytest.param(name, marks=pytest.mark.whole) for name in ("gs", "az"))]
-)
+KINDS = ["folder", "bucket", "s3", *(pytest.param(name, marks=pytest.mark.whole) for name in ("gs", "az"))]
+
+
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
+    return _kind(request, tmp_path)
+
+
+@pytest.fixture(params=[*KINDS, "web"])
+def origin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Origin]:
+    if request.param != "web":
+        yield _kind(request, tmp_path)
+        return
+    folder = _folder(tmp_path / "site" / "place")
+    (tmp_path / "site").mkdir()
+    with web_server(tmp_path / "site") as web:
+        yield Origin(f"{web.endpoint}/place/", folder.fill, WebSource)
+
+
+def _kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
     if request.param == "folder":
         return _folder(tmp_path / "place")
     if request.param in ("s3", "gs"):
@@ -94,7 +122,7 @@ def _folder(folder: Path) -> Kind:
     def content() -> dict[str, bytes]:
         return {name: data for name, data in tree(folder).items() if not name.startswith((PARTIAL, RECORDS))}
 
-    return Kind(str(folder), put, content, FolderSource, FolderDestination)
+    return Kind(str(folder), put, FolderSource, content, FolderDestination)
 
 
 def _bucket(client: Client) -> Kind:
@@ -113,7 +141,7 @@ def _bucket(client: Client) -> Kind:
             if not one.name.startswith(RECORDS)
         }
 
-    return Kind(f"ais://{name}", put, content, BucketSource, BucketDestination)
+    return Kind(f"ais://{name}", put, BucketSource, content, BucketDestination)
 
 
 def _cloud(cloud: Cloud, endpoint: str, scheme: str) -> Kind:
@@ -134,7 +162,7 @@ def _cloud(cloud: Cloud, endpoint: str, scheme: str) -> Kind:
     def content() -> dict[str, bytes]:
         return {key: data for key, data in cloud.content(name).items() if not key.startswith(RECORDS)}
 
-    return Kind(f"{scheme}://{name}", put, content, source, destination, is_here=True)
+    return Kind(f"{scheme}://{name}", put, source, content, destination, is_here=True)
 
 
 def _azure(endpoint: str) -> Kind:
@@ -158,7 +186,7 @@ def _azure(endpoint: str) -> Kind:
     def source(place: str, prefix: str = "") -> ListedSource:
         return CloudSource(place, prefix, options)
 
-    return Kind(f"az://{name}", put, content, source, destination)
+    return Kind(f"az://{name}", put, source, content, destination)
 
 
 @pytest.fixture(name="s3")
@@ -218,31 +246,31 @@ async def store(destination: ListedDestination[Any], name: str, *data: bytes) ->
 # Sources
 
 
-def test_a_source_lists_every_object_with_its_size(kind: Kind) -> None:
-    kind.fill(objects(NAMES))
-    source = kind.source(kind.place)
+def test_a_source_lists_every_object_with_its_size(origin: Origin) -> None:
+    origin.fill(objects(NAMES))
+    source = origin.source(origin.place)
     for _ in range(2):  # it may be gone through more than once
         found = {one.name: one.size for one in source.list() if one.state is ItemState.TODO}
         assert found == {name: len(data) for name, data in objects(NAMES).items()}
 
 
 @pytest.mark.parametrize("prefix", ["", "b", "b/", "b/c", "ba", "none"])
-def test_a_prefix_selects_by_the_start_of_names(kind: Kind, prefix: str) -> None:
-    kind.fill(objects(NAMES))
-    source = kind.source(kind.place, prefix)
+def test_a_prefix_selects_by_the_start_of_names(origin: Origin, prefix: str) -> None:
+    origin.fill(objects(NAMES))
+    source = origin.source(origin.place, prefix)
     assert source.prefix == prefix
     assert sorted(one.name for one in source.list()) == [name for name in NAMES if name.startswith(prefix)]
 
 
-def test_a_source_knows_which_objects_it_has(kind: Kind) -> None:
-    kind.fill(objects(NAMES))
-    source = kind.source(kind.place)
+def test_a_source_knows_which_objects_it_has(origin: Origin) -> None:
+    origin.fill(objects(NAMES))
+    source = origin.source(origin.place)
     assert [name for name in [*NAMES, "b", "c", "a.txt/x"] if source.has(name)] == NAMES
 
 
-def test_objects_can_be_named_and_one_that_is_not_there_is_a_failure(kind: Kind) -> None:
-    kind.fill(objects(NAMES))
-    source = NamedObjects(kind.source(kind.place, "b"), ["z", "ba", "b/none", "b/é日.txt", "ba"])
+def test_objects_can_be_named_and_one_that_is_not_there_is_a_failure(origin: Origin) -> None:
+    origin.fill(objects(NAMES))
+    source = NamedObjects(origin.source(origin.place, "b"), ["z", "ba", "b/none", "b/é日.txt", "ba"])
     assert [(one.name, one.state, one.size) for one in source.list()] == [
         ("b/none", ItemState.FAILED, 0),
         ("b/é日.txt", ItemState.TODO, len(objects(NAMES)["b/é日.txt"])),
@@ -251,16 +279,16 @@ def test_objects_can_be_named_and_one_that_is_not_there_is_a_failure(kind: Kind)
     assert [name for name in NAMES if name.startswith("b") and source.has(name)] == ["b/é日.txt", "ba"]
 
 
-def test_objects_can_be_chosen_by_patterns(kind: Kind) -> None:
-    kind.fill(objects(NAMES))
-    source = MatchingObjects(kind.source(kind.place), matcher(["*.txt", "b/**"], ["**/c *"]))
+def test_objects_can_be_chosen_by_patterns(origin: Origin) -> None:
+    origin.fill(objects(NAMES))
+    source = MatchingObjects(origin.source(origin.place), matcher(["*.txt", "b/**"], ["**/c *"]))
     assert [one.name for one in source.list()] == ["a.txt", "b/empty", "b/é日.txt"]
     assert [name for name in NAMES if source.has(name)] == ["a.txt", "b/empty", "b/é日.txt"]
 
 
-def test_a_source_gives_each_object_whole_or_names_its_file(kind: Kind) -> None:
-    kind.fill(objects(NAMES))
-    source = kind.source(kind.place)
+def test_a_source_gives_each_object_whole_or_names_its_file(origin: Origin) -> None:
+    origin.fill(objects(NAMES))
+    source = origin.source(origin.place)
 
     async def received(one: Item) -> bytes:
         request = source.request(one, "some args")
@@ -280,9 +308,9 @@ def test_a_source_gives_each_object_whole_or_names_its_file(kind: Kind) -> None:
     assert asyncio.run(all_of_them()) == objects(NAMES)
 
 
-def test_a_source_that_is_not_there_is_refused(kind: Kind) -> None:
+def test_a_source_that_is_not_there_is_refused(origin: Origin) -> None:
     with pytest.raises(ConfigurationError, match="SRC"):
-        kind.source(kind.place)
+        origin.source(origin.place)
 
 
 # Destinations

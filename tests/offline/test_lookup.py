@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instore.errors import RemoteStoreError
-from instore.offline.lookup import Lookup
+from instore.offline.lookup import ListedObject, Lookup
 from instore.offline.remote_bucket import RemoteBucket
 from tests.support.node import running_node
 
@@ -23,12 +23,12 @@ class Listed:
     def exists(self) -> bool:
         return True
 
-    def names(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+    def names(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
         self.listings += 1
         for name in self._names:
             if name.startswith(prefix) and (name > after or not self._heeds_after):
                 self.given += 1
-                yield name, 0
+                yield ListedObject(name, 0)
 
     def lookup(self, prefix: str = "", page: int = 10_000) -> Lookup:
         return Lookup(self, prefix, page)

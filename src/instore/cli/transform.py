@@ -49,9 +49,11 @@ _said = group("What is said")
 @_chosen("--prefix", default="", metavar="P", help="Only those whose names start with P.")
 @_chosen("--include", multiple=True, metavar="GLOB", help="Only those that match, as in '*.jpg', 'train/**'.")
 @_chosen("--exclude", multiple=True, metavar="GLOB", help="None of those that match.")
-@_chosen("--files-from", default="", metavar="FILE", help="Those named in FILE; -: stdin; -0: a NUL after each.")
+@_chosen("--files-from", default="", metavar="FILE", help="Those named in FILE, or by a --template 'x-{00..99}'.")
 @_chosen("-0", "names_format", flag_value="nul", default="", hidden=True)
 @_chosen("--files-from-format", "names_format", type=click.Choice(NAME_FORMATS), hidden=True)
+@_chosen("--template", default="", metavar="T", hidden=True)
+@_chosen("--name", "stdin_name", default="", hidden=True)
 @_chosen("--retry-failed", default="", metavar="REPORT", help="Only those that have failed by a report.")
 @_chosen("--part", default="", metavar="I/N", help="Part I, from 0, of N that together do the job.")
 @_made("--args", "etl_args", default="", metavar="TEXT", help="The transform's etl_args.")
@@ -101,6 +103,8 @@ def transform(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     files_from: str,
+    template: str,
+    stdin_name: str,
     names_format: str | None,
     extensions: tuple[str, ...],
     prepend: str,
@@ -130,7 +134,7 @@ def transform(
     log_level: str,
 ) -> None:
     """Put every object of SRC through TRANSFORM, file.py[:Class] or module:Class, and the results under DST, whole or
-    not at all. The same command again does what is left. SRC, DST: folders, s3://BUCKET[/PREFIX], gs://, az://, ais://.
+    not at all. The same again does what is left. SRC, DST: folders, s3://BUCKET, gs://, az://, ais://; SRC: https://.
 
     \b
     Example:    instore transform thumbs.py photos small --ext png:jpg
@@ -152,6 +156,8 @@ def transform(
         include=include,
         exclude=exclude,
         files_from=files_from,
+        template=template,
+        stdin_name=stdin_name,
         names_format=names_format or "",
         extensions=extensions,
         prepend=prepend,

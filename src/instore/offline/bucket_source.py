@@ -2,12 +2,11 @@
 
 import functools
 from collections.abc import Iterator
-from itertools import starmap
 
 from instore.errors import ConfigurationError
 from instore.etl.communicator import TransformRequest
 from instore.offline.interfaces import Item
-from instore.offline.lookup import Lookup, listed_item
+from instore.offline.lookup import Lookup
 from instore.offline.remote_bucket import RemoteBucket, configuring
 from instore.system.printable import printable
 
@@ -42,7 +41,7 @@ class BucketSource:
 
     def list(self) -> Iterator[Item]:
         """Every object whose name starts with the prefix."""
-        return starmap(listed_item, self.bucket.names(self.prefix))
+        return (one.item() for one in self.bucket.names(self.prefix))
 
     def has(self, name: str) -> bool:
         """Whether there is an object `name`."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from instore.errors import NothingSelectedError
 from instore.etl.communicator import TransformRequest
-from instore.offline.interfaces import NOT_THERE, FindingSource, Item, ItemState, ListedSource
+from instore.offline.interfaces import NOT_THERE, FindingManySource, FindingSource, Item, ItemState, ListedSource
 from instore.offline.part import JobPart
 from instore.system.globs import Matches
 
@@ -97,8 +97,7 @@ class NamedObjects:
     def list(self) -> Iterator[Item]:
         """One for each name that starts with the prefix."""
         seen = set[str]()
-        for name in self._names:
-            item = self._find(name)
+        for item in self._found():
             if item.name.startswith(self.prefix) and item.name not in seen:
                 seen.add(item.name)
                 yield item
@@ -106,6 +105,11 @@ class NamedObjects:
     def has(self, name: str) -> bool:
         """Whether it is one of the names, and there."""
         return name in self._names and self._source.has(name)
+
+    def _found(self) -> Iterator[Item]:
+        if isinstance(self._source, FindingManySource):
+            return self._source.find_all(self._names)
+        return map(self._find, self._names)
 
     def _find(self, name: str) -> Item:
         if isinstance(self._source, FindingSource):

@@ -7,7 +7,7 @@ from instore.errors import ConfigurationError, InvalidRequestError
 from instore.etl.communicator import TransformRequest
 from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, CloudVersion, check_cloud_name
 from instore.offline.interfaces import Item, ItemState
-from instore.offline.lookup import Lookup, listed_item
+from instore.offline.lookup import ListedObject, Lookup
 from instore.offline.remote_bucket import configuring
 from instore.system.printable import printable
 
@@ -50,11 +50,11 @@ class CloudSource:
 
     def list(self) -> Iterator[Item]:
         """Every object whose name starts with the prefix."""
-        for name, size, is_marker in self.bucket.entries(self.prefix):
+        for name, size, is_marker, modified, tag in self.bucket.entries(self.prefix):
             if is_marker:
                 yield Item(name, ItemState.SKIPPED, "it stands for a folder, and is no object")
             else:
-                yield listed_item(name, size)
+                yield ListedObject(name, size, modified, tag).item(check_cloud_name)
 
     def has(self, name: str) -> bool:
         """Whether there is an object `name`."""

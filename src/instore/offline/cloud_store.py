@@ -11,14 +11,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError, ResultExistsError
 from instore.offline.cloud_errors import CloudFailure
+from instore.offline.lookup import ListedObject
 from instore.offline.remote_bucket import shown
+from instore.offline.s3_listing import raw_names
 from instore.store.names import check_object_name
 from instore.system.printable import printable
 
@@ -82,6 +84,10 @@ NO_OPTIONS = CloudOptions()
 """What a user says who says nothing."""
 
 
+class UnreadablePageError(RemoteStoreError):
+    """obstore can't read a page of a listing, for a name in it."""
+
+
 class CloudEntry(NamedTuple):
     """What a listing shows.
 
@@ -89,11 +95,15 @@ class CloudEntry(NamedTuple):
         name: the object's name.
         size: its bytes.
         is_marker: it stands for a folder, and its name ends with a slash.
+        modified: when it was stored, in nanoseconds of Unix time.
+        tag: what the store tells its versions by; may be empty.
     """
 
     name: str
     size: int
     is_marker: bool
+    modified: int = 0
+    tag: str = ""
 
 
 class CloudVersion(NamedTuple):
@@ -126,6 +136,7 @@ class CloudStore:
         if not _BUCKET_NAME.fullmatch(self.name):
             raise ConfigurationError(f"{printable(url)} names no bucket; expected {self.scheme}://BUCKET[/PREFIX]")
         self._endpoint = _endpoint(self.scheme, endpoint)
+        self._anonymous = anonymous
         try:
             import obstore
             import obstore.exceptions as kinds
@@ -145,7 +156,7 @@ class CloudStore:
     def exists(self) -> bool:
         """Whether there is such a bucket; a blocking call."""
         try:
-            with self._errors("can't be listed"):
+            with self._errors("can't be listed"), contextlib.suppress(self._kinds.InvalidPathError):
                 _heeding_signals(lambda: next(iter(self._obstore.list(self._looks, chunk_size=1)), None))
         except RemoteStoreError as error:
             if error.__cause__ is not None and CloudFailure(error.__cause__).status == 404:
@@ -157,32 +168,28 @@ class CloudStore:
         """What there is whose name starts with `prefix` and is greater than `after`, in order.
 
         Listings come a page at a time; it blocks. obstore knows no slash at a name's end, and lists `x/`, by which
-        tools stand for an empty folder, as `x`: what is empty is looked at.
+        tools stand for an empty folder, as `x`: what is empty is looked at. It reads no page with a name such as
+        `a//b`; from there on the store itself is asked, if it is Amazon's or speaks its protocol.
 
         Raises:
             RemoteStoreError: it can't be listed, or not in order, so that what is there would be missed.
         """
-        before = ""
-        with self._errors("can't be listed"):
-            for name, size, is_there in self._listed(prefix, after):
-                if name > prefix and not name.startswith(prefix):
-                    return
-                if not is_there or (not size and name <= before):
-                    entry = CloudEntry(name + "/", 0, is_marker=True)
-                elif name > before:
-                    entry = CloudEntry(name, size, is_marker=False)
-                    before = name
-                else:
-                    raise RemoteStoreError(
-                        f"{self} can't be listed: {name!r} comes after {before!r}, out of order; "
-                        "a name there may begin with a slash"
-                    )
-                if entry.name.startswith(prefix) and entry.name > after:
+        last = after
+        try:
+            with self._errors("can't be listed"):
+                for entry in self._entries(prefix, after):
                     yield entry
+                    last = entry.name
+        except UnreadablePageError:
+            if self.scheme != "s3":
+                raise
+            yield from self._raw_entries(prefix, last)
 
-    def names(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
-        """Names and sizes of the objects among `entries`."""
-        return ((one.name, one.size) for one in self.entries(prefix, after) if not one.is_marker)
+    def names(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
+        """The objects among `entries`."""
+        for one in self.entries(prefix, after):
+            if not one.is_marker:
+                yield ListedObject(one.name, one.size, one.modified, one.tag)
 
     async def read(self, name: str, start: int, size: int, version: CloudVersion | None) -> tuple[bytes, CloudVersion]:
         """A piece of an object from byte `start` on, and the version it is of.
@@ -280,14 +287,44 @@ class CloudStore:
                 "it has been removed"
             )
 
-    def _listed(self, prefix: str, after: str) -> Iterator[tuple[str, int, bool]]:
-        """Names and sizes as obstore has them, and whether they are there; begun before the first that is wanted."""
+    def _entries(self, prefix: str, after: str) -> Iterator[CloudEntry]:
+        """Those of obstore's listing."""
+        before = ""
+        for one, is_there in self._listed(prefix, after):
+            name, size = one["path"], one["size"]
+            if name > prefix and not name.startswith(prefix):
+                return
+            if not is_there or (not size and name <= before):
+                entry = CloudEntry(name + "/", 0, is_marker=True)
+            elif name > before:
+                entry = CloudEntry(name, size, False, _nanoseconds(one["last_modified"]), one["e_tag"] or "")
+                before = name
+            else:
+                raise UnreadablePageError(
+                    f"{self} can't be listed: {name!r} comes after {before!r}, out of order; "
+                    "a name there may begin or end with a slash"
+                )
+            if entry.name.startswith(prefix) and entry.name > after:
+                yield entry
+
+    def _raw_entries(self, prefix: str, after: str) -> Iterator[CloudEntry]:
+        """Those of the store's own listing. A name that begins with a slash has been taken for another before."""
+        where = (self._endpoint, self._anonymous)
+        slashed = next(raw_names(self.name, "/", "", *where), None) if not prefix else None
+        if slashed is not None:
+            raise RemoteStoreError(f"{self} can't be listed: {slashed.name!r} begins with a slash; name a prefix")
+        for name, size, modified, tag in raw_names(self.name, prefix, after, *where):
+            is_marker = name.endswith("/") and not size
+            yield CloudEntry(name, size, is_marker, _nanoseconds(modified), tag)
+
+    def _listed(self, prefix: str, after: str) -> Iterator[tuple[Any, bool]]:
+        """Objects as obstore has them, and whether they are there; begun before the first that is wanted."""
         folder = prefix.rpartition("/")[0]
         offset = _as_offset(max(after, _just_before(prefix)))
         for page in self._obstore.list(self._looks, folder or None, offset=offset or None, chunk_size=PAGE):
             empty = [one["path"] for one in page if not one["size"] and one["path"].startswith(prefix)]
             missing = {name for name, there in zip(empty, self._pool.map(self._has, empty), strict=True) if not there}
-            yield from ((one["path"], one["size"], one["path"] not in missing) for one in page)
+            yield from ((one, one["path"] not in missing) for one in page)
 
     def _has(self, name: str) -> bool:
         try:
@@ -306,7 +343,8 @@ class CloudStore:
         except (self._kinds.BaseError, FileNotFoundError, ValueError) as error:
             failure = CloudFailure(error)
             place = f"{self}/{name}" if name else str(self)
-            raise RemoteStoreError(f"{place} {what}: {failure}", failure.is_away) from error
+            kind = UnreadablePageError if isinstance(error, self._kinds.InvalidPathError) else RemoteStoreError
+            raise kind(f"{place} {what}: {failure}", failure.is_away) from error
 
     def _open(self, timeout: timedelta) -> Any:
         """obstore's own store, each request of which takes `timeout` at most."""
@@ -402,6 +440,10 @@ def check_cloud_name(name: str) -> None:
     check_object_name(name)
     if any(character < " " or character == "\x7f" for character in name):
         raise InvalidRequestError(f"{name!r} can't be an object's name: it holds a control character")
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000) * 1_000_000
 
 
 def _just_before(prefix: str) -> str:

@@ -4,7 +4,7 @@ A source and a destination are composed, in any mixture; neither knows the other
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -36,6 +36,7 @@ class Item(NamedTuple):
         size: bytes of the object.
         modified: when its file was changed, in nanoseconds of Unix time; 0: not known.
         outdated: why a result that is there is not what would be made now; empty: it is, or there is none.
+        tag: what its store tells one version of the object from another by; empty: not known.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Item(NamedTuple):
     size: int = 0
     modified: int = 0
     outdated: str = ""
+    tag: str = ""
 
 
 class ItemResult(NamedTuple):
@@ -123,6 +125,14 @@ class FindingSource(Protocol):
 
     def find(self, name: str) -> Item:
         """The object `name`, however it is spelled; a failed item if there is none. It blocks."""
+
+
+@runtime_checkable
+class FindingManySource(Protocol):
+    """A source that is quicker to ask for many objects at once."""
+
+    def find_all(self, names: Iterable[str]) -> Iterator[Item]:
+        """What `FindingSource.find` tells of each, in their order. It blocks."""
 
 
 class Stored(Protocol):

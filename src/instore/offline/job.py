@@ -18,7 +18,7 @@ from instore.offline.interfaces import JobOptions, ListedSource
 from instore.offline.log_file import LogFile
 from instore.offline.maker import maker_of
 from instore.offline.members import MemberOptions
-from instore.offline.names import read_names
+from instore.offline.names import expanded, read_names
 from instore.offline.own_process import OwnProcess
 from instore.offline.part import JobPart
 from instore.offline.patterns import matcher
@@ -27,6 +27,8 @@ from instore.offline.progress import Progress
 from instore.offline.report import LINES, failed_names, is_lines, open_report
 from instore.offline.run import MakeWorkers, load_class, run, worker_command
 from instore.offline.settings import FailureLimit, JobSettings, parse_duration
+from instore.offline.several_folders import SeveralFolders
+from instore.offline.standard_input import STANDARD_INPUT, StandardInput
 from instore.offline.tally import COMPLETE, JobReport, Tally
 from instore.offline.workers import WorkerProcesses
 from instore.server.app import ETLApplication
@@ -152,8 +154,9 @@ class TransformJob:
 
 def planned(settings: JobSettings) -> Plan:
     """What goes where."""
-    place, files = _place(settings.sources)
+    place, files = _place(settings)
     part = _part(settings)
+    names, way = _names(settings)
     plan = make_plan(
         place,
         None if settings.checks else settings.destination,
@@ -163,6 +166,7 @@ def planned(settings: JobSettings) -> Plan:
         settings.overwrite,
         settings.clouds,
         names=files,
+        is_listed=names is None,
         maker=settings.maker or maker_of(settings.transform, MemberOptions.of(settings).said_of(settings.etl_args)),
         update=settings.update,
         preserve=settings.preserve,
@@ -170,7 +174,6 @@ def planned(settings: JobSettings) -> Plan:
     )
     source: ListedSource = plan.source
     ways = list[str]()
-    names, way = _names(settings)
     if files and names is not None:
         raise ConfigurationError(f"{way} names files of a folder; give that folder as SRC, and no file")
     if files or names is not None:
@@ -209,35 +212,45 @@ def _part(settings: JobSettings) -> JobPart | None:
 
 def _names(settings: JobSettings) -> tuple[Sequence[str] | None, str]:
     """The names of the objects, if they are given, and how, for a person."""
-    if settings.files_from and settings.retry_failed:
-        raise ConfigurationError("--files-from and --retry-failed both name the objects; leave one of them out")
+    ways = {
+        "--files-from": settings.files_from,
+        "--template": settings.template,
+        "--retry-failed": settings.retry_failed,
+    }
+    given = [f"{option} {printable(text)}" for option, text in ways.items() if text]
+    if len(given) > 1:
+        raise ConfigurationError(f"{' and '.join(given)} both name the objects; leave one of them out")
     if settings.retry_failed:
-        return failed_names(settings.retry_failed), f"--retry-failed {printable(settings.retry_failed)}"
+        return failed_names(settings.retry_failed), given[0]
     if settings.files_from:
-        names = read_names(settings.files_from, settings.names_format)
-        return names, f"--files-from {printable(settings.files_from)}"
+        return read_names(settings.files_from, settings.names_format), given[0]
+    if settings.template:
+        return expanded(settings.template), given[0]
     return settings.names, "files"
 
 
-def _place(sources: Sequence[str]) -> tuple[str, list[str]]:
-    """The folder or bucket that SRC stands for, and the names of its files if SRC is files."""
+def _place(settings: JobSettings) -> tuple[str | ListedSource, list[str]]:
+    """What SRC stands for, and the names of its files if it is files of one folder."""
+    sources = settings.sources
     if not sources:
         raise ConfigurationError("there is no SRC; name a folder, a bucket, or files")
+    if settings.stdin_name and STANDARD_INPUT not in sources:
+        raise ConfigurationError(f"--name is for standard input; give {STANDARD_INPUT} as SRC")
+    if len(sources) == 1 and sources[0] == STANDARD_INPUT:
+        if settings.files_from == STANDARD_INPUT:
+            raise ConfigurationError("SRC and --files-from are both standard input; name a file for one of them")
+        return StandardInput(settings.stdin_name, settings.prefix), []
     if len(sources) == 1 and not os.path.isfile(sources[0]):
         return sources[0], []
     for source in sources:
-        if not os.path.isfile(source):
+        if not os.path.exists(source):
             raise ConfigurationError(
-                f"several SRC must be files of one folder, and {printable(source)} is no file; "
-                "give one folder, or run the command for each"
+                f"several SRC must be folders and files, and {printable(source)} is neither; run the command for each"
             )
-    folder, *others = dict.fromkeys(os.path.dirname(source) for source in sources)
-    if others:
-        raise ConfigurationError(
-            f"several SRC must be files of one folder, and these are of {printable(folder or '.')} and "
-            f"{printable(others[0] or '.')}; give a folder above both with --include or --files-from"
-        )
-    return folder or ".", [os.path.basename(source) for source in sources]
+    folders = {os.path.dirname(source) or "." for source in sources}
+    if len(folders) == 1 and all(map(os.path.isfile, sources)):
+        return folders.pop(), [os.path.basename(source) for source in sources]
+    return SeveralFolders(sources, settings.prefix), []
 
 
 def _job_metrics(settings: JobSettings) -> "JobMetrics":

@@ -41,6 +41,8 @@ class RunOptions(TypedDict, total=False):
     include: str | Sequence[str]
     exclude: str | Sequence[str]
     files: Iterable[str]
+    template: str
+    name: str
     ext: Mapping[str, str]
     prepend: str
     overwrite: bool
@@ -77,7 +79,8 @@ def run(
         transform: a subclass of `ETLServer`, or `file.py`, `file.py:Class` or `package.module:Class`. A class that is
             defined in a script that is running, or in a notebook, is sent to the workers with its code. A worker
             never runs that script: no `if __name__ == "__main__":` is needed.
-        source: a folder, or `ais://BUCKET[/PREFIX]`; or a file, or several files of one folder.
+        source: a folder, a bucket (`ais://`, `s3://`, `gs://`, `az://`) or a web server's folder (`https://`); or a
+            file; or several folders and files (docs/jobs.md#which-objects).
         destination: a folder or bucket; it is made if it is missing.
         options: each may be left out:
 
@@ -89,6 +92,8 @@ def run(
             - `include`, `exclude` (str, or several): only objects whose names match one pattern of the first and none
               of the second, such as `"train/**/*.jpg"` (docs/jobs.md#which-objects).
             - `files` (texts): the names of the objects. Default: all that the source has.
+            - `template` (str): their names with ranges, as in `"shard-{0000..0999}.tar"`. Default: see `files`.
+            - `name` (str): what the object is called, where `source` is `"-"`, standard input.
             - `endpoint` (str), `anonymous`, `no_clobber`, `keep_metadata` (bool): of clouds' buckets
               (docs/clouds.md). Default: none.
             - `ext` (mapping): results' extensions by the objects', such as `{"png": "jpg"}`.
@@ -218,6 +223,8 @@ def _settings(
         include=_strings("include", options.get("include", ())),
         exclude=_strings("exclude", options.get("exclude", ())),
         names=_strings("files", options["files"]) if "files" in options else None,
+        template=_string("template", options.get("template", "")),
+        stdin_name=_string("name", options.get("name", "")),
         clouds=CloudOptions(
             _string("endpoint", options.get("endpoint", "")),
             *(_flag(name, options.get(name, False)) for name in ("anonymous", "no_clobber", "keep_metadata")),

@@ -1,13 +1,16 @@
-"""The names of a job's objects, from a file or from standard input: `--files-from`."""
+"""The names of a job's objects: from a file or standard input (`--files-from`), or by a template (`--template`)."""
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from instore.errors import ConfigurationError
+from instore.errors import ConfigurationError, InvalidRequestError
+from instore.offline.selection import Selection
 from instore.system.printable import printable
 
+_MOST = 10_000_000  # names of a template, all of which are held in memory
 FORMATS = ("lines", "nul", "jsonl")
 
 
@@ -29,6 +32,26 @@ def read_names(path: str, form: str = "") -> list[str]:
             return list(_names(file, form, printable(path)))
     except OSError as error:
         raise ConfigurationError(f"--files-from {printable(path)} can't be read: {error.strerror}") from error
+
+
+def expanded(template: str) -> list[str]:
+    """The names that a template with ranges stands for, such as `shard-{0000..0999}.tar`.
+
+    Raises:
+        ConfigurationError: it has no range, or too many names.
+    """
+    try:
+        selection = Selection.from_template(template)
+    except InvalidRequestError as error:
+        raise ConfigurationError(f"--template: {error}") from error
+    if not selection.ranges:
+        raise ConfigurationError(
+            f"--template {printable(template)} has no range, such as {{0000..0999}}; --prefix takes the start of names"
+        )
+    count = math.prod(map(len, selection.ranges))
+    if count > _MOST:
+        raise ConfigurationError(f"--template {printable(template)} stands for {count} names; the most are {_MOST}")
+    return list(selection.given())
 
 
 def _names(file: BinaryIO, form: str, where: str) -> Iterator[str]:

@@ -27,6 +27,9 @@ from instore.offline.nowhere import Nowhere
 from instore.offline.part import JobPart
 from instore.offline.records import Record, RecordState, shared
 from instore.offline.remote_bucket import SCHEME
+from instore.offline.several_folders import SeveralFolders
+from instore.offline.web_folder import WEB_SCHEMES
+from instore.offline.web_source import WebSource
 from instore.system.printable import printable
 
 
@@ -41,6 +44,7 @@ class Plan:
         maker: what makes the results.
         update: results that are there are made again if they are outdated.
         selection: how the objects were selected, for a person; empty: they are all of the source.
+        folders: the real paths of the folders whose files are objects.
     """
 
     source: ListedSource
@@ -50,6 +54,7 @@ class Plan:
     maker: Maker | None = None
     update: bool = False
     selection: str = ""
+    folders: Sequence[str] = ()
 
     def items(self) -> Iterator[Item]:
         """Everything in the source, and what is to be made of it. It blocks, and may be called more than once."""
@@ -134,7 +139,7 @@ class Plan:
 
 
 def make_plan(
-    source: str,
+    source: str | ListedSource,
     destination: str | None,
     prefix: str = "",
     extensions: Sequence[str] = (),
@@ -143,6 +148,7 @@ def make_plan(
     clouds: CloudOptions = NO_OPTIONS,
     *,
     names: Sequence[str] = (),
+    is_listed: bool = True,
     maker: Maker | None = None,
     update: bool = False,
     preserve: bool = False,
@@ -151,9 +157,11 @@ def make_plan(
     """The plan for what a user has written. A prefix in DST's URL goes before the results' names, before `prepend`.
 
     With `names` it is about these files of the folder SRC alone, so that DST may be the folder, or lie inside it.
-    Without a destination nothing is written.
+    A SRC that is not listed, but asked for names, needs no page of links. Without a destination nothing is written.
     """
-    schemes = scheme_of(source), scheme_of(destination or "")
+    schemes = scheme_of(source) if isinstance(source, str) else "", scheme_of(destination or "")
+    if schemes[1] in WEB_SCHEMES:
+        raise ConfigurationError(f"DST {printable(destination or '')}: results can't be put on the web; name another")
     _check_options(schemes, clouds, overwrite)
     in_url = destination.partition("://")[2].partition("/")[2] if destination and schemes[1] else ""
     naming = Naming.from_options(in_url + prepend, extensions)
@@ -162,33 +170,44 @@ def make_plan(
             f"{'--update' if update else '--preserve'} is for results in a folder, and DST is a bucket; "
             f"{'use --overwrite' if update else 'leave it out'}"
         )
-    origin = _source(source, prefix, clouds)
+    origin = _source(source, prefix, clouds, is_listed) if isinstance(source, str) else source
+    folders = _folders(origin)
     if destination is None:
-        return Plan(origin, Nowhere(naming), naming)
+        return Plan(origin, Nowhere(naming), naming, folders=folders)
     if schemes[1]:
         bucket = (
             BucketDestination(destination, naming)
             if schemes[1] == _AIS
             else CloudDestination(destination, naming, clouds, _metadata_of(origin, clouds))
         )
-        if not isinstance(origin, FolderSource):
+        if isinstance(origin, BucketSource | CloudSource):
             _check_buckets(origin, bucket, naming)
-        return Plan(origin, bucket, naming, overwrite)
-    if preserve and not isinstance(origin, FolderSource):
-        raise ConfigurationError("--preserve is for files, and SRC is a bucket; leave it out")
+        return Plan(origin, bucket, naming, overwrite, folders=folders)
+    if preserve and not origin.file_root:
+        raise ConfigurationError("--preserve is for files, and SRC has none; leave it out")
     if prepend.split("/")[0] == PARTIAL:
         raise ConfigurationError(f"--prepend {printable(prepend)}: {PARTIAL} is where unfinished results are kept")
     folder = FolderDestination(destination, overwrite or update, maker, preserve, part, naming)
+    if isinstance(origin, SeveralFolders):
+        _check_names(origin.files, folder, naming)
     if names and isinstance(origin, FolderSource):
-        _check_names(origin, folder, naming, names)
-    elif isinstance(origin, FolderSource):
-        _check_folders(origin, folder, source, destination)
-    return Plan(origin, folder, naming, overwrite, maker, update)
+        _check_names([os.path.join(origin.folder, name) for name in names], folder, naming)
+    else:
+        for one in folders:
+            _check_folders(one, source if isinstance(source, str) else one, folder, destination)
+    return Plan(origin, folder, naming, overwrite, maker, update, folders=folders)
 
 
-def _check_names(origin: FolderSource, folder: FolderDestination, naming: Naming, names: Sequence[str]) -> None:
-    originals = {os.path.join(origin.folder, name) for name in names}
-    for name in names:
+def _folders(origin: ListedSource) -> Sequence[str]:
+    """The folders whose files are objects."""
+    if isinstance(origin, SeveralFolders):
+        return origin.folders
+    return [origin.folder] if isinstance(origin, FolderSource) else ()
+
+
+def _check_names(files: Sequence[str], folder: FolderDestination, naming: Naming) -> None:
+    originals = set(files)
+    for name in map(os.path.basename, files):
         result = os.path.join(folder.folder, naming(name))
         if result in originals:
             raise ConfigurationError(
@@ -204,7 +223,7 @@ def scheme_of(place: str) -> str:
     scheme, separator, _ = place.partition("://")
     if not separator or not scheme.isalnum():
         return ""
-    if scheme not in (_AIS, *SCHEMES):
+    if scheme not in (_AIS, *SCHEMES, *WEB_SCHEMES):
         known = ", ".join(f"{one}://BUCKET" for one in (_AIS, *SCHEMES))
         raise ConfigurationError(
             f"{printable(place)} is neither a folder nor {known}; a folder of that name is ./{printable(place)}"
@@ -235,10 +254,12 @@ def _check_options(schemes: tuple[str, str], clouds: CloudOptions, overwrite: bo
             raise ConfigurationError(reason)
 
 
-def _source(place: str, prefix: str, clouds: CloudOptions) -> FolderSource | BucketSource | CloudSource:
+def _source(place: str, prefix: str, clouds: CloudOptions, is_listed: bool) -> ListedSource:
     scheme = scheme_of(place)
     if not scheme:
         return FolderSource(place, prefix)
+    if scheme in WEB_SCHEMES:
+        return WebSource(place, prefix, is_listed)
     return BucketSource(place, prefix) if scheme == _AIS else CloudSource(place, prefix, clouds)
 
 
@@ -247,15 +268,15 @@ def _metadata_of(origin: ListedSource, clouds: CloudOptions) -> Callable[[str], 
     return origin.bucket.metadata if clouds.keep_metadata and isinstance(origin, CloudSource) else None
 
 
-def _check_folders(origin: FolderSource, folder: FolderDestination, source: str, destination: str) -> None:
-    if origin.folder == folder.folder:
-        raise ConfigurationError(f"SRC and DST are the same folder, {printable(origin.folder)}; name another DST")
-    if is_inside(folder.folder, origin.folder):
+def _check_folders(origin: str, source: str, folder: FolderDestination, destination: str) -> None:
+    if origin == folder.folder:
+        raise ConfigurationError(f"SRC and DST are the same folder, {printable(origin)}; name another DST")
+    if is_inside(folder.folder, origin):
         raise ConfigurationError(
             f"DST {printable(destination)} lies inside SRC {printable(source)}: results would become objects; "
             "name a DST elsewhere"
         )
-    if is_inside(origin.folder, folder.folder):
+    if is_inside(origin, folder.folder):
         raise ConfigurationError(
             f"SRC {printable(source)} lies inside DST {printable(destination)}: results could replace objects; "
             "name a DST elsewhere"
@@ -283,4 +304,4 @@ def _take(result: str, taken: set[str]) -> None:
 
 def is_in_source(plan: Plan, path: str) -> bool:
     """Whether a file would become an object of the plan."""
-    return bool(plan.source.file_root) and is_inside(os.path.realpath(path), plan.source.file_root)
+    return any(is_inside(os.path.realpath(path), folder) for folder in plan.folders)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from instore.offline.lookup import ListedObject
 from instore.offline.records import RECORDS, Record, line_of, lines_of
 
 _FULL = 256 << 10  # bytes
@@ -23,7 +24,7 @@ class RecordStore(Protocol):
     def exists(self) -> bool:
         """Whether there is such a bucket; it blocks."""
 
-    def names(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+    def names(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
         """Names and sizes of the objects whose names start with `prefix`; it blocks."""
 
     def content(self, name: str) -> bytes:
@@ -54,7 +55,7 @@ class RecordObjects:
 
     def lines(self) -> Iterator[bytes]:
         """All that is kept, by whichever job; it blocks."""
-        names = (name for name, _ in self._bucket.names(self._folder)) if self._bucket.exists() else iter(())
+        names = (one.name for one in self._bucket.names(self._folder)) if self._bucket.exists() else iter(())
         with ThreadPoolExecutor(_READ_AT_ONCE, thread_name_prefix="records") as pool:
             while some := list(itertools.islice(names, _READ_AT_ONCE)):
                 for data in pool.map(self._bucket.content, some):

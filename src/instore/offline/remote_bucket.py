@@ -18,6 +18,7 @@ from typing import IO, Any, TypeVar
 
 from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError
 from instore.etl.communicator import PIECE
+from instore.offline.lookup import ListedObject
 from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
 from instore.store.names import Bucket
 from instore.system.backoff import backoff
@@ -88,14 +89,14 @@ class RemoteBucket:
             with self._sdk.errors(f"{self} can't be made"):
                 self._bucket.create(exist_ok=True)
 
-    def names(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
-        """Names and sizes of the objects whose names start with `prefix` and are greater than `after`.
+    def names(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
+        """The objects whose names start with `prefix` and are greater than `after`.
 
         They come a page at a time; it blocks.
         """
         with self._sdk.errors(f"{self} can't be listed"):
             for entry in self._bucket.list_objects_iter(prefix=prefix, props="name,size", start_after=after):
-                yield entry.name, entry.size
+                yield ListedObject(entry.name, entry.size)
 
     def open(self, name: str) -> "RemoteObject":
         """The object `name`, to be read from its start; asks for it with the first piece."""
@@ -268,7 +269,7 @@ class _Sdk:
     def _reason(self, error: Exception) -> str:
         status = _status(error)
         if status is None:
-            return f"{shown(self.endpoint)} ({AIS_ENDPOINT}) can't be reached or broke off: {_innermost(error)}"
+            return f"{shown(self.endpoint)} ({AIS_ENDPOINT}) can't be reached or broke off: {innermost(error)}"
         hint = f"; set {AIS_AUTHN_TOKEN}" if status == 401 else ""
         said = _said(getattr(error, "message", "")) or "no reason given"
         return f"{shown(self.endpoint)} answered {status}: {said}{hint}"
@@ -315,7 +316,7 @@ def _said(text: str) -> str:
     return str(value["message"]) if isinstance(value, dict) and "message" in value else text.strip()
 
 
-def _innermost(error: BaseException) -> str:
+def innermost(error: BaseException) -> str:
     """What a library's bundled errors come down to, as the system says it."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner

@@ -61,7 +61,7 @@ class JobSettings:
     Attributes:
         transform: TRANSFORM, as `instore serve` takes it.
         name: what the class is called in the report; empty: as `transform` says.
-        sources: SRC: a folder or a bucket, or files of one folder.
+        sources: SRC: a folder, a bucket or a web server's folder; several folders and files; `-`: standard input.
         destination: DST; None where `checks` is set: nothing is written then.
         etl_args: go with every object.
         workers: processes; 0: as many as there are CPUs.
@@ -70,6 +70,8 @@ class JobSettings:
         prefix: only objects whose names start with it.
         include, exclude: only objects whose names match one of the first, and none of the second.
         files_from: file with the names of the objects; `-` for standard input; empty: none.
+        template: the objects' names, with ranges, as in `shard-{0000..0999}.tar`; empty: none.
+        stdin_name: what the object is called that comes on standard input.
         names: the names themselves, in its place; None: see `files_from`.
         names_format: the file's format, one of `instore.offline.names.FORMATS`; empty: by its name.
         clouds: what there is to say of the clouds' buckets among SRC and DST.
@@ -111,6 +113,8 @@ class JobSettings:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     files_from: str = ""
+    template: str = ""
+    stdin_name: str = ""
     names: Sequence[str] | None = None
     names_format: str = ""
     clouds: CloudOptions = NO_OPTIONS

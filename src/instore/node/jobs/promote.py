@@ -11,7 +11,7 @@ from instore.node.cluster import Target
 from instore.node.jobs.registry import Failures, Job
 from instore.node.request import Node
 from instore.store.names import Bucket, check_object_name
-from instore.store.store import Upload
+from instore.store.writing import Upload
 
 _FEW = 16  # files that are promoted before the request is answered, as AIStore does
 _FIELDS = {"tid", "src", "obj", "rcr", "ovw", "dls", "notshr"}
