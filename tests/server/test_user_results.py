@@ -64,7 +64,7 @@ class Many(instore.ETLServer):
                 raise ValueError("a bad part")
             if part == "skip":
                 raise Skip("not this one")
-            yield {"unnamed": Result(b""), "bytes": b""}.get(part) or Result(
+            yield {"unnamed": Result(b""), "bytes": b"x"}.get(part) or Result(
                 part.encode(), name=part or "empty", metadata={"number": str(number)}
             )
 
@@ -276,7 +276,7 @@ def test_results_that_are_not_whole_are_refused(body: bytes) -> None:
     from instore.errors import AnswerError, IncompleteAnswerError
     from instore.etl.result_stream import ResultStream
 
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         list(split_results(body))
 
     async def one_by_one(size: int) -> list[bytes]:
@@ -295,8 +295,5 @@ def test_results_that_are_not_whole_are_refused(body: bytes) -> None:
 
 
 def test_a_skip_says_why() -> None:
-    assert [str(Skip()), str(Skip("too small")), Skip("too small").reason] == [
-        "skipped",
-        "skipped: too small",
-        "too small",
-    ]
+    assert (str(Skip()), Skip().reason) == ("skipped", "")
+    assert (str(Skip("too small")), Skip("too small").reason) == ("skipped: too small", "too small")

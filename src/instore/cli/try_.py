@@ -142,10 +142,8 @@ def _succeed(trial: _Trial, answer: Answer) -> int:
     results = answer.results if kind == RESULTS_TYPE else (Result(answer.body, content_type=kind),)
     size = sum(len(result.data) for result in results)
     what = results[0].content_type if len(results) == 1 else f"{len(results)} results"
-    click.echo(
-        f"{printable(trial.name)}: {what}, {len(trial.data)} bytes in, {size} bytes out, {1000 * answer.seconds:.1f} ms",
-        err=True,
-    )
+    bytes_ = f"{len(trial.data)} bytes in, {size} bytes out"
+    click.echo(f"{printable(trial.name)}: {what}, {bytes_}, {1000 * answer.seconds:.1f} ms", err=True)
     for result in results:
         if result.name or result.metadata:
             click.echo(_described(result), err=True)
