@@ -47,6 +47,7 @@ def test_each_target_tells_how_it_does(client: Client) -> None:
 
 def test_the_log_is_told_and_comes_as_an_archive(client: Client) -> None:
     cluster = client.cluster()
+    assert "the node starts with" in cluster.get_node_log("t1")
     assert cluster.get_node_log("t1", LogSeverity.ERROR) == ""
     assert set(cluster.get_cluster_logs()) == set(cluster.get_info().tmap)
     with tarfile.open(fileobj=io.BytesIO(cluster.get_node_log_archive("t1"))) as archive:

@@ -205,7 +205,7 @@ def test_jobs_that_a_single_node_has_not_are_refused_with_a_sentence(client: Cli
     assert refused.value.status_code == 501
 
 
-@pytest.mark.parametrize("kind", ["lru", "cleanup-store", "rebalance", "resilver"])
+@pytest.mark.parametrize("kind", ["lru", "cleanup-store", "cleanup", "rebalance", "resilver"])
 def test_jobs_that_keep_a_cluster_in_order_end_at_once(client: Client, kind: str) -> None:
     job = client.job(client.job(job_kind=kind).start())
     assert job.wait(verbose=False).success

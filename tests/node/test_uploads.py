@@ -142,7 +142,7 @@ def test_a_part_is_not_empty(bucket: Bucket) -> None:
 
 def test_an_upload_that_can_not_be_whole_is_refused(node: RunningNode, bucket: Bucket) -> None:
     upload = bucket.object("o").multipart_upload().create()
-    with pytest.raises(AISError, match="no parts"):
+    with pytest.raises(AISError, match="no chunks"):
         upload.complete()
     upload.add_part(1).put_content(b"one")
     upload.parts.append(2)

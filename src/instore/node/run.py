@@ -19,6 +19,8 @@ from instore.protocol.environment import AIS_AUTHN_TOKEN
 from instore.system.addresses import url_of
 from instore.system.limits import prepare_process
 
+logger = logging.getLogger("instore")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -62,6 +64,11 @@ def run(settings: Settings, announce: Callable[[Cluster], None], extensions: tup
     for extend in extensions:
         extend(node)
     app = App(node, lambda: announce(cluster))
+    node.log.handle(
+        logger.makeRecord(
+            logger.name, logging.INFO, __file__, 0, "the node starts with %d targets", (len(urls),), None
+        )  # not on standard error, where a node at work says nothing
+    )
     logging.getLogger().addHandler(node.log)
     try:
         serve(app, sockets, Limits.read(os.environ))

@@ -83,7 +83,7 @@ def abort(store: Store, bucket: Bucket, name: str, upload: str) -> None:
 def _check_whole(what: str, numbers: list[int], uploaded: dict[int, list[int]]) -> None:
     """Refuse to leave out any part, or to put together what has a gap."""
     if not numbers:
-        raise InvalidRequestError(f"the upload of {what} names no parts")
+        raise InvalidRequestError(f"no chunks of {what} are named, and its upload can't be completed without parts")
     for number in numbers:
         if number not in uploaded:
             raise InvalidRequestError(f"part {number} of {what} has not been uploaded")

@@ -109,7 +109,7 @@ class Part(Writing):
     def commit(self) -> str:
         """Give it its name, in place of any that had it; return its checksum."""
         if self.size == 0:
-            raise InvalidRequestError(f"{self._what} is empty, which no part may be")
+            raise InvalidRequestError(f"{self._what} is empty, which no part may be: invalid size (0)")
         with self._store.failing(f"storing {self._what}"):
             try:
                 os.rename(self._path, self._destination)

@@ -130,7 +130,8 @@ async def _list_objects(request: NodeRequest, bucket: Bucket, value: dict[str, A
     size = _number(value, "pagesize")
     query = Query(bucket, str(value.get("prefix") or ""), not flags & _NO_RECURSION, str(value.get("target") or ""))
     after = str(value.get("continuation_token") or value.get("start_after") or "")
-    asked = _PageSpec(query, min(size, _PAGE) if size > 0 else _PAGE, properties, bool(flags & _NO_DIRS))
+    no_folders = bool(flags & _NO_DIRS) and not request.node.cluster.strict  # AIStore lists them all the same
+    asked = _PageSpec(query, min(size, _PAGE) if size > 0 else _PAGE, properties, no_folders)
     body = await _body(request, asked, after, str(value.get("uuid") or ""))
     if _MSGPACK in request.request.headers.get("accept", ""):
         return Response(await request.node.cluster.disk(msgspec.msgpack.encode, body), media_type=_MSGPACK)

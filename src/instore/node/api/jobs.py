@@ -5,7 +5,7 @@ from typing import Any
 
 from instore.errors import InvalidRequestError, JobNotFoundError, NotSupportedError
 from instore.node.cluster import Cluster
-from instore.node.jobs.registry import Job, Work
+from instore.node.jobs.registry import KINDS, Job, Work
 from instore.node.request import Answer, NodeRequest, as_json, empty, text
 from instore.store.names import NO_BUCKET, Bucket
 
@@ -95,7 +95,8 @@ async def change(request: NodeRequest) -> Answer:
             jobs.stop(job)
         return empty()
     if action == "start":
-        kind = _text(value, "Kind", "kind")
+        named = _text(value, "Kind", "kind")
+        kind = KINDS.get(named, named)
         if kind not in UPKEEP:
             raise NotSupportedError(
                 f"jobs of kind {kind!r} can't be started by themselves; there are {', '.join(UPKEEP)}; copies, "

@@ -46,6 +46,9 @@ NAMES = {
 }
 """The kinds of jobs there are, each with the other name that AIStore's clients may call it by."""
 
+KINDS = {other: kind for kind, other in NAMES.items()}
+"""The same the other way round."""
+
 _IDLING = ("copy-listrange", "etl-listrange")  # in AIStore, what comes later between these buckets joins the same job
 _COUNTERS = ("objects", "bytes", "out_objects", "out_bytes", "in_objects", "in_bytes")
 _ROW = struct.Struct(f"={len(_COUNTERS)}q")
