@@ -25,7 +25,16 @@ from instore.offline.cloud_source import CloudSource
 from instore.offline.cloud_store import CloudOptions
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource
-from instore.offline.interfaces import CommittedError, Item, ItemState, ListedDestination, ListedSource
+from instore.offline.interfaces import (
+    CommittedError,
+    Item,
+    ItemState,
+    ListedDestination,
+    ListedSource,
+    LooksAhead,
+    RemembersOrigins,
+)
+from instore.offline.maker import Maker
 from instore.offline.patterns import matcher
 from instore.offline.web_source import WebSource
 from tests.offline.support import fill, tree
@@ -145,9 +154,9 @@ def _cloud(cloud: Cloud, endpoint: str, scheme: str) -> Kind:
         cloud.client.create_bucket(Bucket=name)
         cloud.put(name, objects)
 
-    def destination(place: str) -> ListedDestination[Any]:
+    def destination(place: str, maker: Maker | None = None) -> ListedDestination[Any]:
         cloud.client.create_bucket(Bucket=name)  # which no command does
-        return CloudDestination(place, options=options)
+        return CloudDestination(place, options=options, maker=maker)
 
     def source(place: str, prefix: str = "") -> ListedSource:
         return CloudSource(place, prefix, options)
@@ -168,9 +177,9 @@ def _azure(endpoint: str) -> Kind:
     def content() -> dict[str, bytes]:
         return {one["path"]: store.get(one["path"]).bytes().to_bytes() for page in store.list() for one in page}
 
-    def destination(place: str) -> ListedDestination[Any]:
+    def destination(place: str, maker: Maker | None = None) -> ListedDestination[Any]:
         make_container(endpoint, name)
-        return CloudDestination(place, options=options)
+        return CloudDestination(place, options=options, maker=maker)
 
     def source(place: str, prefix: str = "") -> ListedSource:
         return CloudSource(place, prefix, options)
@@ -316,6 +325,26 @@ def test_a_result_is_there_whole_once_it_is_committed(kind: Kind, data: tuple[by
     asyncio.run(check())
     assert kind.content() == {"d/e/x": b"".join(data)}
     assert kind.destination(kind.place).exists("d/e/x")
+
+
+@pytest.mark.parametrize("data", [b"small", BIG + b"end"])
+def test_what_made_a_result_is_kept_with_it(kind: Kind, data: bytes) -> None:
+    if kind.destination is BucketDestination:
+        pytest.skip("a bucket of AIStore doesn't keep it")
+    made_of = Item("x", ItemState.TODO, result="d/x", size=len(data), modified=17 * 10**18, tag='"a b-é"')
+
+    async def check() -> None:
+        async with kind.destination(kind.place, maker=Maker("code", "arguments")) as destination:
+            written = await destination.write(made_of, pieces(data), "text/plain")
+            if not isinstance(written, int):
+                assert await destination.commit([(written, "d/x")]) == [""]
+            assert isinstance(destination, RemembersOrigins)
+            if isinstance(destination, LooksAhead):
+                destination.look_at(["d/none", "d/x"])
+            for _ in range(2):
+                assert destination.origin("d/x") == ("code", "arguments", len(data), 17 * 10**18, '"a b-é"')
+
+    asyncio.run(check())
 
 
 def test_names_survive(kind: Kind) -> None:

@@ -1,6 +1,7 @@
 """A bucket of a cloud as a destination: a result is sent only when all of it is here."""
 
 import asyncio
+import contextlib
 import mmap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +10,15 @@ from typing import Self
 
 from instore.errors import AnswerError, ConfigurationError, InvalidRequestError, NameConflictError
 from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, check_cloud_name
-from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, Stored
+from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, ResultOrigin, Stored
 from instore.offline.lookup import Lookup
+from instore.offline.maker import Maker
 from instore.offline.remote_bucket import configuring
 from instore.offline.spool import gathered
 from instore.system.printable import printable
 from instore.system.threads import in_thread, to_its_end
 
+_ORIGIN = "instoreorigin"  # of a result, in its metadata: letters alone, as Azure wants it
 _THREADS = 4  # which write large results into files
 
 
@@ -27,12 +30,17 @@ class CloudDestination:
         prefix: what all results' names start with.
         options: see there.
         metadata: gives the user metadata that a result is to have, if it is to have any.
+        maker: what makes the results, which is kept in their metadata; default: that is not kept.
+
+    Attributes:
+        remembers: see `RemembersOrigins`.
 
     Raises:
         ConfigurationError: there is no such bucket, or it can't be listed.
     """
 
     folds_names = False
+    remembers = True
 
     def __init__(
         self,
@@ -40,10 +48,13 @@ class CloudDestination:
         prefix: str = "",
         options: CloudOptions = NO_OPTIONS,
         metadata: Callable[[str], Awaitable[Mapping[str, str]]] | None = None,
+        maker: Maker | None = None,
     ) -> None:
         self.bucket = CloudStore(url, options.endpoint)
         self._only_if_free = options.no_clobber
         self._metadata = metadata
+        self._maker = maker
+        self._origins: dict[str, ResultOrigin] = {}  # of those that are looked at ahead
         self._lookup = Lookup(self.bucket, prefix)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
         with configuring():
@@ -67,10 +78,19 @@ class CloudDestination:
             raise NameConflictError(str(error)) from error
         return name in self._lookup
 
+    def origin(self, name: str) -> ResultOrigin:
+        """What the result `name` was made of, by its metadata."""
+        return self._origins.pop(name, None) or self._look(name)
+
+    def look_at(self, names: Sequence[str]) -> None:
+        """Look at several results at once."""
+        there = [name for name in names if name in self._lookup]
+        self._origins = dict(zip(there, self.bucket.in_threads(self._look, there), strict=True))
+
     async def write(self, item: Item, body: AsyncIterator[bytes], content_type: str) -> int:
         """Store the result of `item`: sent only when all of it is here, so that a part is never committed."""
         async with gathered(body, self._in_thread) as content:
-            metadata = await self._metadata(item.name) if self._metadata is not None else {}
+            metadata = await self._metadata_of(item)
             data = content if isinstance(content, bytes) else mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ)
             put = asyncio.ensure_future(
                 self.bucket.put(
@@ -94,6 +114,20 @@ class CloudDestination:
     def delivered(self, item: Item) -> int:  # noqa: ARG002
         """There is nowhere to deliver it to."""
         raise AnswerError(NOT_DELIVERED)
+
+    def _look(self, name: str) -> ResultOrigin:
+        metadata, modified = self.bucket.described(name)
+        with contextlib.suppress(ValueError):  # none of ours is there
+            return ResultOrigin.parse(metadata.get(_ORIGIN, ""))
+        return ResultOrigin("", "", -1, modified)
+
+    async def _metadata_of(self, item: Item) -> Mapping[str, str]:
+        """The user metadata of a result."""
+        kept = await self._metadata(item.name) if self._metadata is not None else {}
+        others = {key: value for key, value in kept.items() if key != _ORIGIN}
+        if self._maker is None:
+            return others
+        return {**others, _ORIGIN: ResultOrigin(*self._maker, item.size, item.modified, item.tag).text}
 
     async def _in_thread(self, function: Callable[..., object], *arguments: object) -> object:
         return await in_thread(self._pool, function, *arguments)
