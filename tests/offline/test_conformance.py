@@ -25,7 +25,16 @@ from instore.offline.cloud_source import CloudSource
 from instore.offline.cloud_store import CloudOptions
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource
-from instore.offline.interfaces import CommittedError, Item, ItemState, ListedDestination, ListedSource
+from instore.offline.interfaces import (
+    CommittedError,
+    Item,
+    ItemState,
+    ListedDestination,
+    ListedSource,
+    LooksAhead,
+    RemembersOrigins,
+)
+from instore.offline.maker import Maker
 from instore.offline.naming import PLAIN_NAMES, Naming
 from instore.offline.patterns import matcher
 from instore.offline.records import RECORDS, Record, RecordState
@@ -152,9 +161,9 @@ def _cloud(cloud: Cloud, endpoint: str, scheme: str) -> Kind:
         cloud.client.create_bucket(Bucket=name)
         cloud.put(name, objects)
 
-    def destination(place: str, naming: Naming = PLAIN_NAMES) -> ListedDestination[Any]:
+    def destination(place: str, naming: Naming = PLAIN_NAMES, maker: Maker | None = None) -> ListedDestination[Any]:
         cloud.client.create_bucket(Bucket=name)  # which no command does
-        return CloudDestination(place, naming, options)
+        return CloudDestination(place, naming, options, maker=maker)
 
     def source(place: str, prefix: str = "") -> ListedSource:
         return CloudSource(place, prefix, options)
@@ -179,9 +188,9 @@ def _azure(endpoint: str) -> Kind:
         names = [one["path"] for page in store.list() for one in page]
         return {name: store.get(name).bytes().to_bytes() for name in names if not name.startswith(RECORDS)}
 
-    def destination(place: str, naming: Naming = PLAIN_NAMES) -> ListedDestination[Any]:
+    def destination(place: str, naming: Naming = PLAIN_NAMES, maker: Maker | None = None) -> ListedDestination[Any]:
         make_container(endpoint, name)
-        return CloudDestination(place, naming, options)
+        return CloudDestination(place, naming, options, maker=maker)
 
     def source(place: str, prefix: str = "") -> ListedSource:
         return CloudSource(place, prefix, options)
@@ -327,6 +336,26 @@ def test_a_result_is_there_whole_once_it_is_committed(kind: Kind, data: tuple[by
     asyncio.run(check())
     assert kind.content() == {"d/e/x": b"".join(data)}
     assert kind.destination(kind.place).exists("d/e/x")
+
+
+@pytest.mark.parametrize("data", [b"small", BIG + b"end"])
+def test_what_made_a_result_is_kept_with_it(kind: Kind, data: bytes) -> None:
+    if kind.destination is BucketDestination:
+        pytest.skip("a bucket of AIStore doesn't keep it")
+    made_of = Item("x", ItemState.TODO, result="d/x", size=len(data), modified=17 * 10**18, tag='"a b-é"')
+
+    async def check() -> None:
+        async with kind.destination(kind.place, maker=Maker("code", "arguments")) as destination:
+            written = await destination.write(made_of, pieces(data), "text/plain")
+            if not isinstance(written, int):
+                assert await destination.commit([(written, "d/x")]) == [""]
+            assert isinstance(destination, RemembersOrigins)
+            if isinstance(destination, LooksAhead):
+                destination.look_at(["d/none", "d/x"])
+            for _ in range(2):
+                assert destination.origin("d/x") == ("code", "arguments", len(data), 17 * 10**18, '"a b-é"')
+
+    asyncio.run(check())
 
 
 def test_names_survive(kind: Kind) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from instore.errors import ConfigurationError
 from instore.offline import folder_destination
-from instore.offline.interfaces import ItemState
+from instore.offline.cloud_store import CloudOptions
+from instore.offline.interfaces import Item, ItemState
 from instore.offline.maker import Maker
 from instore.offline.plan import Plan, make_plan
 from tests.offline.support import fill, plan, run, tree
+from tests.support.clouds import Cloud
 
 OLD, NEW, ARGUMENTS = Maker("c1", "a1"), Maker("c2", "a1"), Maker("c1", "a2")
 
@@ -33,10 +35,16 @@ async def _make(what: Plan) -> list[str]:
     async with what.destination as destination:
         for item in list(what.items()):
             if item.state is ItemState.TODO:
-                written = await destination.write(item, pieces(Path(item.path).read_bytes().upper()), "")
-                assert await destination.commit([(written, item.result)]) == [""]
+                written = await destination.write(item, pieces((await content(what, item)).upper()), "")
+                if not isinstance(written, int):
+                    assert await destination.commit([(written, item.result)]) == [""]
                 made.append(item.name)
     return made
+
+
+async def content(what: Plan, item: Item) -> bytes:
+    body = what.source.request(item, "").body
+    return Path(item.path).read_bytes() if body is None else await body().take()
 
 
 async def pieces(data: bytes) -> AsyncIterator[bytes]:
@@ -131,8 +139,61 @@ def test_results_have_the_times_and_permissions_of_their_objects(source: Path, d
     assert make(plan(source, destination, maker=OLD, update=True)) == []
 
 
-@pytest.mark.parametrize("option", ["update", "preserve"])
-def test_what_a_bucket_can_not_do_is_said(source: Path, option: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("update", "--update is for results in a folder or a cloud, and a bucket of AIStore doesn't keep"),
+        ("preserve", "--preserve is for results in a folder, and DST is a bucket"),
+    ],
+)
+def test_what_a_bucket_can_not_do_is_said(source: Path, option: str, said: str) -> None:
     options = {option: True}
-    with pytest.raises(ConfigurationError, match=f"--{option} is for results in a folder, and DST is a bucket"):
+    with pytest.raises(ConfigurationError, match=said):
         make_plan(str(source), "ais://bucket", update=options.get("update", False), preserve="preserve" in options)
+
+
+def test_a_bucket_knows_what_made_its_results(source: Path, cloud: Cloud) -> None:
+    bucket = cloud.bucket()
+
+    def to_bucket(maker: Maker, update: bool = True) -> Plan:
+        return make_plan(str(source), f"s3://{bucket}", maker=maker, update=update)
+
+    assert make(to_bucket(OLD)) == ["a", "b", "c"]
+    assert make(to_bucket(OLD)) == []
+    assert make(to_bucket(NEW, update=False)) == []  # nothing is looked at then
+    assert set(outdated(to_bucket(NEW)).values()) == {"by another class, or by another version of it"}
+    (source / "b").write_bytes(b"of another size")
+    assert make(to_bucket(OLD)) == ["b"]
+    assert make(to_bucket(NEW)) == ["a", "b", "c"]
+    assert cloud.content(bucket) == {"a": b"OBJECT A", "b": b"OF ANOTHER SIZE", "c": b"OBJECT C"}
+    cloud.put(bucket, {"a": b"by hand"})
+    os.utime(source / "a", ns=(0, 0))
+    assert make(to_bucket(NEW)) == []  # the object is older than what was put there
+    os.utime(source / "a", ns=(0, 4 * 10**18))
+    assert make(to_bucket(NEW)) == ["a"]
+
+
+@pytest.mark.parametrize("to_folder", [True, False])
+def test_an_object_of_a_bucket_has_changed_if_its_tag_has(tmp_path: Path, cloud: Cloud, to_folder: bool) -> None:
+    inbox, outbox = cloud.bucket({"a": b"one", "b": b"one"}), cloud.bucket()
+    place = str(tmp_path / "dst") if to_folder else f"s3://{outbox}"
+
+    def from_bucket(update: bool = True) -> Plan:
+        return make_plan(f"s3://{inbox}", place, maker=OLD, update=update)
+
+    assert make(from_bucket()) == ["a", "b"]
+    assert make(from_bucket()) == []
+    cloud.put(inbox, {"b": b"two"})
+    assert set(outdated(from_bucket()).values()) == {"of objects that have changed since"}
+    assert make(from_bucket()) == ["b"]
+    assert make(from_bucket()) == []
+
+
+def test_what_is_kept_of_a_result_is_not_taken_for_its_objects(cloud: Cloud) -> None:
+    inbox, outbox = cloud.bucket(), cloud.bucket()
+    cloud.put(inbox, {"a": b"one"}, Metadata={"instoreorigin": "x y 1 2", "mine": "yes"})
+    what = make_plan(f"s3://{inbox}", f"s3://{outbox}", maker=OLD, clouds=CloudOptions(keep_metadata=True))
+    assert make(what) == ["a"]
+    kept = cloud.head(outbox, "a")["Metadata"]
+    assert set(kept) == {"instoreorigin", "mine"}
+    assert kept["instoreorigin"].startswith("c1 a1 3 ")

@@ -1,6 +1,7 @@
 """A bucket of a cloud as a destination: a result is sent only when all of it is here."""
 
 import asyncio
+import contextlib
 import mmap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,9 @@ from typing import IO, Self
 
 from instore.errors import AnswerError, ConfigurationError, InvalidRequestError, NameConflictError
 from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, check_cloud_name
-from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, Results
+from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, ResultOrigin, Results
 from instore.offline.lookup import Lookup
+from instore.offline.maker import Maker
 from instore.offline.naming import PLAIN_NAMES, Naming
 from instore.offline.record_objects import RecordObjects
 from instore.offline.records import Records, check_not_records
@@ -21,6 +23,7 @@ from instore.protocol.result_frames import ResultHead
 from instore.system.printable import printable
 from instore.system.threads import in_thread, to_its_end
 
+_ORIGIN = "instoreorigin"  # of a result, in its metadata: letters alone, as Azure wants it
 _THREADS = 4  # which write large results into files
 
 
@@ -32,12 +35,17 @@ class CloudDestination:
         naming: what results are called.
         options: see there.
         metadata: gives the user metadata that a result is to have, if it is to have any.
+        maker: what makes the results, which is kept in their metadata; default: that is not kept.
+
+    Attributes:
+        remembers: see `RemembersOrigins`.
 
     Raises:
         ConfigurationError: there is no such bucket, or it can't be listed.
     """
 
     folds_names = False
+    remembers = True
 
     def __init__(
         self,
@@ -45,15 +53,18 @@ class CloudDestination:
         naming: Naming = PLAIN_NAMES,
         options: CloudOptions = NO_OPTIONS,
         metadata: Callable[[str], Awaitable[Mapping[str, str]]] | None = None,
+        maker: Maker | None = None,
     ) -> None:
         self.bucket = CloudStore(url, options.endpoint)
         self._only_if_free = options.no_clobber
         self._metadata = metadata
+        self._maker = maker
+        self._origins: dict[str, ResultOrigin] = {}  # of those that are looked at ahead
         self._lookup = Lookup(self.bucket, naming.prepend)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
         objects = RecordObjects(self.bucket, naming.prepend)
         self.records = Records(naming, objects.lines)
-        self._several = ResultsInBucket(self.bucket, self.records, objects, _check, self._in_thread)
+        self._several = ResultsInBucket(self.bucket, self.records, objects, _check, self._in_thread, maker)
         with configuring():
             if not self.bucket.exists():
                 raise ConfigurationError(f"DST {printable(url)}: there is no bucket {self.bucket}; make it first")
@@ -79,12 +90,21 @@ class CloudDestination:
         """A bucket's records are believed: to look for each result would be a request for each."""
         return True
 
+    def origin(self, name: str) -> ResultOrigin:
+        """What the result `name` was made of, by its metadata."""
+        return self._origins.pop(name, None) or self._look(name)
+
+    def look_at(self, names: Sequence[str]) -> None:
+        """Look at several results at once."""
+        there = [name for name in names if name in self._lookup]
+        self._origins = dict(zip(there, self.bucket.in_threads(self._look, there), strict=True))
+
     async def write(self, item: Item, body: AsyncIterator[bytes], content_type: str) -> int:
         """Store the result of `item`: sent only when all of it is here, so that a part is never committed."""
         self.records.claim_plain(item.name)
         async with gathered(body, self._in_thread) as content:
             old = await self._several.supersede(item)
-            metadata = await self._metadata(item.name) if self._metadata is not None else {}
+            metadata = await self._metadata_of(item)
             attributes = {**metadata, "Content-Type": content_type}
             size = await self._put(item.result, content, attributes, replaces=item.result in old)
             if old:
@@ -93,7 +113,7 @@ class CloudDestination:
 
     async def write_results(self, item: Item, results: Results) -> StoredInBucket:
         """Store several results, or none."""
-        metadata = await self._metadata(item.name) if self._metadata is not None else {}
+        metadata = await self._metadata_of(item)
 
         async def put(name: str, head: ResultHead, content: bytes | IO[bytes], replaces: bool) -> None:
             attributes = {**metadata, **head.metadata, "Content-Type": head.content_type}
@@ -127,6 +147,20 @@ class CloudDestination:
             if not put.cancelled() and put.exception() is None:
                 raise CommittedError(put.result()) from None
             raise
+
+    def _look(self, name: str) -> ResultOrigin:
+        metadata, modified = self.bucket.described(name)
+        with contextlib.suppress(ValueError):  # none of ours is there
+            return ResultOrigin.parse(metadata.get(_ORIGIN, ""))
+        return ResultOrigin("", "", -1, modified)
+
+    async def _metadata_of(self, item: Item) -> Mapping[str, str]:
+        """The user metadata of a result."""
+        kept = await self._metadata(item.name) if self._metadata is not None else {}
+        others = {key: value for key, value in kept.items() if key != _ORIGIN}
+        if self._maker is None:
+            return others
+        return {**others, _ORIGIN: ResultOrigin(*self._maker, item.size, item.modified, item.tag).text}
 
     async def _in_thread(self, function: Callable[..., object], *arguments: object) -> object:
         return await in_thread(self._pool, function, *arguments)

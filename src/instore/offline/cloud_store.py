@@ -8,7 +8,7 @@ import contextlib
 import mmap
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -229,6 +229,22 @@ class CloudStore:
         with self._errors("could not be looked at", name):
             answer = await self._obstore.get_async(self._looks, name, options={"head": True})
             return {key: value for key, value in answer.attributes.items() if key not in _STANDARD}
+
+    def described(self, name: str) -> tuple[Mapping[str, str], int]:
+        """The user metadata of an object, and when it was stored, in nanoseconds of Unix time; a blocking call.
+
+        Of one that has just gone nothing is known.
+        """
+        with self._errors("could not be looked at", name):
+            try:
+                answer = self._obstore.get(self._looks, name, options={"head": True})
+            except FileNotFoundError:
+                return {}, 0
+            return answer.attributes, _nanoseconds(answer.meta["last_modified"])
+
+    def in_threads(self, function: Callable[[str], Result], names: Sequence[str]) -> list[Result]:
+        """What a blocking call gives for each name, several at once."""
+        return list(self._pool.map(function, names))
 
     async def put(
         self, name: str, content: bytes | mmap.mmap, attributes: Mapping[str, str], only_if_free: bool = False

@@ -195,8 +195,7 @@ class FolderDestination:
         """What the result `name` was made of."""
         path = self._path(name)
         with contextlib.suppress(ValueError):  # none of ours is there
-            code, arguments, size, modified = _kept_origin(path).split(" ")
-            return ResultOrigin(code, arguments, int(size), int(modified))
+            return ResultOrigin.parse(_kept_origin(path))
         with contextlib.suppress(FileNotFoundError):  # it has just gone
             return ResultOrigin("", "", -1, os.stat(path).st_mtime_ns)
         return ResultOrigin("", "", -1, 0)
@@ -284,8 +283,8 @@ class FolderDestination:
     def _describe(self, file: int, item: Item, metadata: Mapping[str, str]) -> None:
         """Keep with a result what it was made of, and give it what it is to have of its object's file."""
         if self._maker is not None:
-            origin = ResultOrigin(*self._maker, item.size, item.modified)
-            _keep_origin(file, " ".join(map(str, origin)).encode())
+            origin = ResultOrigin(*self._maker, item.size, item.modified, item.tag)
+            _keep_origin(file, origin.text.encode())
         if self._preserve:
             os.fchmod(file, os.stat(item.path).st_mode & _PERMISSIONS)
             os.utime(file, ns=(item.modified, item.modified))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
+from urllib.parse import quote, unquote
 
 from instore.etl.communicator import Communicator, TransformRequest
 from instore.offline.records import MadeResult, Records
@@ -239,12 +240,25 @@ class ResultOrigin(NamedTuple):
         code, arguments: digests of the class and its arguments; empty: not known.
         size: bytes of the object; -1: not known.
         modified: as the object's `Item` had it; of the result itself where the rest isn't known.
+        tag: as the object's `Item` had it; empty: not known.
     """
 
     code: str
     arguments: str
     size: int
     modified: int
+    tag: str = ""
+
+    @property
+    def text(self) -> str:
+        """It in ASCII, to be kept with the result."""
+        return f"{self.code} {self.arguments} {self.size} {self.modified} {quote(self.tag)}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ResultOrigin":
+        """That of a text; `ValueError` if it is none."""
+        code, arguments, size, modified, *tag = text.split(" ")
+        return cls(code, arguments, int(size), int(modified), unquote("".join(tag)))
 
 
 @runtime_checkable
@@ -260,6 +274,14 @@ class RemembersOrigins(Protocol):
 
     def origin(self, name: str) -> ResultOrigin:
         """That of the result `name`, which is there. It blocks."""
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """A destination that is slow to tell the origin of a result, and quicker for many at once."""
+
+    def look_at(self, names: Sequence[str]) -> None:
+        """The origins of those of these results that are there will be asked for next. It blocks."""
 
 
 class CommittedError(asyncio.CancelledError):  # it is a cancellation

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from instore.errors import ConfigurationError, NameConflictError
@@ -18,6 +19,7 @@ from instore.offline.interfaces import (
     ItemState,
     ListedDestination,
     ListedSource,
+    LooksAhead,
     RemembersOrigins,
     ResultOrigin,
 )
@@ -31,6 +33,8 @@ from instore.offline.several_folders import SeveralFolders
 from instore.offline.web_folder import WEB_SCHEMES
 from instore.offline.web_source import WebSource
 from instore.system.printable import printable
+
+_AHEAD = 64  # results that are looked at at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Plan:
     def items(self) -> Iterator[Item]:
         """Everything in the source, and what is to be made of it. It blocks, and may be called more than once."""
         taken: set[str] = set()
-        for item in self.source.list():
+        for item in self._ahead(self.source.list()):
             yield self._judged(item, taken) if item.state is ItemState.TODO else item
 
     def checked_items(self) -> Iterator[Item]:
@@ -72,6 +76,15 @@ class Plan:
                     "change --ext, or transform them into different places"
                 )
             yield item
+
+    def _ahead(self, items: Iterator[Item]) -> Iterator[Item]:
+        """The items; where the origins of their results will be wanted, and take long, many are looked at at once."""
+        if not self.update or self.overwrite or not isinstance(self.destination, LooksAhead):
+            yield from items
+            return
+        while batch := list(islice(items, _AHEAD)):
+            self.destination.look_at([self.naming(item.name) for item in batch if item.state is ItemState.TODO])
+            yield from batch
 
     def _judged(self, item: Item, taken: set[str]) -> Item:
         result = self.naming(item.name)
@@ -117,7 +130,8 @@ class Plan:
             return "by another class, or by another version of it"
         if origin.arguments not in ("", self.maker.arguments):
             return "with other arguments"
-        if origin.size not in (-1, item.size) or item.modified > origin.modified:
+        is_other = origin.size not in (-1, item.size) or (origin.tag and item.tag not in ("", origin.tag))
+        if is_other or item.modified > origin.modified:
             return "of objects that have changed since"
         return ""
 
@@ -162,13 +176,15 @@ def make_plan(
     schemes = scheme_of(source) if isinstance(source, str) else "", scheme_of(destination or "")
     if schemes[1] in WEB_SCHEMES:
         raise ConfigurationError(f"DST {printable(destination or '')}: results can't be put on the web; name another")
-    _check_options(schemes, clouds, overwrite)
+    _check_options(schemes, clouds, overwrite or update)
     in_url = destination.partition("://")[2].partition("/")[2] if destination and schemes[1] else ""
     naming = Naming.from_options(in_url + prepend, extensions)
-    if schemes[1] and (update or preserve):
+    if schemes[1] and preserve:
+        raise ConfigurationError("--preserve is for results in a folder, and DST is a bucket; leave it out")
+    if schemes[1] == AIS and update:
         raise ConfigurationError(
-            f"{'--update' if update else '--preserve'} is for results in a folder, and DST is a bucket; "
-            f"{'use --overwrite' if update else 'leave it out'}"
+            "--update is for results in a folder or a cloud, and a bucket of AIStore doesn't keep what made them; "
+            "use --overwrite"
         )
     origin = _source(source, prefix, clouds, is_listed) if isinstance(source, str) else source
     folders = _folders(origin)
@@ -177,12 +193,13 @@ def make_plan(
     if schemes[1]:
         bucket = (
             BucketDestination(destination, naming)
-            if schemes[1] == _AIS
-            else CloudDestination(destination, naming, clouds, _metadata_of(origin, clouds))
+            if schemes[1] == AIS
+            else CloudDestination(destination, naming, clouds, _metadata_of(origin, clouds), maker)
         )
         if isinstance(origin, BucketSource | CloudSource):
             _check_buckets(origin, bucket, naming)
-        return Plan(origin, bucket, naming, overwrite, folders=folders)
+        # To know what made a result takes a request for each: only who asks for it has them looked at.
+        return Plan(origin, bucket, naming, overwrite, maker if update else None, update, folders=folders)
     if preserve and not origin.file_root:
         raise ConfigurationError("--preserve is for files, and SRC has none; leave it out")
     if prepend.split("/")[0] == PARTIAL:
@@ -215,7 +232,8 @@ def _check_names(files: Sequence[str], folder: FolderDestination, naming: Naming
             )
 
 
-_AIS = SCHEME.partition(":")[0]
+AIS = SCHEME.partition(":")[0]
+"""The scheme of AIStore's buckets."""
 
 
 def scheme_of(place: str) -> str:
@@ -223,8 +241,8 @@ def scheme_of(place: str) -> str:
     scheme, separator, _ = place.partition("://")
     if not separator or not scheme.isalnum():
         return ""
-    if scheme not in (_AIS, *SCHEMES, *WEB_SCHEMES):
-        known = ", ".join(f"{one}://BUCKET" for one in (_AIS, *SCHEMES))
+    if scheme not in (AIS, *SCHEMES, *WEB_SCHEMES):
+        known = ", ".join(f"{one}://BUCKET" for one in (AIS, *SCHEMES))
         raise ConfigurationError(
             f"{printable(place)} is neither a folder nor {known}; a folder of that name is ./{printable(place)}"
         )
@@ -246,7 +264,7 @@ def _check_options(schemes: tuple[str, str], clouds: CloudOptions, overwrite: bo
         (clouds.no_clobber and not destination, "--no-clobber needs a cloud's bucket as DST"),
         (
             clouds.no_clobber and overwrite,
-            "--no-clobber leaves what is there, and --overwrite replaces it; give one of them",
+            "--no-clobber leaves what is there, and --overwrite and --update replace it; give one of them",
         ),
     ]
     for is_refused, reason in refused:
@@ -260,7 +278,7 @@ def _source(place: str, prefix: str, clouds: CloudOptions, is_listed: bool) -> L
         return FolderSource(place, prefix)
     if scheme in WEB_SCHEMES:
         return WebSource(place, prefix, is_listed)
-    return BucketSource(place, prefix) if scheme == _AIS else CloudSource(place, prefix, clouds)
+    return BucketSource(place, prefix) if scheme == AIS else CloudSource(place, prefix, clouds)
 
 
 def _metadata_of(origin: ListedSource, clouds: CloudOptions) -> Callable[[str], Awaitable[Mapping[str, str]]] | None:

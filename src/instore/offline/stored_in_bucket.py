@@ -11,6 +11,7 @@ from typing import IO, Any, NamedTuple
 
 from instore.errors import InstoreError, RemoteStoreError, ResultExistsError
 from instore.offline.interfaces import CommittedError, Item, Results
+from instore.offline.maker import Maker
 from instore.offline.record_objects import RecordObjects, RecordStore
 from instore.offline.records import MadeResult, Record, Records, RecordState
 from instore.offline.spool import SpooledResults
@@ -53,6 +54,7 @@ class ResultsInBucket:
         prepend: what goes before their names.
         check: raises if a name can't be a result's.
         in_thread: runs blocking calls.
+        maker: what makes the results, which records tell. Default: they don't.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class ResultsInBucket:
         objects: RecordObjects,
         check: Callable[[str], None],
         in_thread: Callable[..., Awaitable[Any]],
+        maker: Maker | None = None,
     ) -> None:
         self._bucket = bucket
         self._records = records
         self._objects = objects
         self._check = check
         self._in_thread = in_thread
+        self._maker = maker
 
     async def write(self, item: Item, results: Results, put: Put) -> StoredInBucket:
         """Store all results of an object, or none."""
@@ -86,11 +90,11 @@ class ResultsInBucket:
             self._records.release(item.name)
             raise
         made = [MadeResult(name, head.size) for name, head in heads]
-        return StoredInBucket(self._records.record(item.name, RecordState.DONE, made))
+        return StoredInBucket(self._recorded(item, RecordState.DONE, made))
 
     def skip(self, item: Item, reason: str) -> StoredInBucket:
         """What is kept of an object that was skipped."""
-        return StoredInBucket(self._records.record(item.name, RecordState.SKIPPED)._replace(reason=reason))
+        return StoredInBucket(self._recorded(item, RecordState.SKIPPED)._replace(reason=reason))
 
     async def commit(self, batch: Sequence[StoredInBucket]) -> str:
         """Keep records; why that could not be done."""
@@ -115,6 +119,11 @@ class ResultsInBucket:
         """Note that an object which had a record has its one result now."""
         record = self._records.record(item.name, RecordState.PLAIN)
         await self._settle([record._replace(old=[name for name in record.old if name != item.result])])
+
+    def _recorded(self, item: Item, state: RecordState, made: Sequence[MadeResult] = ()) -> Record:
+        code, arguments = self._maker or ("", "")
+        record = self._records.record(item.name, state, made)
+        return record._replace(code=code, arguments=arguments, size=item.size, modified=item.modified)
 
     async def _settle(self, records: Sequence[Record]) -> None:
         kept = [record._replace(old=()) for record in records]
