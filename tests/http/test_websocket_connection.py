@@ -183,6 +183,28 @@ WRONG = {
 }
 
 
+def test_a_message_of_too_many_frames_is_closed() -> None:
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        await edge.send(frame(b"", fin=False) + frame(b"", Opcode.CONT, fin=False) * 8 + frame(b"x", Opcode.CONT))
+        assert [data for data, _ in receiver.messages] == [b"x"]
+        answer = await edge.send(frame(b"", fin=False) + frame(b"", Opcode.CONT, fin=False) * 10)
+        assert answer[2:4] == CloseCode.POLICY_VIOLATION.to_bytes(2)
+        assert b"more than 10 frames" in answer
+
+    with_websocket(test, fragments=10)
+
+
+def test_pings_of_a_client_that_does_not_read_are_owed_one_pong() -> None:
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        edge.transport.protocol.pause_writing()
+        assert await edge.send(*[frame(b"%d" % n, Opcode.PING) for n in range(1000)]) == b""
+        edge.transport.protocol.resume_writing()
+        assert edge.take() == b"\x8a\x03999"
+        assert await edge.send(frame(b"again", Opcode.PING)) == b"\x8a\x05again"
+
+    with_websocket(test)
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_closes_with_its_code(name: str) -> None:
     sent, code = WRONG[name]

@@ -19,8 +19,9 @@ from instore.errors import ConfigurationError, NothingSelectedError, SourceError
 from instore.offline.folder_destination import PARTIAL
 from instore.offline.interfaces import Item, ItemState
 from instore.offline.packing import Packing
-from instore.offline.samples import ShardNames, into_shards, parse_size, sample_of
+from instore.offline.samples import ShardNames, into_shards, sample_of
 from instore.offline.unpacking import Unpacking
+from instore.system.sizes import parse_size
 from tests.shards.archives import by_tar, content, shard, tar, with_holes
 from tests.support.servers import TRANSFORMS, Server, running
 

@@ -8,9 +8,9 @@ import uvloop
 from instore.cli.stopping import until_signal
 from instore.errors import NothingSelectedError, ShardError, SourceError
 from instore.offline.packing import Packing
-from instore.offline.samples import parse_size
 from instore.system import exit_codes
 from instore.system.printable import printable
+from instore.system.sizes import parse_size
 
 
 @click.command(short_help="Put a folder's files into shards.")

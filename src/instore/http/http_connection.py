@@ -8,7 +8,7 @@ served within one callback; a body that is large, or has no length, or is asked 
 | state | ends with | at most, else |
 | --- | --- | --- |
 | idle | the first byte of a request | `idle_time`, else closed |
-| head | its last header | `head_time`, `head_bytes`, `head_fields`, else 408 or 431 |
+| head | its last header | `head_time`, `head_bytes`, `head_fields`, `target_bytes`, else 408, 431 or 414 |
 | body, waited for | its last byte | `progress_time` without a byte, else 408 |
 | served | its answer | nothing is read from the socket while a piece of the body waits |
 | answer, not taken | the client's reading | `progress_time` without a byte, else reset |
@@ -128,7 +128,7 @@ class HTTPRequest:
         return piece
 
     async def whole(self) -> bytes:
-        if self.complete and self.counted <= SMALL:
+        if self.complete and self.counted <= SMALL and not self._connection.state.memory.is_full:
             self._held = self.counted
             self._connection.state.memory.take(self._held)
             return self._pieces.popleft() if len(self._pieces) == 1 else self._join()
@@ -143,13 +143,20 @@ class HTTPRequest:
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    @property
+    def must_wait(self) -> bool:
+        return self._connection.state.untaken.is_full
+
+    async def wait_for_memory(self) -> None:
+        await self._connection.state.untaken.reserve(0)
+
     def on_gone(self, callback: Callable[[], object] | None) -> None:
         self._gone = callback
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         self._connection.respond(self, status, headers, body)
         sent, self.sent = self.sent, 0
-        await self._connection.room()
+        await self._connection.room(len(body))
         self.sent = sent
 
     async def begin(self, status: int, headers: Headers) -> None:
@@ -371,6 +378,8 @@ class HTTPConnection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
+        if len(self._url) > self._limits.target_bytes:
+            raise RefusedError(414, f"the request's target is longer than {self._limits.target_bytes} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
@@ -617,11 +626,15 @@ class HTTPConnection(asyncio.Protocol):
         await self.room()
         request.sent += len(piece)
 
-    async def room(self) -> None:
-        """Wait until the client has taken most of what was sent."""
+    async def room(self, size: int = 0) -> None:
+        """Wait until the client has taken most of what was sent, of which `size` bytes are in memory until then."""
         if self._room is not None:
+            self.state.untaken.take(size)
             self._set_deadline()
-            await self._room
+            try:
+                await self._room
+            finally:
+                self.state.untaken.release(size)
             self._set_deadline()
             self._raise_if_lost()
 
@@ -732,9 +745,13 @@ class HTTPConnection(asyncio.Protocol):
 
     def check(self) -> None:
         """Look whether the client has moved in time; called every now and then."""
-        if not self.deadline or self.deadline > self.state.now or self._lost:
+        if self._lost or not self.deadline:
             return
-        if self._closing:
+        if self._room is not None and self.state.is_short_of_memory(self.deadline - self._limits.progress_time):
+            self._check_progress()
+        elif self.deadline > self.state.now:
+            return
+        elif self._closing:
             self._transport.abort()
         elif self._room is not None:
             self._check_progress()

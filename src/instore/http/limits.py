@@ -22,6 +22,7 @@ class Limits:
     Attributes:
         head_bytes: of a request's line and headers together.
         head_fields: headers of a request.
+        target_bytes: of its target, the path and the query as they are sent.
         head_time: seconds from a request's first byte to the end of its headers.
         idle_time: seconds that a connection may be without a request.
         progress_time: seconds without a byte, of a body that is waited for or an answer that is not taken.
@@ -31,11 +32,13 @@ class Limits:
         body_wait: seconds that a request waits for memory before it is answered 503.
         connections: at once.
         message_bytes: of one WebSocket message.
+        fragments: frames of one WebSocket message.
         grace: seconds for the requests under way when the server stops.
     """
 
     head_bytes: int = 1 << 16
     head_fields: int = 128
+    target_bytes: int = 1 << 16
     head_time: float = 30.0
     idle_time: float = 300.0
     progress_time: float = 60.0
@@ -44,13 +47,14 @@ class Limits:
     body_wait: float = 30.0
     connections: int = 16384
     message_bytes: int = 16 << 30
+    fragments: int = 1 << 23
     grace: float = 30.0
 
     @classmethod
     def read(cls, variables: Mapping[str, str], **given: Any) -> "Limits":
         """The bounds that `variables` set, and those that are `given`."""
         found = {
-            bound.name: _parse(bound.name, value)
+            bound.name: parse_bound(bound.name, value)
             for bound in fields(cls)
             if bound.name not in given and (value := variables.get(variable_of(bound.name), "").strip())
         }
@@ -62,7 +66,12 @@ def variable_of(name: str) -> str:
     return f"{LIMIT_PREFIX}{name.upper()}"
 
 
-def _parse(name: str, value: str) -> float:
+def parse_bound(name: str, value: str) -> float:
+    """The number of a bound; its name says of what.
+
+    Raises:
+        ConfigurationError: it is none, or not above 0.
+    """
     kind = float if name.endswith(("time", "wait", "grace")) else int
     try:
         bound = kind(value)
@@ -75,13 +84,35 @@ def _parse(name: str, value: str) -> float:
 
 
 class BodyMemory:
-    """The memory for the bodies of all requests of a process."""
+    """The memory for the bodies of all requests of a process, or for all results that clients have not taken.
+
+    What is small may go beyond the limit by a quarter: it is served while large bodies, which come slowly, have all.
+
+    Args:
+        limit: bytes.
+        wait: seconds that somebody waits for memory before it is refused.
+
+    Attributes:
+        used: bytes.
+    """
 
     def __init__(self, limit: int, wait: float) -> None:
         self.used = 0
         self._limit = limit
+        self._limit_for_small = limit + limit // 4
         self._wait = wait
-        self._queue: deque[tuple[int, Waiter[None]]] = deque()
+        self._large: deque[tuple[int, Waiter[None]]] = deque()
+        self._small: deque[tuple[int, Waiter[None]]] = deque()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether even what is small has to wait."""
+        return self.used >= self._limit_for_small
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._large or self._small)
 
     def take(self, size: int) -> None:
         """Count `size` bytes that are in memory already."""
@@ -89,7 +120,7 @@ class BodyMemory:
 
     def has_room(self, size: int) -> bool:
         """Whether `size` bytes need not wait."""
-        return not self._queue and self.used + size <= self._limit
+        return not self._queue_of(size) and self.used + size <= self._limit_of(size)
 
     async def reserve(self, size: int, held: int = 0) -> None:
         """Wait until there is room for `size` bytes."""
@@ -103,14 +134,14 @@ class BodyMemory:
             return
         loop = asyncio.get_running_loop()
         waiter: Waiter[None] = Waiter(loop)
-        entry = (size, waiter)
-        self._queue.append(entry)
+        queue, entry = self._queue_of(size), (size, waiter)
+        queue.append(entry)
         timer = loop.call_later(self._wait, self._refuse, waiter)
         try:
             await waiter
         except BaseException:
-            if entry in self._queue:
-                self._queue.remove(entry)
+            if entry in queue:
+                queue.remove(entry)
             raise
         finally:
             timer.cancel()
@@ -118,11 +149,18 @@ class BodyMemory:
     def release(self, size: int) -> None:
         """Give back."""
         self.used -= size
-        while self._queue and self.used + self._queue[0][0] <= self._limit:
-            size, waiter = self._queue.popleft()
-            if not waiter.done():
-                self.used += size
-                waiter.set_result(None)
+        for queue, limit in ((self._large, self._limit), (self._small, self._limit_for_small)):
+            while queue and self.used + queue[0][0] <= limit:
+                size, waiter = queue.popleft()
+                if not waiter.done():
+                    self.used += size
+                    waiter.set_result(None)
+
+    def _queue_of(self, size: int) -> deque[tuple[int, Waiter[None]]]:
+        return self._small if size <= SMALL else self._large
+
+    def _limit_of(self, size: int) -> int:
+        return self._limit_for_small if size <= SMALL else self._limit
 
     def _refuse(self, waiter: Waiter[None]) -> None:
         if not waiter.done():

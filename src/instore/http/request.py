@@ -38,6 +38,13 @@ class Request(Protocol):
     async def whole(self) -> bytes:
         """The whole body, which counts as memory in use until the request is over."""
 
+    @property
+    def must_wait(self) -> bool:
+        """Whether so many results are in memory that clients have not taken, that no more should be made."""
+
+    async def wait_for_memory(self) -> None:
+        """Wait until some of them are taken."""
+
     def on_gone(self, callback: Callable[[], object] | None) -> None:
         """Have `callback` called when the client leaves before its answer is complete; None: nothing any more."""
 

@@ -8,17 +8,20 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 import uvloop
 
 from instore.errors import ConfigurationError
+from instore.http.adopted import AdoptedSockets
 from instore.http.http_connection import HTTPConnection
 from instore.http.limits import Limits
 from instore.http.request import Application
 from instore.http.server_state import ServerState
 from instore.system import exit_codes
 from instore.system.addresses import host_and_port
+from instore.system.listeners import take_no_more
 
 BACKLOG = 2048
 _LOOKS = 10  # how often, within the shortest time that a client may take, connections are looked at
@@ -47,9 +50,18 @@ def serve(
     listeners: Sequence[socket.socket],
     limits: Limits,
     tls: ssl.SSLContext | None = None,
+    orders: socket.socket | None = None,
 ) -> None:
-    """Serve until a signal says stop; then return, when the requests under way are over."""
-    server = _RunningServer(application, listeners, limits, tls)
+    """Serve until a signal says stop; then return, when the requests under way are over.
+
+    Args:
+        application: what answers.
+        listeners: bound sockets.
+        limits: the bounds.
+        tls: with which the clients are spoken to; None: without.
+        orders: on which a supervisor says which listeners of others to accept on, too.
+    """
+    server = _RunningServer(application, listeners, limits, tls, orders)
     with server.stopped_by_signals():
         uvloop.run(server.run())
 
@@ -61,8 +73,10 @@ class _RunningServer:
         listeners: Sequence[socket.socket],
         limits: Limits,
         tls: ssl.SSLContext | None,
+        orders: socket.socket | None,
     ) -> None:
         self._tls = tls
+        self._orders = orders
         self._application = application
         self._listeners = listeners
         self._limits = limits
@@ -78,14 +92,15 @@ class _RunningServer:
             return
         await self._application.start()
         state = ServerState(self._application, self._limits)
-        servers = [
-            await self._loop.create_server(lambda: HTTPConnection(state), sock=listener, backlog=BACKLOG, ssl=self._tls)
-            for listener in self._listeners
-        ]
+        accept = partial(self._loop.create_server, lambda: HTTPConnection(state), backlog=BACKLOG, ssl=self._tls)
+        servers = [await accept(sock=listener) for listener in self._listeners]
+        adopted = AdoptedSockets(self._orders, accept) if self._orders is not None else None
         looking = self._loop.create_task(self._look(state))
         if self._stop.is_set():
             self._stopped.set()
         await self._stopped.wait()
+        if adopted is not None:
+            servers += await adopted.leave()
         await self._drain(state, servers)
         looking.cancel()
         await self._application.stop()
@@ -104,6 +119,9 @@ class _RunningServer:
         """Accept nothing more, let what is under way end, and break off what doesn't in time."""
         state.stopping = True
         self._application.drain()
+        if self._orders is None:  # else others may go on accepting there, and whoever knows sees to it
+            for listener in self._listeners:
+                take_no_more(listener)
         await asyncio.sleep(_POLL)  # who is connected, but not accepted yet, would be reset
         for server in servers:
             server.close()

@@ -33,6 +33,8 @@ class ServerState:
         limits: the bounds.
 
     Attributes:
+        memory: of all bodies.
+        untaken: memory of all results that clients have not taken.
         connections: those that are open.
         now: the loop's clock, a moment ago.
         date: the Date header's line.
@@ -43,12 +45,17 @@ class ServerState:
         self.application = application
         self.limits = limits
         self.memory = BodyMemory(limits.body_memory, limits.body_wait)
+        self.untaken = BodyMemory(limits.body_memory, limits.body_wait)
         self.connections: set[ClientConnection] = set()
         self.stopping = False
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time()
         self.date = b""
         self.tick()
+
+    def is_short_of_memory(self, since: float) -> bool:
+        """Whether others wait until results are taken, and half of their time has gone by since a moment."""
+        return self.untaken.is_awaited and self.now > since + self.limits.body_wait / 2
 
     def tick(self) -> None:
         """Move the clocks."""

@@ -51,5 +51,11 @@ class WebSocketSender(Protocol):
     def resume(self) -> None:
         """Have them delivered again."""
 
+    def take_answer(self, size: int) -> None:
+        """`size` bytes of answers are in memory."""
+
+    def release_answer(self, size: int) -> None:
+        """They are not any more."""
+
     def release(self, size: int) -> None:
         """`size` bytes of messages are not in memory any more."""

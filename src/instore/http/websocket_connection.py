@@ -65,12 +65,14 @@ class WebSocketConnection(asyncio.Protocol):
         self._joined: list[bytes] = []  # what _PARTS parts were joined to
         self._opcode = 0  # of the message that has begun; 0: none has
         self._size = 0  # of the message so far
+        self._fragments = 0  # of it
         self._counted = 0  # bytes of it that count as memory in use
         self._waiting: Stepper | None = None  # for memory
         self._granted = False  # what the next frame needs
         self._paused = False
         self._reading = True
         self._blocked = False  # the client doesn't take what was sent
+        self._pong: bytes | None = None  # is owed, and sent when it does: one for all pings (RFC 6455, 5.5.3)
         self._unsent = 0
         self._closing = False
         self._lost = False
@@ -114,6 +116,9 @@ class WebSocketConnection(asyncio.Protocol):
         self._blocked = False
         if self._closing:
             return
+        if self._pong is not None:
+            payload, self._pong = self._pong, None
+            self._frame(_FINAL | _PONG, payload)
         self._set_deadline()
         self._receiver.writable()
 
@@ -156,7 +161,8 @@ class WebSocketConnection(asyncio.Protocol):
         if len(data) < start:
             return False
         self._check(first, second, length)
-        if self._size + length > _UNCOUNTED and not self._granted and not self._count(length):
+        must_wait = self._size + length > _UNCOUNTED or (self._is_crowded and first & 0x0F < _CLOSE)
+        if must_wait and not self._granted and not self._count(length):
             return False
         self._granted = False
         mask = data[start - 4 : start]
@@ -170,6 +176,11 @@ class WebSocketConnection(asyncio.Protocol):
         self._first, self._mask, self._left = first, mask, length
         self._position = start
         return True
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Whether not even a small message is taken."""
+        return self.state.memory.is_full or self.state.untaken.is_full
 
     def _check(self, first: int, second: int, length: int) -> None:
         """Refuse a frame whose head is not right."""
@@ -193,7 +204,9 @@ class WebSocketConnection(asyncio.Protocol):
         return self._granted
 
     async def _reserve(self, length: int) -> None:
-        at_once = self.state.memory.has_room(length)
+        at_once = self.state.memory.has_room(length) and not self.state.untaken.is_full
+        if self.state.untaken.is_full:
+            await self.state.untaken.reserve(0)
         await self.state.memory.reserve(length, self._counted)
         self._counted += length
         self._granted = True
@@ -226,12 +239,15 @@ class WebSocketConnection(asyncio.Protocol):
             self._end_frame(first)
 
     def _end_frame(self, first: int) -> None:
+        self._fragments += 1
+        if self._fragments > self.state.limits.fragments:
+            raise ProtocolError(CLOSE_POLICY, f"a message has more than {self.state.limits.fragments} frames")
         self._opcode = first & 0x0F or self._opcode
         if first & _FINAL:
             data = b"".join([*self._joined, *self._parts]) if self._joined or len(self._parts) > 1 else self._parts[0]
             self._parts.clear()
             self._joined.clear()
-            opcode, self._opcode, self._size = self._opcode, 0, 0
+            opcode, self._opcode, self._size, self._fragments = self._opcode, 0, 0, 0
             self._deliver(data, opcode)
         elif len(self._parts) >= _PARTS:
             self._joined.append(b"".join(self._parts))
@@ -251,7 +267,9 @@ class WebSocketConnection(asyncio.Protocol):
         self._counted = 0
 
     def _control(self, opcode: int, payload: bytes) -> None:
-        if opcode == _PING:
+        if opcode == _PING and self._blocked:
+            self._pong = payload
+        elif opcode == _PING:
             self._frame(_FINAL | _PONG, payload)
         elif opcode == _CLOSE:
             self._frame(_FINAL | _CLOSE, payload[:2])
@@ -299,6 +317,12 @@ class WebSocketConnection(asyncio.Protocol):
             self._paused = False
             self.state.loop.call_soon(self._parse)
 
+    def take_answer(self, size: int) -> None:
+        self.state.untaken.take(size)
+
+    def release_answer(self, size: int) -> None:
+        self.state.untaken.release(size)
+
     def release(self, size: int) -> None:
         self.state.memory.release(size)
 
@@ -337,7 +361,10 @@ class WebSocketConnection(asyncio.Protocol):
 
     def check(self) -> None:
         """Look whether the client has moved in time; called every now and then."""
-        if not self.deadline or self.deadline > self.state.now:
+        if not self.deadline:
+            return
+        since = self.deadline - self.state.limits.progress_time
+        if self.deadline > self.state.now and not (self._blocked and self.state.is_short_of_memory(since)):
             return
         left = self._transport.get_write_buffer_size()
         if self._closing or (self._blocked and left >= self._unsent):

@@ -70,8 +70,8 @@ INSTORE_METRICS = "INSTORE_METRICS"
 """DESCRIPTOR:NUMBER of the file in which a worker counts, and of its page there."""
 INSTORE_PARENT_FD = "INSTORE_PARENT_FD"
 """Descriptor of a pipe whose end means that whoever started this process is gone."""
-INSTORE_READY_FD = "INSTORE_READY_FD"
-"""Descriptor of a pipe that a worker writes to when it is about to serve."""
+INSTORE_ORDERS_FD = "INSTORE_ORDERS_FD"
+"""Descriptor of a socket on which a worker is told whose connections it takes besides its own."""
 
 FAIL, DROP, KEEP = "fail", "drop", "keep"
 """What becomes of a shard's member that fails: the shard fails, or is made without it, or with it as it was."""
@@ -191,6 +191,15 @@ class Environment:
             return text  # the pattern is slow, and a next hop's error may be long
         pattern = "|".join("".join(map(_escaped_or_not, secret)) for secret in self.secrets)
         return re.sub(pattern, "[secret]", text, flags=re.IGNORECASE) if pattern else text
+
+
+def check_variable(variable: str, value: str) -> None:
+    """Refuse a value that a variable can't have.
+
+    Raises:
+        ConfigurationError: it is none for it.
+    """
+    _VARIABLES[variable][1](variable, value)
 
 
 def _escaped_or_not(character: str) -> str:

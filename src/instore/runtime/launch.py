@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from instore.http.server import BACKLOG, bind
 from instore.protocol.environment import INSTORE_PARENT_FD, Environment
+from instore.runtime.lifetime import Lifetime
 from instore.runtime.reload import ReloadingSupervisor
 from instore.runtime.supervisor import Supervisor, worker_command
 from instore.runtime.worker import bind_for, bind_unix, serve
@@ -35,11 +36,12 @@ class Place:
 
 def launch_reloading(cls: type[ETLServer], transform: str, place: Place, log: LogOptions) -> None:
     """Serve a class by one worker, by another at each save of its files, until a signal says stop; does not return."""
+    lifetime = Lifetime.read(os.environ)
     listener = bind(place.host, place.port)
     listener.listen(BACKLOG)  # connections wait here, whichever worker serves
     _announce(cls.__name__, listener, 1, with_page=False)
     command = worker_command(["serve", transform], listener.fileno(), log)
-    sys.exit(ReloadingSupervisor(command, listener.fileno(), transform).run())
+    sys.exit(ReloadingSupervisor(command, listener, lifetime, transform).run())
 
 
 def launch(
@@ -55,15 +57,17 @@ def launch(
     if place.fd is not None:
         replaced = INSTORE_PARENT_FD in os.environ
         serve(cls, socket.socket(fileno=place.fd), log, replaced, with_page)
-    elif workers == 1 or place.uds is not None:
+        return
+    lifetime = Lifetime.read(os.environ)
+    if place.uds is not None or (workers == 1 and not lifetime.recycles):
         listener = bind_unix(place.uds) if place.uds is not None else bind(place.host, place.port)
         _announce(cls.__name__, listener, 1, with_page)
         serve(cls, listener, log, place.uds is not None, with_page)
     else:
         listeners = bind_for(workers, place.host, place.port)
         _announce(cls.__name__, listeners[0], workers, with_page)
-        commands = [(worker_command(command, one.fileno(), log), one.fileno()) for one in listeners]
-        sys.exit(Supervisor(commands, devices).run())
+        commands = [(worker_command(command, one.fileno(), log), one) for one in listeners]
+        sys.exit(Supervisor(commands, lifetime, devices).run())
 
 
 def _announce(name: str, listener: socket.socket, workers: int, with_page: bool) -> None:

@@ -1,6 +1,6 @@
 """One worker process: the user's object on a socket that is bound already."""
 
-import contextlib
+import faulthandler
 import functools
 import gc
 import io
@@ -14,16 +14,24 @@ from typing import Any
 
 from instore.errors import ConfigurationError
 from instore.http.server import BACKLOG, bind
-from instore.protocol.environment import INSTORE_ARGS, INSTORE_METRICS, INSTORE_PARENT_FD, INSTORE_READY_FD, Environment
+from instore.protocol.environment import (
+    INSTORE_ARGS,
+    INSTORE_METRICS,
+    INSTORE_ORDERS_FD,
+    INSTORE_PARENT_FD,
+    Environment,
+)
 from instore.runtime.class_page import add_page
-from instore.server.metrics import Page, make_pages, map_pages, restarted
+from instore.server.metrics import RESTARTS, Page, make_pages, map_pages, vacate
 from instore.server.prints import name_objects
 from instore.server.process import set_up_process
 from instore.server.run import run
 from instore.system.addresses import host_and_port
-from instore.system.files import write_all
 from instore.system.logs import LogOptions, log_to_stderr
 from instore.webserver.base_etl_server import ETLServer, application_of
+
+SHOW_STACKS = signal.SIGQUIT
+"""Has a supervised worker write where each of its threads is, also while one of them holds all others up."""
 
 
 def bind_for(workers: int, host: str, port: int) -> list[socket.socket]:
@@ -86,8 +94,7 @@ def serve(
     if (args := os.environ.get(INSTORE_ARGS)) is not None:
         application.check_args(args)
     application.warm_up()
-    _say_ready()
-    run(application, listener)
+    run(application, listener, _orders())
     logging.shutdown()
     # A transform that never ends would keep the interpreter from ending; its request has been given up by now.
     sys.stdout.flush()
@@ -101,7 +108,8 @@ def _start_anew(listener: socket.socket, metrics: str) -> None:
     logging.shutdown()
     listener.set_inheritable(True)
     pages, own = _pages_and_own(metrics)
-    restarted(pages[own])
+    vacate(pages[own])
+    pages[own][RESTARTS] += 1
     os.set_inheritable(int(metrics.partition(":")[0]), True)
     os.environ[INSTORE_METRICS] = metrics
     command = [sys.executable, "-P", "-m", "instore", *sys.argv[1:], "--fd", str(listener.fileno())]
@@ -120,13 +128,13 @@ def exit_with_parent() -> None:
         threading.Thread(target=_wait_for_end, args=(int(descriptor),), name="parent", daemon=True).start()
 
 
-def _say_ready() -> None:
-    """Tell whoever started this process that it is about to serve, if that one asked for it."""
-    descriptor = os.environ.pop(INSTORE_READY_FD, "")
-    if descriptor:
-        with contextlib.suppress(BrokenPipeError):  # nobody waits any more
-            write_all(int(descriptor), b"ready")
-        os.close(int(descriptor))
+def _orders() -> socket.socket | None:
+    """Where the supervisor, if there is one, says what this worker is to do; and have its signal show all stacks."""
+    descriptor = os.environ.pop(INSTORE_ORDERS_FD, "")
+    if not descriptor:
+        return None
+    faulthandler.register(SHOW_STACKS)
+    return socket.socket(fileno=int(descriptor))
 
 
 def _wait_for_end(descriptor: int) -> None:

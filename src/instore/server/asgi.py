@@ -48,6 +48,13 @@ class ASGIRequest:
         self._refuses_body = _hides_body(self.headers)
         self._watched: _WatchedRequest | None = None
 
+    @property
+    def must_wait(self) -> bool:
+        return False  # memory is not counted here
+
+    async def wait_for_memory(self) -> None:
+        """Nothing is waited for."""
+
     async def read(self) -> bytes:
         if self._refuses_body:
             raise InvalidRequestError(
@@ -233,6 +240,12 @@ class ASGIWebSocket:
 
     def release(self, size: int) -> None:
         """Memory is not counted here."""
+
+    def take_answer(self, size: int) -> None:
+        """Nor here."""
+
+    def release_answer(self, size: int) -> None:
+        """Nor here."""
 
     async def deliver(self, receive: Receive, receiver: WebSocketReceiver) -> None:
         """Hand over one message after the other, until the client leaves."""

@@ -6,6 +6,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 
 from instore.server.metrics import (
+    BEATS,
     BOUNDS,
     BYTES_IN,
     BYTES_OUT,
@@ -14,6 +15,7 @@ from instore.server.metrics import (
     MEMORY,
     OBJECTS,
     QUEUED,
+    RECYCLED,
     REFUSED,
     RESTARTS,
     RETRIES,
@@ -36,7 +38,8 @@ _WAYS = frozenset(
 """The methods and sources that there are from the start, so that the first object of one is seen as an increase."""
 _COUNTERS = {
     "instore_direct_put_retries": (RETRIES, "Direct puts that were tried again"),
-    "instore_worker_restarts": (RESTARTS, "Worker processes that were replaced"),
+    "instore_worker_restarts": (RESTARTS, "Worker processes that had died, or were stuck, and were replaced"),
+    "instore_workers_recycled": (RECYCLED, "Worker processes that were replaced while they served"),
     "instore_refused": (REFUSED, "Requests answered 503 because too many objects waited"),
 }
 _GAUGES = {
@@ -56,7 +59,8 @@ def families(pages: Sequence[Page]) -> Iterator[Metric]:
     """All metrics."""
     total = [sum(numbers) for numbers in zip(*pages, strict=True)]
     yield InfoMetricFamily("instore_build", "The version of instore", {"version": __version__})
-    yield GaugeMetricFamily("instore_workers", "Worker processes of this port", len(pages))
+    serving = sum(page[BEATS] > 0 for page in pages)
+    yield GaugeMetricFamily("instore_workers", "Worker processes that serve this port", serving)
     yield _objects(total)
     moved = CounterMetricFamily("instore_bytes", "Bytes of objects read, and of results sent", labels=["direction"])
     moved.add_metric(["in"], total[BYTES_IN])

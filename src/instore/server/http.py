@@ -97,6 +97,8 @@ class HTTPHandler:
         entry = service.access_log.begin(request.method, raw_path, request.headers)
         try:
             entry.request = wanted = parse(query.decode(errors="surrogateescape"))
+            if request.must_wait:
+                await request.wait_for_memory()
             entry.source = source = self._source(wanted, request)
             await self._exchange(entry, wanted, source, request)
         except (InstoreError, *FAILURES) as error:

@@ -2,7 +2,8 @@
 
 Strategy: a nameless file has a page for each worker, in which that worker alone writes, in its event loop's thread, and
 from which any of them reads. So counting takes no lock, the sums are those of all workers, and what one had counted is
-there after its death: the worker that replaces it goes on in the same page.
+there after its death: the worker that replaces it goes on in the same page. Some pages are for successors, which are
+there before their predecessors have gone.
 """
 
 import itertools
@@ -37,7 +38,9 @@ SUM = len(BOUNDS) + 1
 """Behind a histogram's buckets, of which the last has no bound."""
 HISTOGRAMS = {stage: len(OBJECTS) + number * (SUM + 1) for number, stage in enumerate(STAGES)}
 _FIRST_SINGLE = len(OBJECTS) + len(STAGES) * (SUM + 1)
-BYTES_IN, BYTES_OUT, RETRIES, RESTARTS, REFUSED, IN_PROGRESS, QUEUED, MEMORY = range(_FIRST_SINGLE, _FIRST_SINGLE + 8)
+_COUNTS = BYTES_IN, BYTES_OUT, RETRIES, RESTARTS, RECYCLED, REFUSED = range(_FIRST_SINGLE, _FIRST_SINGLE + 6)
+_NOW = IN_PROGRESS, QUEUED, MEMORY, BEATS = range(_COUNTS[-1] + 1, _COUNTS[-1] + 5)
+"""What is true of a worker that is there: of one that is not, these are 0."""
 
 _PAGE = 4096  # bytes: processors that write beside each other in one line of memory hold each other up
 _ALL, _EACH = 256, 8  # objects of which all are timed before the numbers are published anew; then each eighth
@@ -71,7 +74,7 @@ class ObjectCounters:
         """Count in one of these pages from now on; before the first request."""
         self.pages = pages
         self._page = pages[own]
-        self._before = _ended(self._page)
+        self._before = objects_ended(self._page)
 
     def ended(self, entry: AccessLogEntry, outcome: str, sent: int) -> None:
         """An object's way is over; `sent` bytes went back to whoever asked."""
@@ -105,7 +108,8 @@ class ObjectCounters:
         self._sort()
         self._timed = 0
         page = self._page
-        page[IN_PROGRESS] = self._before + self.begun - _ended(page)
+        page[BEATS] += 1
+        page[IN_PROGRESS] = self._before + self.begun - objects_ended(page)
         page[QUEUED] = queued
         if memory is not None:
             page[MEMORY] = memory
@@ -117,10 +121,10 @@ class ObjectCounters:
             seconds.clear()
 
 
-def make_pages(workers: int) -> int:
-    """The file for some workers; its descriptor."""
+def make_pages(count: int) -> int:
+    """A file of pages; its descriptor."""
     descriptor = nameless_file("instore-metrics")
-    os.truncate(descriptor, workers * _PAGE)
+    os.truncate(descriptor, count * _PAGE)
     return descriptor
 
 
@@ -129,18 +133,19 @@ def map_pages(descriptor: int) -> list[Page]:
     return _pages_of(memoryview(mmap.mmap(descriptor, 0)))
 
 
-def restarted(page: Page) -> None:
-    """Another worker goes on in the page of one that has ended."""
-    page[RESTARTS] += 1
-    page[IN_PROGRESS] = page[QUEUED] = page[MEMORY] = 0
+def vacate(page: Page) -> None:
+    """The worker of a page has ended; another goes on in it, now or later."""
+    for number in _NOW:
+        page[number] = 0
+
+
+def objects_ended(page: Page) -> float:
+    """How many objects' ways are over."""
+    return sum(page[: len(OBJECTS)])
 
 
 def _pages_of(memory: memoryview) -> list[Page]:
     return [memory[start : start + _PAGE].cast("d") for start in range(0, len(memory), _PAGE)]
-
-
-def _ended(page: Page) -> float:
-    return sum(page[: len(OBJECTS)])
 
 
 def _add(page: Page, start: int, seconds: list[float], weight: int) -> None:

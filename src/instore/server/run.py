@@ -19,9 +19,15 @@ def listen_and_run(name: str, application: ETLApplication, host: str, port: int)
     run(application, listener)
 
 
-def run(application: ETLApplication, listener: socket.socket) -> None:
-    """Serve `application` until a signal says stop; then return, when the requests under way are over."""
+def run(application: ETLApplication, listener: socket.socket, orders: socket.socket | None = None) -> None:
+    """Serve `application` until a signal says stop; then return, when the requests under way are over.
+
+    Args:
+        application: what answers.
+        listener: a bound socket.
+        orders: on which whoever started this process says whose connections it takes besides.
+    """
     settings = application.settings
     limits = Limits.read(os.environ, progress_time=settings.timeout, message_bytes=settings.max_message)
     is_tcp = listener.family != socket.AF_UNIX  # a socket in the file system is nobody else's
-    serve(application, [listener], limits, server_context(settings) if is_tcp else None)
+    serve(application, [listener], limits, server_context(settings) if is_tcp else None, orders)

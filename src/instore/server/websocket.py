@@ -46,18 +46,20 @@ class _PendingObject:
     """An object under way.
 
     Attributes:
-        size: bytes that it holds in memory.
+        size: bytes of it in memory.
+        held: bytes of its answer in memory.
         answer: what is sent when its turn comes: bytes, or the number of bytes that were delivered as text.
         failure: why there is none.
         ready: whether one of them is there.
         code: that the failure closes the connection with; 0: it is sent as a message.
     """
 
-    __slots__ = ("answer", "code", "entry", "failure", "ready", "request", "size", "status", "stepper")
+    __slots__ = ("answer", "code", "entry", "failure", "held", "ready", "request", "size", "status", "stepper")
 
     def __init__(self, entry: AccessLogEntry, size: int) -> None:
         self.entry = entry
         self.size = size
+        self.held = 0
         self.status = 0
         self.answer: bytes | str = b""
         self.failure: InstoreError | OSError | None = None
@@ -119,7 +121,7 @@ class _WebSocketObjects:
             self._due = None
         if self._untaken is not None:
             self._lost(self._untaken.entry, self._untaken.entry.request, "its answer was taken")
-            self._sender.release(self._untaken.size)
+            self._release(self._untaken)
             self._untaken = None
         self._drop("its answer was sent")
 
@@ -174,12 +176,23 @@ class _WebSocketObjects:
         item.stepper = None
         if self._over:
             return
+        self._hold_answer(item)
         if error is not None:
             self._service.access_log.unexpected(error)
             self._failed(item, InstoreError(type(error).__name__), b"Internal Server Error")
         item.ready = True
         if self._items[0] is item:
             self._flush()
+
+    def _hold_answer(self, item: _PendingObject) -> None:
+        """Count an answer as memory, until it is taken."""
+        item.held = len(item.answer) if isinstance(item.answer, bytes) else 0
+        self._bytes += item.held
+        self._sender.take_answer(item.held)
+
+    def _release(self, item: _PendingObject) -> None:
+        self._sender.release(item.size)
+        self._sender.release_answer(item.held)
 
     def _end_with(self, error: MalformedControlError | InvalidPipelineError) -> None:
         """What came is no request: close, behind the answers of those before it."""
@@ -229,8 +242,8 @@ class _WebSocketObjects:
 
     def _taken(self, item: _PendingObject) -> None:
         """The client has its answer, as far as can be known."""
-        self._bytes -= item.size
-        self._sender.release(item.size)
+        self._bytes -= item.size + item.held
+        self._release(item)
         log = self._service.access_log
         if item.failure is not None:
             log.failed(item.entry, item.status, 0, item.failure)
@@ -251,7 +264,7 @@ class _WebSocketObjects:
         for item in items:
             if item.stepper is not None:
                 item.stepper.cancel()
-            self._sender.release(item.size)
+            self._release(item)
             if item.failure is not None:
                 self._service.access_log.failed(item.entry, item.status, 0, item.failure)
             else:

@@ -56,6 +56,15 @@ class OwnUsage:
         return cls(int(times.user * 1000), int(times.system * 1000), size, resident, shared)
 
 
+def resident_memory(process: int) -> int:
+    """Bytes of memory that a process has; 0 if there is none of that id."""
+    try:
+        with open(f"/proc/{process}/statm") as file:
+            return int(file.read().split()[1]) * _PAGE
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 @dataclass(frozen=True, slots=True)
 class FileSystem:
     """The file system that a folder is on.
