@@ -16,8 +16,10 @@ from instore.compat.client import watch as _watch
 from instore.version import __version__
 
 if TYPE_CHECKING:
+    from instore.errors import Skip
     from instore.offline.library import arun, run
     from instore.offline.tally import FailedObject, JobReport
+    from instore.server.user_results import Result
     from instore.shards.member import Member
     from instore.shards.reader import members
     from instore.shards.writer import TarWriter
@@ -29,6 +31,8 @@ __all__ = [
     "FailedObject",
     "JobReport",
     "Member",
+    "Result",
+    "Skip",
     "TarWriter",
     "__version__",
     "arun",
@@ -42,6 +46,8 @@ _PLACES = {
     "FailedObject": "instore.offline.tally",
     "JobReport": "instore.offline.tally",
     "Member": "instore.shards.member",
+    "Result": "instore.server.user_results",
+    "Skip": "instore.errors",
     "TarWriter": "instore.shards.writer",
     "arun": "instore.offline.library",
     "members": "instore.shards.reader",

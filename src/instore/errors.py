@@ -160,6 +160,37 @@ class TransformError(InstoreError):
     """The user's transform raised, or returned something that is not bytes."""
 
 
+class Skip(InstoreError):  # noqa: N818 - it is no error of whoever raises it
+    """Raised by a transform: the object is to have no result, and that is right so (docs/guide.md#results).
+
+    `instore transform` and the jobs of `instore node` count it as skipped, and don't try it again. A single request has
+    no other word for it than an error, 422, whose text says so.
+
+    Args:
+        reason: why, in a few words, such as "too small"; it stands in the job's report. Default: none is given.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = str(reason)
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return f"{SKIPPED}: {self.reason}" if self.reason else SKIPPED
+
+
+SKIPPED = "skipped"
+"""How the text of a `Skip` begins."""
+
+
+def skip_of(text: str) -> Skip:
+    """The `Skip` with this text."""
+    return Skip(text.removeprefix(SKIPPED).removeprefix(": "))
+
+
+class ResultCarriedError(InstoreError):
+    """A result has what a request's answer can't carry: a name, metadata, or others beside it."""
+
+
 class SourceError(InstoreError):
     """The object could not be read to its end: a file that changed under the reader, a disk that failed."""
 
@@ -327,6 +358,8 @@ STATUS: dict[type[InstoreError], int] = {
     UnsatisfiableRangeError: 416,
     ClientGoneError: 499,
     TransformError: 422,
+    Skip: 422,
+    ResultCarriedError: 422,
     ShardError: 422,
     SourceError: 500,
     StorageError: 500,

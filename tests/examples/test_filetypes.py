@@ -18,7 +18,7 @@ def kinds(objects: list[bytes | str], options: str = "") -> list[dict[str, objec
     args = decoder_of("FileTypes", example.Args)(options)
     results = example.transform_batch(objects, ["b/o"] * len(objects), args)
     assert isinstance(results, list)
-    return [json.loads(result) for result in results]  # type: ignore[arg-type]
+    return [json.loads(result) for result in results]
 
 
 def files() -> list[Path]:

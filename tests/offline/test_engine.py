@@ -10,7 +10,8 @@ import pytest
 from instore.errors import AnswerError, ConfigurationError, RemoteStoreError, ResultExistsError, WorkerError
 from instore.offline.concurrency import Turns
 from instore.offline.engine import MOST_AWAY, Engine
-from instore.offline.interfaces import CommittedError, Item, JobOptions, Stored
+from instore.offline.interfaces import CommittedError, Item, JobOptions, Results
+from instore.offline.nowhere import NotStored
 from instore.offline.plan import Plan
 from instore.offline.settings import FailureLimit
 from instore.offline.workers import WorkerProcesses
@@ -286,7 +287,13 @@ class RemoteDestination:
             raise RemoteStoreError("it is away", is_away=True)
         return size
 
-    async def commit(self, batch: Sequence[tuple[Stored, str]]) -> list[str]:
+    async def write_results(self, item: Item, results: Results) -> NotStored:
+        raise AssertionError("the fake worker gives one result")
+
+    async def skip(self, item: Item, reason: str) -> NotStored:
+        raise AssertionError("the fake worker skips nothing")
+
+    async def commit(self, batch: Sequence[tuple[NotStored, str]]) -> list[str]:
         assert not batch
         return []
 

@@ -21,6 +21,7 @@ from instore.protocol.requests import ObjectRequest, SourceKind
 from instore.server.batches import Batches, BatchMember, Outcome
 from instore.server.entry import AccessLogEntry
 from instore.server.thread_pool import ThreadPool
+from instore.server.user_results import TypedBytes
 from instore.system.steps import Waiter
 from tests.support.node import wait_until
 from tests.support.servers import TRANSFORMS, Server, running
@@ -192,7 +193,7 @@ def test_no_two_objects_get_each_others_results(
     asyncio.run(asyncio.wait_for(test(), PATIENCE))
 
 
-async def outcome_in(result: Waiter[bytes]) -> Outcome | None:
+async def outcome_in(result: Waiter[bytes | TypedBytes]) -> Outcome | None:
     """What came of an object; nothing where it was given up."""
     try:
         return await result

@@ -2,7 +2,7 @@
 
 A `TransformRequest` goes out; a `TransformResponse` comes back with the object, or None where it is delivered already.
 Everything else is an error: `AnswerError` if the server said so, `IncompleteAnswerError` if its answer broke off, never
-came, or said that the object is to be sent again.
+came, or said that the object is to be sent again. `Skip` is what the transform itself raised.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +25,7 @@ class TransformRequest(NamedTuple):
         pipeline: where the result goes; empty: it is the answer.
         delivers: the pipeline ends at a target, so that there is no object in the answer.
         body: opens the object's bytes, again for each try, where no file is named.
+        takes_results: the answer may be results in frames, also where one result would be delivered.
     """
 
     path: str
@@ -34,6 +35,7 @@ class TransformRequest(NamedTuple):
     pipeline: str = ""
     delivers: bool = False
     body: Callable[[], Stream] | None = None
+    takes_results: bool = False
 
 
 class TransformResponse(Protocol):
@@ -58,7 +60,11 @@ class Communicator(Protocol):
     """A way to talk to one ETL server."""
 
     async def send(self, request: TransformRequest) -> TransformResponse | None:
-        """Have one object transformed."""
+        """Have one object transformed.
+
+        Raises:
+            Skip: the transform has skipped it.
+        """
 
     async def close(self) -> None:
         """Close every connection."""

@@ -2,11 +2,18 @@
 
 from collections.abc import AsyncIterator, Mapping
 
-from instore.errors import AnswerError, IncompleteAnswerError
+from instore.errors import AnswerError, IncompleteAnswerError, skip_of
 from instore.etl.communicator import PIECE, TransformRequest, TransformResponse
 from instore.http.bodies import Body
 from instore.http.client import Client, ClientResponse, UnaskableError, describe
-from instore.protocol.headers import DEFAULT_MIME_TYPE, NODE_URL, RETRY_REASON
+from instore.protocol.headers import (
+    DEFAULT_MIME_TYPE,
+    NODE_URL,
+    RESULTS,
+    RESULTS_TYPE,
+    RETRY_REASON,
+    SKIPPED_OBJECT,
+)
 from instore.protocol.requests import object_target, pull_target
 from instore.protocol.responses import LONGEST_ERROR, ResponseMeaning, error_text, read_response
 
@@ -25,18 +32,22 @@ class HTTPCommunicator:
     async def send(self, request: TransformRequest) -> TransformResponse | None:
         """Have one object transformed; see `Communicator`."""
         response = await self._request(request)
+        has_results = request.takes_results and response.headers.get("content-type") == RESULTS_TYPE
+        delivers = request.delivers and not has_results
         try:
             reading = read_response(response.status, response.headers.get(RETRY_REASON.lower(), ""))
-            if reading is ResponseMeaning.OBJECT and not request.delivers:
+            if reading is ResponseMeaning.OBJECT and not delivers:
                 return HTTPTransformResponse(response)
-            if reading is ResponseMeaning.DELIVERED and request.delivers:
+            if reading is ResponseMeaning.DELIVERED and delivers:
                 await _read_to_end(response)
                 return None
             if reading is ResponseMeaning.REPLAY:
                 raise IncompleteAnswerError(f"a direct put failed: {await _text(response)}")
-            raise AnswerError(await _explain(response, reading, request.delivers), response.status)
+            if SKIPPED_OBJECT.lower() in response.headers:
+                raise skip_of(await _text(response))
+            raise AnswerError(await _explain(response, reading, delivers), response.status)
         finally:
-            if reading is not ResponseMeaning.OBJECT or request.delivers:
+            if reading is not ResponseMeaning.OBJECT or delivers:
                 await response.close()
 
     async def health(self) -> Mapping[str, str] | None:
@@ -54,6 +65,8 @@ class HTTPCommunicator:
 
     async def _request(self, request: TransformRequest) -> ClientResponse:
         headers = {NODE_URL: request.pipeline} if request.pipeline else {}
+        if request.takes_results:
+            headers[RESULTS] = "true"
         body = None
         try:
             if self._pull:

@@ -6,10 +6,15 @@ from types import TracebackType
 from typing import IO, Self
 
 from instore.errors import AnswerError, InvalidRequestError, NameConflictError
-from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, Stored
+from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, Results
 from instore.offline.lookup import Lookup
+from instore.offline.naming import PLAIN_NAMES, Naming
+from instore.offline.record_objects import RecordObjects
+from instore.offline.records import Records, check_not_records
 from instore.offline.remote_bucket import RemoteBucket, configuring
 from instore.offline.spool import gathered
+from instore.offline.stored_in_bucket import ResultsInBucket, StoredInBucket
+from instore.protocol.result_frames import ResultHead
 from instore.store.names import check_object_name
 
 
@@ -18,38 +23,57 @@ class BucketDestination:
 
     folds_names = False
 
-    def __init__(self, url: str, prefix: str = "") -> None:
+    def __init__(self, url: str, naming: Naming = PLAIN_NAMES) -> None:
         self.bucket = RemoteBucket(url)
-        self._lookup = Lookup(self.bucket, prefix)
+        self._lookup = Lookup(self.bucket, naming.prepend)
+        objects = RecordObjects(self.bucket, naming.prepend)
+        self.records = Records(naming, objects.lines)
+        self._several = ResultsInBucket(self.bucket, self.records, objects, _check, self.bucket.in_thread)
         with configuring():
             self.bucket.exists()  # which says what is wrong with the store
 
     async def __aenter__(self) -> Self:
         with configuring():
             await self.bucket.in_thread(self.bucket.make)
+            await self.bucket.in_thread(self.records.read)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """What is stored is stored; nothing is left half."""
+        self.records.close()
 
     def exists(self, name: str) -> bool:
         """Whether there is a result `name`."""
-        try:
-            check_object_name(name)
-        except InvalidRequestError as error:
-            raise NameConflictError(str(error)) from error
+        _check(name)
         return name in self._lookup
+
+    def has_all(self, names: Sequence[str]) -> bool:  # noqa: ARG002
+        """A bucket's records are believed: to look for each result would be a request for each."""
+        return True
 
     async def write(self, item: Item, body: AsyncIterator[bytes], _content_type: str) -> int:
         """Store the result of `item`: sent only when all of it is here, so that a part is never committed."""
+        self.records.claim_plain(item.name)
         async with gathered(body, self.bucket.in_thread) as content:
-            return await self._put(item, content)
+            is_recorded = bool(await self._several.supersede(item))
+            size = await self._put(item, content)
+            if is_recorded:
+                await self._several.has_one(item)
+            return size
 
-    async def commit(self, batch: Sequence[tuple[Stored, str]]) -> list[str]:
-        """Results are committed when they are stored."""
-        return [""] * len(batch)
+    async def write_results(self, item: Item, results: Results) -> StoredInBucket:
+        """Store several results, or none."""
+        return await self._several.write(item, results, self._put_result)
+
+    async def skip(self, item: Item, reason: str) -> StoredInBucket:
+        """Note that an object is skipped."""
+        return self._several.skip(item, reason)
+
+    async def commit(self, batch: Sequence[tuple[StoredInBucket, str]]) -> list[str]:
+        """Results are committed when they are stored, but for the records of several."""
+        return [await self._several.commit([stored for stored, _ in batch])] * len(batch)
 
     async def flush(self) -> None:
         """The store keeps what it has acknowledged."""
@@ -67,3 +91,16 @@ class BucketDestination:
                 raise CommittedError(stored[0]) from None
             raise
         return stored[0]
+
+    async def _put_result(self, name: str, head: ResultHead, content: bytes | IO[bytes], _replaces: bool) -> None:
+        await self.bucket.in_thread(self.bucket.put, name, content)
+        if head.metadata:
+            await self.bucket.in_thread(self.bucket.describe, name, head.metadata)
+
+
+def _check(name: str) -> None:
+    try:
+        check_object_name(name)
+    except InvalidRequestError as error:
+        raise NameConflictError(str(error)) from error
+    check_not_records(name)

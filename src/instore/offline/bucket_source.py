@@ -33,7 +33,12 @@ class BucketSource:
 
     def request(self, item: Item, etl_args: str) -> TransformRequest:
         """With its bytes, fetched as they are sent; the result is the answer."""
-        return TransformRequest(self.path(item), etl_args=etl_args, body=functools.partial(self.bucket.open, item.name))
+        return TransformRequest(
+            self.path(item),
+            etl_args=etl_args,
+            body=functools.partial(self.bucket.open, item.name),
+            takes_results=True,
+        )
 
     def list(self) -> Iterator[Item]:
         """Every object whose name starts with the prefix."""

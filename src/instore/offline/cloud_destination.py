@@ -5,14 +5,19 @@ import mmap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from instore.errors import AnswerError, ConfigurationError, InvalidRequestError, NameConflictError
 from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, check_cloud_name
-from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, Stored
+from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, Results
 from instore.offline.lookup import Lookup
+from instore.offline.naming import PLAIN_NAMES, Naming
+from instore.offline.record_objects import RecordObjects
+from instore.offline.records import Records, check_not_records
 from instore.offline.remote_bucket import configuring
 from instore.offline.spool import gathered
+from instore.offline.stored_in_bucket import ResultsInBucket, StoredInBucket
+from instore.protocol.result_frames import ResultHead
 from instore.system.printable import printable
 from instore.system.threads import in_thread, to_its_end
 
@@ -24,7 +29,7 @@ class CloudDestination:
 
     Args:
         url: of the bucket.
-        prefix: what all results' names start with.
+        naming: what results are called.
         options: see there.
         metadata: gives the user metadata that a result is to have, if it is to have any.
 
@@ -37,20 +42,25 @@ class CloudDestination:
     def __init__(
         self,
         url: str,
-        prefix: str = "",
+        naming: Naming = PLAIN_NAMES,
         options: CloudOptions = NO_OPTIONS,
         metadata: Callable[[str], Awaitable[Mapping[str, str]]] | None = None,
     ) -> None:
         self.bucket = CloudStore(url, options.endpoint)
         self._only_if_free = options.no_clobber
         self._metadata = metadata
-        self._lookup = Lookup(self.bucket, prefix)
+        self._lookup = Lookup(self.bucket, naming.prepend)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
+        objects = RecordObjects(self.bucket, naming.prepend)
+        self.records = Records(naming, objects.lines)
+        self._several = ResultsInBucket(self.bucket, self.records, objects, _check, self._in_thread)
         with configuring():
             if not self.bucket.exists():
                 raise ConfigurationError(f"DST {printable(url)}: there is no bucket {self.bucket}; make it first")
 
     async def __aenter__(self) -> Self:
+        with configuring():
+            await self._in_thread(self.records.read)
         return self
 
     async def __aexit__(
@@ -58,35 +68,46 @@ class CloudDestination:
     ) -> None:
         """What is stored is stored; nothing is left half."""
         self._pool.shutdown(wait=True)
+        self.records.close()
 
     def exists(self, name: str) -> bool:
         """Whether there is a result `name`."""
-        try:
-            check_cloud_name(name)
-        except InvalidRequestError as error:
-            raise NameConflictError(str(error)) from error
+        _check(name)
         return name in self._lookup
+
+    def has_all(self, names: Sequence[str]) -> bool:  # noqa: ARG002
+        """A bucket's records are believed: to look for each result would be a request for each."""
+        return True
 
     async def write(self, item: Item, body: AsyncIterator[bytes], content_type: str) -> int:
         """Store the result of `item`: sent only when all of it is here, so that a part is never committed."""
+        self.records.claim_plain(item.name)
         async with gathered(body, self._in_thread) as content:
+            old = await self._several.supersede(item)
             metadata = await self._metadata(item.name) if self._metadata is not None else {}
-            data = content if isinstance(content, bytes) else mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ)
-            put = asyncio.ensure_future(
-                self.bucket.put(
-                    item.result, data, {**metadata, "Content-Type": content_type}, only_if_free=self._only_if_free
-                )
-            )
-            try:
-                return await to_its_end(put)
-            except asyncio.CancelledError:
-                if not put.cancelled() and put.exception() is None:
-                    raise CommittedError(put.result()) from None
-                raise
+            attributes = {**metadata, "Content-Type": content_type}
+            size = await self._put(item.result, content, attributes, replaces=item.result in old)
+            if old:
+                await self._several.has_one(item)
+            return size
 
-    async def commit(self, batch: Sequence[tuple[Stored, str]]) -> list[str]:
-        """Results are committed when they are stored."""
-        return [""] * len(batch)
+    async def write_results(self, item: Item, results: Results) -> StoredInBucket:
+        """Store several results, or none."""
+        metadata = await self._metadata(item.name) if self._metadata is not None else {}
+
+        async def put(name: str, head: ResultHead, content: bytes | IO[bytes], replaces: bool) -> None:
+            attributes = {**metadata, **head.metadata, "Content-Type": head.content_type}
+            await self._put(name, content, attributes, replaces)
+
+        return await self._several.write(item, results, put)
+
+    async def skip(self, item: Item, reason: str) -> StoredInBucket:
+        """Note that an object is skipped."""
+        return self._several.skip(item, reason)
+
+    async def commit(self, batch: Sequence[tuple[StoredInBucket, str]]) -> list[str]:
+        """Results are committed when they are stored, but for the records of several."""
+        return [await self._several.commit([stored for stored, _ in batch])] * len(batch)
 
     async def flush(self) -> None:
         """The store keeps what it has acknowledged."""
@@ -95,5 +116,25 @@ class CloudDestination:
         """There is nowhere to deliver it to."""
         raise AnswerError(NOT_DELIVERED)
 
+    async def _put(self, name: str, content: bytes | IO[bytes], attributes: Mapping[str, str], replaces: bool) -> int:
+        data = content if isinstance(content, bytes) else mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ)
+        put = asyncio.ensure_future(
+            self.bucket.put(name, data, attributes, only_if_free=self._only_if_free and not replaces)
+        )
+        try:
+            return await to_its_end(put)
+        except asyncio.CancelledError:
+            if not put.cancelled() and put.exception() is None:
+                raise CommittedError(put.result()) from None
+            raise
+
     async def _in_thread(self, function: Callable[..., object], *arguments: object) -> object:
         return await in_thread(self._pool, function, *arguments)
+
+
+def _check(name: str) -> None:
+    try:
+        check_cloud_name(name)
+    except InvalidRequestError as error:
+        raise NameConflictError(str(error)) from error
+    check_not_records(name)

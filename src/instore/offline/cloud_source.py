@@ -42,7 +42,10 @@ class CloudSource:
     def request(self, item: Item, etl_args: str) -> TransformRequest:
         """With its bytes, fetched as they are sent; the result is the answer."""
         return TransformRequest(
-            self.path(item), etl_args=etl_args, body=functools.partial(CloudObject, self.bucket, item.name, item.size)
+            self.path(item),
+            etl_args=etl_args,
+            body=functools.partial(CloudObject, self.bucket, item.name, item.size),
+            takes_results=True,
         )
 
     def list(self) -> Iterator[Item]:

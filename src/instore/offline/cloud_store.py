@@ -252,6 +252,24 @@ class CloudStore:
                 await self._verify(name, size, stored["e_tag"])
         return size
 
+    def content(self, name: str) -> bytes:
+        """An object's bytes; a blocking call."""
+        with self._errors("could not be read", name):
+            return bytes(self._obstore.get(self._store, name).bytes())
+
+    async def keep(self, name: str, data: bytes) -> None:
+        """Store an object that is small."""
+        await self.put(name, data, {})
+
+    async def delete(self, name: str) -> None:
+        """Remove an object; one that isn't there is none the less."""
+        try:
+            with self._errors("could not be removed", name):
+                await self._obstore.delete_async(self._store, name)
+        except RemoteStoreError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+
     async def _verify(self, name: str, size: int, tag: str | None) -> None:
         """Look whether all of what was stored is there; what is not would be taken for done, and is removed."""
         there = await self._obstore.head_async(self._looks, name)

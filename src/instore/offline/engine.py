@@ -35,11 +35,13 @@ from instore.errors import (
     JobFailedError,
     RemoteStoreError,
     ResultExistsError,
+    Skip,
     TransformError,
     WorkerError,
     status_of,
 )
 from instore.etl.communicator import TransformResponse
+from instore.etl.result_stream import ResultStream
 from instore.offline.concurrency import ConcurrencyLimit, Turns
 from instore.offline.interfaces import (
     AnyStored,
@@ -54,6 +56,7 @@ from instore.offline.interfaces import (
     Observer,
     Workers,
 )
+from instore.protocol.headers import RESULTS_TYPE
 from instore.protocol.responses import split_frames, with_frames
 from instore.system.backoff import backoff
 from instore.system.printable import printable
@@ -61,6 +64,9 @@ from instore.system.threads import in_thread, to_its_end
 
 MOST_AWAY = 10
 """Objects in a row that may fail because a store is away; with the last of them the job ends."""
+
+SKIPPED_BY_TRANSFORM = "its transform skipped it"
+"""Why an object was skipped whose transform gives no reason."""
 
 _AHEAD = 512  # objects in the queue
 _BATCH = 256  # items found in one thread hop
@@ -267,7 +273,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
             try:
                 async with asyncio.timeout(limit) as timeout:
                     with contextlib.nullcontext() if turns is None else turns.taken(timeout):
-                        written = await self._transfer(worker, item)
+                        result, stored = await self._transfer(worker, item)
             except IncompleteAnswerError as error:
                 _end_if_out_of_files(error.__cause__)
                 if await worker.is_dead():
@@ -301,7 +307,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
                     _end_if_out_of_files(error)
                     self._fail(item, f"its result could not be written: {_reason(error)}", started)
             else:
-                await self._note_written(item, written, time.perf_counter() - started)
+                await self._note_written(result._replace(seconds=time.perf_counter() - started), stored)
             return True
 
     async def _end_hung(self, worker: AnyWorker, item: Item, turns: Turns | None, limit: float, started: float) -> bool:
@@ -316,15 +322,28 @@ class Engine(Generic[AnyWorker, AnyStored]):
             self._fail(item, f"it {late}, and its worker was ended", started, TIMED_OUT)
         return is_alone
 
-    async def _transfer(self, worker: AnyWorker, item: Item) -> AnyStored | int:
-        """Have one object transformed, once."""
-        answer = await worker.communicator.send(self._source.request(item, self._options.etl_args))
-        if answer is None:
-            return self._destination.delivered(item)
+    async def _transfer(self, worker: AnyWorker, item: Item) -> tuple[ItemResult, AnyStored | None]:
+        """Have one object transformed, once; what became of it, and what is still to be committed."""
+        request = self._source.request(item, self._options.etl_args)
         try:
-            return await self._destination.write(item, self._counted(answer), answer.content_type)
+            answer = await worker.communicator.send(request)
+        except Skip as skip:
+            reason = skip.reason or SKIPPED_BY_TRANSFORM
+            skipped = item._replace(state=ItemState.SKIPPED, reason=reason, result="")
+            return ItemResult(skipped), await self._destination.skip(item, reason)
+        if answer is None:
+            return ItemResult(item, "", self._destination.delivered(item)), None
+        try:
+            if request.takes_results and answer.content_type == RESULTS_TYPE:
+                results = ResultStream(self._counted(answer)).results()
+                several = await self._destination.write_results(item, results)
+                return ItemResult(item._replace(result=""), "", several.size, results=several.results), several
+            written = await self._destination.write(item, self._counted(answer), answer.content_type)
         finally:
             await answer.close()
+        if isinstance(written, int):
+            return ItemResult(item, "", written), None
+        return ItemResult(item, "", written.size), written
 
     def _end_if_away(self, error: InstoreError) -> None:
         """Count an object that failed because a store is away, and raise if it is one too many."""
@@ -335,12 +354,12 @@ class Engine(Generic[AnyWorker, AnyStored]):
                 is_away=True,
             )
 
-    async def _note_written(self, item: Item, written: AnyStored | int, seconds: float) -> None:
+    async def _note_written(self, result: ItemResult, stored: AnyStored | None) -> None:
         self._away = 0
-        if isinstance(written, int):
-            self._settle(ItemResult(item, "", written, seconds))
+        if stored is None:
+            self._settle(result)
         else:
-            await self._written.put((ItemResult(item, "", written.size, seconds), written))
+            await self._written.put((result, stored))
 
     async def _counted(self, answer: TransformResponse) -> AsyncIterator[bytes]:
         async for piece in answer.pieces():

@@ -12,6 +12,7 @@ from instore.errors import ConfigurationError
 from instore.etl.communicator import TransformRequest
 from instore.offline.folder_destination import PARTIAL
 from instore.offline.interfaces import NOT_THERE, Item, ItemState
+from instore.offline.records import OF_A_JOB, in_records
 from instore.system.printable import printable
 
 
@@ -48,7 +49,7 @@ class FolderSource:
 
     def request(self, item: Item, etl_args: str) -> TransformRequest:
         """By the path of its file; the result is the answer."""
-        return TransformRequest(self.path(item), item.path, etl_args)
+        return TransformRequest(self.path(item), item.path, etl_args, takes_results=True)
 
     def list(self) -> Iterator[Item]:
         """Everything in the folder whose name starts with the prefix, folders excepted."""
@@ -95,6 +96,8 @@ class FolderSource:
     def _item(self, name: str) -> Item | None:
         """What `name` is; None for a folder."""
         path = os.path.join(self.folder, name)
+        if in_records(name):
+            return Item(name, ItemState.SKIPPED, OF_A_JOB)
         if name == PARTIAL:
             return Item(name, ItemState.SKIPPED, "the unfinished results of another job")
         try:

@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 from instore.etl.communicator import Communicator, TransformRequest
+from instore.offline.records import MadeResult, Records
+from instore.protocol.result_frames import ResultHead
 
 
 class ItemState(Enum):
@@ -56,6 +58,7 @@ class ItemResult(NamedTuple):
         seconds: from the request to the result's last byte; None if there was no request.
         frames: where in the user's code the error comes from, the innermost place last.
         code: HTTP status of the answer that failed, or one that says the same; 0 where there was none.
+        results: those that its name doesn't tell: several, or one with a name of its own.
     """
 
     item: Item
@@ -64,6 +67,7 @@ class ItemResult(NamedTuple):
     seconds: float | None = None
     frames: Sequence[str] = ()
     code: int = 0
+    results: Sequence[MadeResult] = ()
 
     @property
     def status(self) -> str:
@@ -126,13 +130,20 @@ class Stored(Protocol):
 
     Attributes:
         size: its bytes.
+        results: see `ItemResult`.
     """
 
     @property
     def size(self) -> int: ...
 
+    @property
+    def results(self) -> Sequence[MadeResult]: ...
+
 
 AnyStored = TypeVar("AnyStored", bound=Stored)
+
+Results = AsyncIterator[tuple[ResultHead, AsyncIterator[bytes]]]
+"""Results as they come: each with what is said of it, and its bytes, which are read before the next one's."""
 
 
 class Destination(Protocol[AnyStored]):
@@ -149,6 +160,17 @@ class Destination(Protocol[AnyStored]):
             ResultExistsError: another command has stored it meanwhile, and it is to be left.
             CommittedError: cancelled, but too late: the result is committed.
         """
+
+    async def write_results(self, item: Item, results: Results) -> AnyStored:
+        """Take several results of `item`, or one with a name or metadata: all, or none.
+
+        Raises:
+            InstoreError: a name can't be one, or is another object's result's; or as `write`.
+            OSError: they can't be kept.
+        """
+
+    async def skip(self, item: Item, reason: str) -> AnyStored:
+        """Note that the transform has skipped `item`. Raises as `write`."""
 
     async def commit(self, batch: Sequence[tuple[AnyStored, str]]) -> list[str]:
         """Make results appear under their names; for each, why it could not be done, or an empty text."""
@@ -173,10 +195,14 @@ class ListedDestination(Destination[AnyStored], Protocol):
 
     Attributes:
         folds_names: names that differ in upper and lower case, or in Unicode's forms, are one; known once it is held.
+        records: what became of objects whose results' names don't tell that.
     """
 
     @property
     def folds_names(self) -> bool: ...
+
+    @property
+    def records(self) -> Records: ...
 
     async def __aenter__(self) -> Self: ...
 
@@ -191,6 +217,9 @@ class ListedDestination(Destination[AnyStored], Protocol):
             NameConflictError: no result can have that name; the text says why.
             RemoteStoreError: a store can't tell.
         """
+
+    def has_all(self, names: Sequence[str]) -> bool:
+        """Whether all of a recorded object's results are still there, as far as that can be told at once. It blocks."""
 
 
 class ResultOrigin(NamedTuple):
@@ -291,6 +320,7 @@ class ShardMembers(NamedTuple):
         transformed, copied: how many were.
         failed: the names of those that failed, each with its cause.
         outcome: what became of these: `dropped` or `kept`.
+        skipped: how many the transform has skipped, so that they are left out.
     """
 
     shard: str
@@ -298,6 +328,7 @@ class ShardMembers(NamedTuple):
     copied: int
     failed: Sequence[tuple[str, str]]
     outcome: str
+    skipped: int = 0
 
 
 class Observer(Protocol):

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from instore.errors import InvalidRequestError, RemoteStoreError
 from instore.offline.interfaces import NOT_THERE, Item, ItemState
+from instore.offline.records import OF_A_JOB, in_records
 from instore.store.names import check_object_name
 
 _PAGE = 10_000  # names: as many as a store lists at once
@@ -22,6 +23,8 @@ def listed_item(name: str, size: int) -> Item:
         check_object_name(name)
     except InvalidRequestError as error:
         return Item(name, ItemState.FAILED, str(error), size=size)
+    if in_records(name):
+        return Item(name, ItemState.SKIPPED, OF_A_JOB, size=size)
     return Item(name, ItemState.TODO, size=size)
 
 

@@ -86,7 +86,7 @@ def _shards(file: IO[str], outcome: str) -> Iterator[ShardMembers]:
     for number, entry in _entries(file):
         if last[entry["shard"]] == number:
             name = entry["shard"].partition("/")[2]  # behind the folder's or the bucket's name
-            yield ShardMembers(name, entry["transformed"], entry["copied"], entry["failed"], outcome)
+            yield ShardMembers(name, entry["transformed"], entry["copied"], entry["failed"], outcome, entry["skipped"])
 
 
 def _entries(file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:

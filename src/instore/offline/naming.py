@@ -4,6 +4,7 @@ The rule is AIStore's own (`TCBMsg.ToName`): the extension is what stands after 
 `.jpg` has one too.
 """
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,15 @@ class Naming:
         stem, dot, extension = name.rpartition(".")
         candidates = [name, *(f"{stem}.{old}" for old, new in self.extensions.items() if dot and new == extension)]
         return (one for one in candidates if one and self(one) == result)
+
+
+PLAIN_NAMES = Naming()
+"""Results are called as their objects."""
+
+
+def folded(name: str) -> str:
+    """What is the same for names that are one to a file system that folds upper and lower case, and Unicode's forms."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
 def _parse_extension(text: str) -> tuple[str, str]:

@@ -48,7 +48,7 @@ class Packing:
         folder, pattern = os.path.split(destination)
         self._names = ShardNames.parse(pattern)
         self._source = FolderSource(source)
-        self._destination = FolderDestination(folder or ".")
+        self._destination = FolderDestination(folder or ".", naming=None)
         self._size = size
         self._say = say
         if self._destination.folder == self._source.folder or is_inside(self._destination.folder, self._source.folder):

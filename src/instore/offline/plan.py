@@ -1,7 +1,6 @@
 """What goes where: a source, a destination, and what results are called. No object is read, and nothing is written."""
 
 import os
-import unicodedata
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,11 +13,19 @@ from instore.offline.cloud_source import CloudSource
 from instore.offline.cloud_store import NO_OPTIONS, SCHEMES, CloudOptions
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource, is_inside
-from instore.offline.interfaces import Item, ItemState, ListedDestination, ListedSource, RemembersOrigins
+from instore.offline.interfaces import (
+    Item,
+    ItemState,
+    ListedDestination,
+    ListedSource,
+    RemembersOrigins,
+    ResultOrigin,
+)
 from instore.offline.maker import Maker
-from instore.offline.naming import Naming
+from instore.offline.naming import Naming, folded
 from instore.offline.nowhere import Nowhere
 from instore.offline.part import JobPart
+from instore.offline.records import Record, RecordState, shared
 from instore.offline.remote_bucket import SCHEME
 from instore.system.printable import printable
 
@@ -63,6 +70,9 @@ class Plan:
 
     def _judged(self, item: Item, taken: set[str]) -> Item:
         result = self.naming(item.name)
+        record = self.destination.records.of(item.name)
+        if record is not None:
+            return self._recorded(item._replace(result=result), record)
         try:
             if self.destination.folds_names:
                 _take(result, taken)
@@ -70,17 +80,34 @@ class Plan:
         except NameConflictError as error:
             reason = f"its result can't be called {printable(result)}: {error}"
             return item._replace(state=ItemState.FAILED, reason=reason, result=result)
+        owner = self.destination.records.owner(result)
+        if owner not in ("", item.name):
+            return item._replace(state=ItemState.FAILED, reason=shared(item.name, owner, result), result=result)
         if not there or self.overwrite:
             return item._replace(result=result)
         outdated = self._outdated(item, result)
         state = ItemState.TODO if outdated and self.update else ItemState.THERE
         return item._replace(state=state, result=result, outdated=outdated)
 
+    def _recorded(self, item: Item, record: Record) -> Item:
+        """An object of which a record tells."""
+        origin = ResultOrigin(record.code, record.arguments, record.size, record.modified)
+        outdated = self._outdated_by(origin, item)
+        is_whole = record.state is not RecordState.BEGUN and self.destination.has_all(record.names)
+        if self.overwrite or not is_whole or (outdated and self.update):
+            return item._replace(outdated=outdated if is_whole and not self.overwrite else "")
+        state = ItemState.SKIPPED if record.state is RecordState.SKIPPED else ItemState.THERE
+        return item._replace(state=state, reason=record.reason, result="", outdated=outdated)
+
     def _outdated(self, item: Item, result: str) -> str:
         """Why the result that is there is not what would be made now; empty if it is, as far as that is known."""
         if self.maker is None or not isinstance(self.destination, RemembersOrigins):
             return ""
-        origin = self.destination.origin(result)
+        return self._outdated_by(self.destination.origin(result), item)
+
+    def _outdated_by(self, origin: ResultOrigin, item: Item) -> str:
+        if self.maker is None:
+            return ""
         if origin.code not in ("", self.maker.code):
             return "by another class, or by another version of it"
         if origin.arguments not in ("", self.maker.arguments):
@@ -137,12 +164,12 @@ def make_plan(
         )
     origin = _source(source, prefix, clouds)
     if destination is None:
-        return Plan(origin, Nowhere(), naming)
+        return Plan(origin, Nowhere(naming), naming)
     if schemes[1]:
         bucket = (
-            BucketDestination(destination, naming.prepend)
+            BucketDestination(destination, naming)
             if schemes[1] == _AIS
-            else CloudDestination(destination, naming.prepend, clouds, _metadata_of(origin, clouds))
+            else CloudDestination(destination, naming, clouds, _metadata_of(origin, clouds))
         )
         if not isinstance(origin, FolderSource):
             _check_buckets(origin, bucket, naming)
@@ -151,7 +178,7 @@ def make_plan(
         raise ConfigurationError("--preserve is for files, and SRC is a bucket; leave it out")
     if prepend.split("/")[0] == PARTIAL:
         raise ConfigurationError(f"--prepend {printable(prepend)}: {PARTIAL} is where unfinished results are kept")
-    folder = FolderDestination(destination, overwrite or update, maker, preserve, part)
+    folder = FolderDestination(destination, overwrite or update, maker, preserve, part, naming)
     if names and isinstance(origin, FolderSource):
         _check_names(origin, folder, naming, names)
     elif isinstance(origin, FolderSource):
@@ -249,10 +276,9 @@ def _check_buckets(
 
 def _take(result: str, taken: set[str]) -> None:
     """Take a name, unless one that is the same to a destination that folds names is taken."""
-    folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", result).casefold())
-    if folded in taken:
+    if folded(result) in taken:
         raise NameConflictError("to DST's file system that is the name of another result")
-    taken.add(folded)
+    taken.add(folded(result))
 
 
 def is_in_source(plan: Plan, path: str) -> bool:

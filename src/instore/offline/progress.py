@@ -103,6 +103,8 @@ class Progress:
         """Count a shard's members; report those that failed, and say them as it says objects."""
         self.tally.members["transformed"] += shard.transformed
         self.tally.members["copied"] += shard.copied
+        if shard.skipped:
+            self.tally.members["skipped"] += shard.skipped
         for member, cause in shard.failed:
             name = f"{shard.shard}!{member}"
             is_first = self.tally.add_member(shard, member, cause)

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from threading import Event
@@ -100,6 +100,33 @@ class RemoteBucket:
     def open(self, name: str) -> "RemoteObject":
         """The object `name`, to be read from its start; asks for it with the first piece."""
         return RemoteObject(self, name)
+
+    def content(self, name: str) -> bytes:
+        """An object's bytes; a blocking call."""
+        with self._sdk.errors(f"{self}/{name} could not be read"):
+            data: bytes = self._bucket.object(name).get_reader().read_all()
+            return data
+
+    async def keep(self, name: str, data: bytes) -> None:
+        """Store an object that is small."""
+        await self.in_thread(self.put, name, data)
+
+    async def delete(self, name: str) -> None:
+        """Remove an object; one that isn't there is none the less."""
+        await self.in_thread(self._delete, name)
+
+    def _delete(self, name: str) -> None:
+        try:
+            with self._sdk.errors(f"{self}/{name} could not be removed"):
+                self._bucket.object(name).delete()
+        except RemoteStoreError as error:
+            if _status(error.__cause__) != 404:
+                raise
+
+    def describe(self, name: str, metadata: Mapping[str, str]) -> None:
+        """Give an object custom properties; a blocking call."""
+        with self._sdk.errors(f"{self}/{name} could not be given its metadata"):
+            self._bucket.object(name).get_writer().set_custom_props(dict(metadata))
 
     def put(self, name: str, content: bytes | IO[bytes]) -> int:
         """Store an object, whole or not at all; a blocking call."""

@@ -200,6 +200,8 @@ def _entry(result: ItemResult) -> dict[str, object]:
         "result_bytes": result.result_bytes,
         "seconds": result.seconds if result.seconds is None else round(result.seconds, 6),
     }
+    if result.results:
+        entry["results"] = [{"name": made.name, "bytes": made.size} for made in result.results]
     return {**entry, "frames": list(result.frames)} if result.frames else entry
 
 

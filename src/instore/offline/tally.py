@@ -13,7 +13,7 @@ _MOST_CAUSES = 20
 _MOST_NAMES = 10  # of one cause
 _NUMBER = re.compile(r"\b0x[0-9a-f]+\b|\d+", re.IGNORECASE)
 _STATUSES = ("done", "already there", "skipped", "failed")
-_OF_MEMBERS = ("members_transformed", "members_copied", "members_failed")
+_OF_MEMBERS = ("members_transformed", "members_copied", "members_failed", "members_skipped")
 
 
 COMPLETE = "complete"
@@ -45,14 +45,15 @@ class JobReport:
         ended: `complete`, or a sentence that says why the job ended before all objects were tried.
         done: objects that were transformed, and whose results are where they belong.
         already_there: objects whose results were there before.
-        skipped: what was found and is no object, such as a link that leads out of SRC.
+        skipped: what was found and is no object, such as a link that leads out of SRC; and objects that the class has
+            skipped by raising `Skip`.
         failed: objects that failed.
         failures: each of them.
         source_bytes: of the objects that were done.
         result_bytes: of their results.
         seconds: from the start of the workers to the end.
-        members_transformed, members_copied, members_failed: of the shards that were done, with `--members`; the last
-            ones were dropped or kept.
+        members_transformed, members_copied, members_failed, members_skipped: of the shards that were done, with
+            `--members`; those that failed were dropped or kept, those that were skipped left out.
     """
 
     ended: str
@@ -67,6 +68,7 @@ class JobReport:
     members_transformed: int = 0
     members_copied: int = 0
     members_failed: int = 0
+    members_skipped: int = 0
 
     @property
     def ok(self) -> bool:
@@ -169,6 +171,7 @@ class Tally:
             members_transformed=self.members["transformed"],
             members_copied=self.members["copied"],
             members_failed=self.members["dropped"] + self.members["kept"],
+            members_skipped=self.members["skipped"],
         )
 
     def _add_cause(self, status: str, name: str, text: str) -> bool:

@@ -39,7 +39,7 @@ class Unpacking:
             raise ConfigurationError("unpack goes from folder to folder; for a bucket, copy the shards here first")
         self._name = os.path.basename(source) if os.path.isfile(source) else ""
         self._source = FolderSource(os.path.dirname(source) or "." if self._name else source)
-        self._destination = FolderDestination(destination)
+        self._destination = FolderDestination(destination, naming=None)
         if not self._name and is_inside(self._destination.folder + "/", self._source.folder):
             raise ConfigurationError(
                 f"DST {printable(destination)} is SRC or lies inside it: what is unpacked would be taken for shards; "

@@ -31,3 +31,12 @@ REQUEST_ID = "X-Request-Id"
 
 CONCURRENCY = "Instore-Concurrency"
 """Answer to `/health`: how many transforms this process runs at once (ours, not AIStore's)."""
+
+RESULTS = "Instore-Results"
+"""Request: the answer may be several results, or one with a name or metadata (`RESULTS_TYPE`; ours, not AIStore's)."""
+
+SKIPPED_OBJECT = "Instore-Skipped"
+"""Answer 422: the transform has skipped the object (ours, not AIStore's)."""
+
+RESULTS_TYPE = "application/vnd.instore.results"
+"""Content type of results in frames (docs/protocol.md#results-in-frames)."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote_plus, unquote_to_bytes
 
 _ERRORS = "surrogateescape"
+_LONGEST_NAME = 1024  # bytes
+_LONGEST_SEGMENT = 255  # bytes; what Linux file systems take
 _USER = re.compile(r"^([^/?#]*//|)[^/?#]*@")
 _UNRESERVED = string.ascii_letters + string.digits + "-._~"
 
@@ -90,3 +92,21 @@ class Uname:
 def without_user(url: str) -> str:
     """A URL without the user's name and password before its host."""
     return _USER.sub(r"\1", url)
+
+
+def why_no_object_name(name: str) -> str:
+    """Why `name` can't be an object's file below a folder; empty if it can, also with bytes that are not UTF-8."""
+    try:
+        encoded = name.encode(errors=_ERRORS)
+    except UnicodeEncodeError:
+        return "it is not UTF-8"
+    if len(encoded) > _LONGEST_NAME:
+        return f"it is longer than {_LONGEST_NAME} bytes"
+    if b"\0" in encoded:
+        return "it holds a NUL"
+    for segment in encoded.split(b"/"):
+        if segment in (b"", b".", b".."):
+            return f"a part between slashes is {segment.decode()!r}" if segment else "a part between slashes is empty"
+        if len(segment) > _LONGEST_SEGMENT:
+            return f"a part between slashes is longer than {_LONGEST_SEGMENT} bytes"
+    return ""

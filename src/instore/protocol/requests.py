@@ -5,11 +5,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from instore.errors import InvalidPipelineError, InvalidRequestError
-from instore.protocol.headers import DOWNLOAD_PATH, NODE_URL, QUERY_ARGS, QUERY_FQN, QUERY_OBJECT_TO, QUERY_ORIGINAL_URL
+from instore.protocol.headers import (
+    DOWNLOAD_PATH,
+    NODE_URL,
+    QUERY_ARGS,
+    QUERY_FQN,
+    QUERY_OBJECT_TO,
+    QUERY_ORIGINAL_URL,
+    RESULTS,
+)
 from instore.protocol.names import escape_fqn, escape_path, escape_query, escape_segment, unescape, unescape_query
 from instore.protocol.pipeline import destination_of, parse_pipeline
 
 _NODE_URL = NODE_URL.lower().encode()
+_RESULTS = RESULTS.lower().encode()
 _FQN, _ARGS = f"{QUERY_FQN}=", f"{QUERY_ARGS}="
 _LONGEST_LENGTH = 18  # digits; no body is as long as 2**63 bytes
 
@@ -38,6 +47,7 @@ class ObjectRequest:
         next_url: the pipeline's first entry; empty when the result is the answer.
         pipeline: the rest of the pipeline.
         length: the announced length of the body in bytes; None when it was not announced, or the body is chunked.
+        takes_results: the answer may be several results, or one with a name or metadata.
     """
 
     path: str
@@ -49,6 +59,7 @@ class ObjectRequest:
     length: int | None = None
     url: str = ""
     raw_path: str = field(default="", compare=False)
+    takes_results: bool = False
 
 
 def object_target(path: str, fqn: str = "", etl_args: str = "") -> str:
@@ -84,11 +95,13 @@ def parse_request(method: str, raw_path: str, query: str, headers: Iterable[tupl
     values = _parse_query(query) if query else {}
     etl_args = _args(values)
     fqn = unescape(values.get(QUERY_FQN, ""))
-    next_url, pipeline, length = _parse_headers(headers)
+    next_url, pipeline, length, takes_results = _parse_headers(headers)
     origin = SourceKind.FILE if fqn else _ORIGINS[method]
     if length == 0 and next_url and origin is SourceKind.BODY:
         _check_name_arrived(destination_of(next_url, pipeline))
-    return ObjectRequest(path, origin, fqn, etl_args, next_url, pipeline, length, raw_path=raw_path)
+    return ObjectRequest(
+        path, origin, fqn, etl_args, next_url, pipeline, length, raw_path=raw_path, takes_results=takes_results
+    )
 
 
 def _split_name(query: str) -> tuple[str, str]:
@@ -123,7 +136,7 @@ def parse_download(query: str, headers: Iterable[tuple[bytes, bytes]]) -> Object
             raise InvalidRequestError(
                 f"no {name}; expected POST {DOWNLOAD_PATH}?{QUERY_ORIGINAL_URL}=<url>&{QUERY_OBJECT_TO}=<name>"
             )
-    next_url, pipeline, _ = _parse_headers(headers)
+    next_url, pipeline, _, _ = _parse_headers(headers)
     return ObjectRequest(
         path=values[QUERY_OBJECT_TO].removeprefix("/"),
         origin=SourceKind.URL,
@@ -134,10 +147,10 @@ def parse_download(query: str, headers: Iterable[tuple[bytes, bytes]]) -> Object
     )
 
 
-def _parse_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str, int | None]:
-    """The pipeline's first URL, the rest of it, and the length of the body."""
+def _parse_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str, int | None, bool]:
+    """The pipeline's first URL, the rest of it, the length of the body, and whether results in frames are taken."""
     nodes: list[bytes] = []
-    length, chunked = None, False
+    length, chunked, takes_results = None, False, False
     for name, value in headers:
         if name == _NODE_URL:
             nodes.append(value)
@@ -145,8 +158,10 @@ def _parse_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str, in
             length = _parse_length(value)
         elif name == b"transfer-encoding":
             chunked = True
+        elif name == _RESULTS:
+            takes_results = True
     next_url, pipeline = parse_pipeline(_decode_nodes(nodes)) if nodes else ("", "")
-    return next_url, pipeline, None if chunked else length
+    return next_url, pipeline, None if chunked else length, takes_results
 
 
 def _parse_query(query: str) -> dict[str, str]:

@@ -12,10 +12,11 @@ from instore.protocol.requests import ObjectRequest
 from instore.server.entry import AccessLogEntry
 from instore.server.readers import Load
 from instore.server.thread_pool import ThreadPool
+from instore.server.user_results import TypedBytes
 from instore.system.steps import Waiter
 
 
-class Promise(Waiter[bytes]):
+class Promise(Waiter[bytes | TypedBytes]):
     """The result of an object in a batch; a batch whose objects are all given up is given up itself."""
 
     __slots__ = ("running",)
@@ -40,7 +41,7 @@ class BatchMember(NamedTuple):
     entry: AccessLogEntry
 
 
-Outcome = bytes | BaseException
+Outcome = bytes | TypedBytes | BaseException
 Run = Callable[[list[BatchMember]], list[Outcome]]
 
 
@@ -68,7 +69,7 @@ class Batches:
         """Objects that are in no thread yet."""
         return sum(len(batch.members) for batch in self._open.values()) + self._pool.waiting * self._size
 
-    def submit(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> Waiter[bytes]:
+    def submit(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> Waiter[bytes | TypedBytes]:
         """Have an object transformed in a batch."""
         loop = asyncio.get_running_loop()
         member = BatchMember(request, load, Promise(loop), entry)

@@ -15,6 +15,7 @@ class Shape(Enum):
     WHOLE = auto()
     BATCH = auto()
     STREAM = auto()
+    MANY = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,21 @@ from instore.errors import DirectPutError, ETLDirectPutTransientError
 from instore.http.bodies import Body
 from instore.http.client import FAILURES, ClientResponse, describe
 from instore.protocol.environment import Environment
-from instore.protocol.headers import DIRECT_PUT_LENGTH, NODE_URL, REQUEST_ID, RETRY_REASON
+from instore.protocol.headers import (
+    DIRECT_PUT_LENGTH,
+    NODE_URL,
+    REQUEST_ID,
+    RESULTS_TYPE,
+    RETRY_REASON,
+    SKIPPED_OBJECT,
+)
 from instore.protocol.pipeline import Hop, direct_put_url, ends_at_target, hop_of
 from instore.protocol.requests import ObjectRequest
 from instore.protocol.responses import NextHopOutcome, judge
 from instore.server.entry import AccessLogEntry
 from instore.server.held import HeldStream
 from instore.server.outbound import Outbound, TransientError
-from instore.server.results import Result
+from instore.server.results import PendingResult
 from instore.server.spans import Spans
 from instore.system.backoff import backoff
 
@@ -61,10 +68,12 @@ class DirectPut:
         self._tracing = tracing
         self._outbound = outbound
 
-    async def put(self, request: ObjectRequest, result: Result, mime_type: str, entry: AccessLogEntry) -> Response:
+    async def put(
+        self, request: ObjectRequest, result: PendingResult, mime_type: str, entry: AccessLogEntry
+    ) -> Response:
         """Put the result of `result` to the request's next hop; `entry` is told what was put, and how often."""
         url = direct_put_url(request.next_url, self._environment.target_url, request.path, request.etl_args)
-        headers = {"Content-Type": mime_type, REQUEST_ID: entry.id}
+        headers = {REQUEST_ID: entry.id}
         if request.pipeline:
             headers[NODE_URL] = request.pipeline
         if self._tracing is not None:
@@ -73,6 +82,9 @@ class DirectPut:
         while True:
             try:
                 output = await result.begin()
+                if result.content_type == RESULTS_TYPE:  # whoever asked takes them, and no next hop could
+                    return Response(200, output, RESULTS_TYPE)
+                headers["Content-Type"] = result.content_type or mime_type
                 response = self._without_secrets(await self._attempt(request, url, output, headers))
             except TransientError as error:
                 if not result.replayable:
@@ -124,7 +136,8 @@ async def _taken(request: ObjectRequest, output: Body, response: ClientResponse)
             return Response(204, body, headers=_forwarded(response, DIRECT_PUT_LENGTH), response=response)
         case NextHopOutcome.CONTENT | NextHopOutcome.FAILED:
             content_type = response.headers.get("content-type", "")
-            return Response(response.status, body, content_type, _forwarded(response, RETRY_REASON), response)
+            passed_on = _forwarded(response, RETRY_REASON) | _forwarded(response, SKIPPED_OBJECT)
+            return Response(response.status, body, content_type, passed_on, response)
         case NextHopOutcome.UNEXPECTED:
             raise DirectPutError(
                 f"the {hop.value} {request.next_url} answered {response.status} to the put of {request.path!r}, "

@@ -17,13 +17,14 @@ from instore.errors import (
     InvalidRequestError,
     ObjectTimeError,
     OverloadedError,
+    Skip,
     TransformError,
     status_of,
 )
 from instore.http.bodies import Body
 from instore.http.client import describe
 from instore.protocol.environment import INSTORE_OBJECT_TIME, Environment
-from instore.protocol.headers import DEFAULT_MIME_TYPE, RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON
+from instore.protocol.headers import DEFAULT_MIME_TYPE, RETRY_DIRECT_PUT_TRANSIENT, RETRY_REASON, SKIPPED_OBJECT
 from instore.protocol.names import escape_segment
 from instore.protocol.requests import ObjectRequest
 from instore.server.access_log import AccessLog
@@ -35,7 +36,7 @@ from instore.server.files import FileRules
 from instore.server.metrics import ObjectCounters
 from instore.server.next_hops import NextHops
 from instore.server.outbound import Outbound
-from instore.server.results import BufferedResult, Result, StreamedResult
+from instore.server.results import BufferedResult, PendingResult, SeveralResults, StreamedResult
 from instore.server.sources import FileSource, RemoteSource, Source
 from instore.server.spans import tracing
 from instore.server.transforms import TransformRunner
@@ -104,7 +105,7 @@ class Service:
         """Prepare what `request` asks for, with the bytes of `source`; `entry` is told how far it came."""
         return Exchange(self, entry, request, self._make_result(entry, request, source), self._direct_put)
 
-    def time_out(self, result: Result) -> asyncio.TimerHandle | None:
+    def time_out(self, result: PendingResult) -> asyncio.TimerHandle | None:
         """Give `result` up when its object has taken as long as one may."""
         seconds = self.environment.object_time
         if not math.isfinite(seconds):
@@ -117,6 +118,8 @@ class Service:
         status, headers = status_of(error), {}
         if isinstance(error, OverloadedError):
             headers = {"Retry-After": "1"}
+        if isinstance(error, Skip):
+            headers = {SKIPPED_OBJECT: "true"}
         if isinstance(error, ETLDirectPutTransientError) and error.bail_without_local_retry:
             status, headers = 503, {RETRY_REASON: RETRY_DIRECT_PUT_TRANSIENT}
         sentence = str(error) if isinstance(error, InstoreError) else describe(error)
@@ -132,9 +135,11 @@ class Service:
         except Exception as error:
             raise TransformError(f"get_mime_type() failed: {type(error).__name__}: {error}") from error
 
-    def _make_result(self, entry: AccessLogEntry, request: ObjectRequest, source: Source) -> Result:
+    def _make_result(self, entry: AccessLogEntry, request: ObjectRequest, source: Source) -> PendingResult:
         if self.transform.shape is Shape.STREAM or self.environment.members:
             return StreamedResult(request, source, self._transforms, entry, self.environment.direct_put_chunk_size)
+        if self.transform.shape is Shape.MANY:
+            return SeveralResults(request, source, self._transforms, entry, self.environment.direct_put_chunk_size)
         return BufferedResult(request, source, self._transforms, entry)
 
 
@@ -152,7 +157,7 @@ class Exchange:
         service: Service,
         entry: AccessLogEntry,
         request: ObjectRequest,
-        result: Result,
+        result: PendingResult,
         direct_put: DirectPut,
     ) -> None:
         self.result = result
@@ -170,7 +175,8 @@ class Exchange:
         if self._request.next_url:
             self._response = await self._direct_put.put(self._request, self.result, mime_type, self._entry)
         else:
-            self._response = Response(200, await self.result.begin(), mime_type)
+            body = await self.result.begin()
+            self._response = Response(200, body, self.result.content_type or mime_type)
         return self._response
 
     async def end(self) -> None:

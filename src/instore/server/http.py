@@ -5,6 +5,7 @@ nobody can take a part of an object for the whole.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -13,7 +14,15 @@ from instore.http.bodies import Body
 from instore.http.client import FAILURES
 from instore.http.exposition import expose
 from instore.http.request import Request
-from instore.protocol.headers import CONCURRENCY, DOWNLOAD_PATH, HEALTH_BODY, HEALTH_PATH, METRICS_PATH, READY_PATH
+from instore.protocol.headers import (
+    CONCURRENCY,
+    DOWNLOAD_PATH,
+    HEALTH_BODY,
+    HEALTH_PATH,
+    METRICS_PATH,
+    READY_PATH,
+    RESULTS_TYPE,
+)
 from instore.protocol.requests import METHODS, ObjectRequest, SourceKind, parse_download, parse_request
 from instore.server.direct_put import Response
 from instore.server.entry import AccessLogEntry
@@ -121,7 +130,9 @@ class HTTPHandler:
     async def _hold(self, wanted: ObjectRequest, response: Response, rest: OutputPipe, request: Request) -> None:
         """Wait for the whole of a stream, where its breaking off could not be told from its end."""
         limit = self._service.environment.spool
-        if request.streams and (wanted.next_url or wanted.origin is SourceKind.TARGET):
+        if response.content_type == RESULTS_TYPE:  # all of them or none
+            limit = sys.maxsize
+        elif request.streams and (wanted.next_url or wanted.origin is SourceKind.TARGET):
             return
         if limit:
             response.output = held = await hold(response.output.first, rest, limit)

@@ -10,15 +10,16 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any, Protocol
 
-from instore.errors import InstoreError, ShardError, TransformError
+from instore.errors import InstoreError, ShardError, Skip, TransformError
 from instore.protocol.environment import DROP, FAIL, INSTORE_MEMBERS, KEEP, Environment
 from instore.protocol.names import escape_path
 from instore.protocol.responses import split_frames
 from instore.server.contract import Shape, Transform
 from instore.server.readers import ForwardReader, ObjectReader, Readable
+from instore.server.user_results import Result
 from instore.shards.member import BUFFER, Member
 from instore.shards.reader import ShardReader
 from instore.shards.writer import shard_writer
@@ -33,7 +34,11 @@ _IN_MEMORY = 4 << 20  # bytes of a streamed result, or of a member that may be n
 class UserCode(Protocol):
     """The user's transform, synchronous or not, and what its errors mean."""
 
-    def whole(self, data: bytes | str, path: str, etl_args: str) -> bytes: ...
+    def whole(self, data: bytes | str, path: str, etl_args: str) -> bytes | Result: ...
+
+    def several(self, data: bytes | str, path: str, etl_args: str) -> Iterator[Result]: ...
+
+    def data_of(self, result: Result) -> bytes: ...
 
     def pieces(self, reader: Readable, path: str, etl_args: str) -> Iterator[bytes]: ...
 
@@ -55,7 +60,7 @@ class Members:
 
     def __init__(self, settings: Environment, transform: Transform) -> None:
         self.on_error = settings.members_on_error
-        self.is_streaming = transform.shape is Shape.STREAM
+        self.shape = transform.shape
         self._wants_raw_path = transform.wants_raw_path
         self._settings = settings
         self._matches = compiled(INSTORE_MEMBERS, [settings.members])
@@ -97,7 +102,9 @@ class _TransformedShard:
         self._etl_args = etl_args
         self._shard = ShardReader(reader)
         self._writer = shard_writer(self._shard.kind)
-        self._transformed = self._copied = 0
+        self._transformed = self._copied = self._skipped = 0
+        self._names = set[int]()  # hashes of the names of all members that there are by now,
+        self._given = set[int]()  # and of those that the user's code has given
         self._failed: list[tuple[str, str]] = []
 
     def pieces(self) -> Iterator[bytes]:
@@ -107,7 +114,10 @@ class _TransformedShard:
                     yield from self._member(member)
                 else:
                     self._copied += 1
+                    self._take([member.name])
                     yield from self._writer.copy(member)
+            if self._skipped and not self._names:
+                raise Skip("all of its members were skipped")
             yield self._writer.end()
 
     def log(self, settings: Environment) -> None:
@@ -121,6 +131,7 @@ class _TransformedShard:
             "shard": self._name,
             "transformed": self._transformed,
             "copied": self._copied,
+            "skipped": self._skipped,
             "failed": [(member, settings.redact(why)) for member, why in self._failed],
         }
         file = os.open(settings.members_log, os.O_WRONLY | os.O_APPEND)
@@ -135,7 +146,12 @@ class _TransformedShard:
             is_kept = self._members.on_error == KEEP and not member.is_sparse
             source = files.enter_context(_kept(member)) if is_kept else member.file
             try:
-                result, size = self._transform(member, source, files)
+                file, results = self._transform(member, source, files)
+                self._take([name for name, _ in results], member.name)
+            except Skip:
+                self._raise_damage()
+                self._skipped += 1
+                return
             except (TransformError, ShardError) as error:
                 self._raise_damage()
                 if self._members.on_error == FAIL:
@@ -143,31 +159,67 @@ class _TransformedShard:
                 self._failed.append((member.name, split_frames(str(error))[0]))
                 if self._members.on_error == DROP:
                     return
+                self._take([member.name])
                 if member.is_sparse:
                     yield from self._writer.copy(member)
                     return
                 source.seek(0)
-                result, size = source, member.size
+                file, results = source, [(member.name, member.size)]
             else:
                 self._raise_damage()
                 self._transformed += 1
-            yield from self._writer.add_file(member.name, result, size, like=member)
+            for name, size in results:
+                yield from self._writer.add_file(name, file, size, like=member)
 
-    def _transform(self, member: Member, source: IO[bytes], files: contextlib.ExitStack) -> tuple[IO[bytes], int]:
-        """A member's result, and its size."""
+    def _transform(
+        self, member: Member, source: IO[bytes], files: contextlib.ExitStack
+    ) -> tuple[IO[bytes], list[tuple[str, int]]]:
+        """A member's results, one behind the other, with their names and sizes."""
         name = f"{self._name}!{member.name}"
         if member.is_sparse:
             raise ShardError(f"the content of {name!r} is stored without its holes; make the shard without --sparse")
         path = self._members.path(self._path, member)
         with self._code.named(name):
             try:
-                if not self._members.is_streaming:
-                    data = self._code.whole(source.read(), path, self._etl_args)
-                    return io.BytesIO(data), len(data)
-                reader = ForwardReader(_Lent(source))
-                return _gathered(self._code.pieces(reader, path, self._etl_args), files)
+                match self._members.shape:
+                    case Shape.STREAM:
+                        reader = ForwardReader(_Lent(source))
+                        file, size = _gathered(self._code.pieces(reader, path, self._etl_args), files)
+                        return file, [(member.name, size)]
+                    case Shape.MANY:
+                        return self._results(self._code.several(source.read(), path, self._etl_args), member, files)
+                result = self._code.whole(source.read(), path, self._etl_args)
+                if isinstance(result, Result):
+                    return self._results(iter([result]), member, files)
+                return io.BytesIO(result), [(member.name, len(result))]
             except BaseException as error:
                 raise self._code.failure(error, name) from error
+
+    def _results(
+        self, results: Iterator[Result], member: Member, files: contextlib.ExitStack
+    ) -> tuple[IO[bytes], list[tuple[str, int]]]:
+        named: list[tuple[str, int]] = []
+
+        def pieces() -> Iterator[bytes]:
+            for result in results:
+                if result.metadata:
+                    raise ShardError("a member of a shard has no metadata, and a Result for one has some")
+                data = self._code.data_of(result)
+                named.append((result.name or member.name, len(data)))
+                yield data
+
+        return _gathered(pieces(), files)[0], named
+
+    def _take(self, names: Sequence[str], own: str = "") -> None:
+        """Take the names of members; `own` is that of the member that they come from, and the others are new."""
+        for name in names:
+            is_given = bool(own) and name != own
+            if hash(name) in (self._names if is_given else self._given):
+                raise ShardError(f"two members would be called {name!r}, one of them by its Result")
+        for name in names:
+            self._names.add(hash(name))
+            if own and name != own:
+                self._given.add(hash(name))
 
     def _raise_damage(self) -> None:
         """Raise what is wrong with the shard, whatever the user's code has made of it: no member is to blame."""

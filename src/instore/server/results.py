@@ -6,22 +6,26 @@ from typing import Protocol
 
 from instore.errors import ClientGoneError, InstoreError
 from instore.http.bodies import Body
+from instore.protocol.headers import RESULTS_TYPE
 from instore.protocol.requests import ObjectRequest
 from instore.server.entry import AccessLogEntry
 from instore.server.pipes import OutputPipe
 from instore.server.sources import Source
 from instore.server.transforms import TransformRunner
+from instore.server.user_results import TypedBytes, check_takes_results
 from instore.system.steps import Waiter
 
 
-class Result(Protocol):
+class PendingResult(Protocol):
     """The result of one request.
 
     Attributes:
         replayable: whether `begin` can be called again after `end`.
+        content_type: its own, once it has begun; empty: the class's.
     """
 
     replayable: bool
+    content_type: str
 
     async def begin(self) -> Body:
         """The result, or its beginning. Raises what the source or the transform raised."""
@@ -37,6 +41,7 @@ class BufferedResult:
     """A result that is whole before it is sent. It is made once and kept for retries."""
 
     replayable = True
+    content_type = ""
 
     def __init__(
         self, request: ObjectRequest, source: Source, transforms: TransformRunner, entry: AccessLogEntry
@@ -45,7 +50,7 @@ class BufferedResult:
         self._source = source
         self._entry = entry
         self._transforms = transforms
-        self._job: Waiter[bytes] | None = None
+        self._job: Waiter[bytes | TypedBytes] | None = None
         self._given_up: InstoreError | None = None
 
     async def begin(self) -> Body:
@@ -55,11 +60,14 @@ class BufferedResult:
                 raise self._given_up
             self._job = self._transforms.start(self._request, load, self._entry)
         try:
-            return Body(await self._job)
+            result = await self._job
         except asyncio.CancelledError:
             if self._given_up is not None:
                 raise self._given_up from None
             raise
+        if isinstance(result, TypedBytes):
+            result, self.content_type = result
+        return Body(result)
 
     async def end(self) -> None:
         """Nothing goes on, but perhaps a transform that was given up."""
@@ -75,6 +83,8 @@ class BufferedResult:
 
 class StreamedResult:
     """A result that is sent while it is made. A retry reads the source and runs the transform again."""
+
+    content_type = ""
 
     def __init__(
         self, request: ObjectRequest, source: Source, transforms: TransformRunner, entry: AccessLogEntry, batch: int
@@ -92,7 +102,7 @@ class StreamedResult:
         if self._job is not None:
             self._entry.again()
         self._spool = OutputPipe(self._batch)
-        self._job = self._transforms.start_stream(self._request, await self._source.stream(), self._spool, self._entry)
+        self._job = await self._start(self._spool)
         body = await Body.begin(self._spool)
         self._entry.ready = time.perf_counter()
         return body
@@ -103,6 +113,19 @@ class StreamedResult:
             self._transforms.watchdog.check()
         await self._source.close()
 
+    async def _start(self, spool: OutputPipe) -> Waiter[None]:
+        return self._transforms.start_stream(self._request, await self._source.stream(), spool, self._entry)
+
     def abandon(self, error: InstoreError) -> None:
         if self._spool is not None:
             self._spool.abandon(error)
+
+
+class SeveralResults(StreamedResult):
+    """All that `transform_many` makes of an object, in frames."""
+
+    content_type = RESULTS_TYPE
+
+    async def _start(self, spool: OutputPipe) -> Waiter[None]:
+        check_takes_results(self._request)
+        return self._transforms.start_several(self._request, await self._source.load(), spool, self._entry)

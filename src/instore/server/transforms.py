@@ -12,7 +12,7 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import perf_counter
@@ -23,6 +23,8 @@ from instore.errors import (
     ETLDirectPutTransientError,
     InstoreError,
     InvalidPipelineError,
+    ResultCarriedError,
+    Skip,
     SourceError,
     TransformError,
 )
@@ -30,6 +32,7 @@ from instore.protocol.environment import Environment
 from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
 from instore.protocol.responses import split_frames, with_frames
+from instore.protocol.result_frames import END
 from instore.server.batches import Batches, BatchMember, Outcome, Promise
 from instore.server.contract import Shape, Transform
 from instore.server.entry import AccessLogEntry
@@ -38,6 +41,7 @@ from instore.server.pipes import OutputPipe
 from instore.server.prints import frames_of, printing, printing_object
 from instore.server.readers import ForwardOnlyError, Load, ObjectReader, Readable, ThreadedReader
 from instore.server.thread_pool import ThreadPool
+from instore.server.user_results import Result, TypedBytes, as_answered, checked_results, frame_of
 from instore.server.watchdog import Watchdog
 from instore.system.printable import say
 from instore.system.steps import Waiter
@@ -84,7 +88,7 @@ class TransformRunner:
         """Objects that wait for a thread."""
         return self._pool.waiting if self._batches is None else self._batches.waiting
 
-    def start(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> Waiter[bytes]:
+    def start(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> Waiter[bytes | TypedBytes]:
         """Begin to transform one object that `load`, called in the same thread, gives whole."""
         entry.asked = perf_counter()
         if self._batches is not None:
@@ -98,24 +102,32 @@ class TransformRunner:
         entry.asked = perf_counter()
         return self._pool.submit(self._stream, request, open_reader, spool, entry)
 
+    def start_several(
+        self, request: ObjectRequest, load: Load, spool: OutputPipe, entry: AccessLogEntry
+    ) -> Waiter[None]:
+        """Begin to make several results of an object that `load` gives whole, in frames into `spool`."""
+        entry.asked = perf_counter()
+        return self._pool.submit(self._several, request, load, spool, entry)
+
     def close(self) -> None:
         """Take no more transforms; those that run are left to end."""
         self._pool.close()
         if self._user_loop is not None:
             self._user_loop.stop()
 
-    def _run(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> bytes:
+    def _run(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> bytes | TypedBytes:
         entry.begun = perf_counter()
         with self._named(request), _entered(load, request) as data:
             entry.loaded = perf_counter()
             try:
-                result = self.whole(data, self._path(request), request.etl_args)
+                made = self.whole(data, self._path(request), request.etl_args)
+                result = made if type(made) is bytes else self._answered(made, request)
             except BaseException as error:
                 raise self.failure(error, request.path) from error
             entry.made = perf_counter()
             return result
 
-    def whole(self, data: bytes | str, path: str, etl_args: str) -> bytes:
+    def whole(self, data: bytes | str, path: str, etl_args: str) -> bytes | Result:
         """What the buffered transform makes of an object; raises what it raises."""
         args = self._transform.decode_args(etl_args)
         if self._transform.shape is Shape.BATCH:
@@ -123,18 +135,55 @@ class TransformRunner:
         result = self._transform.method(data, path, args)
         if type(result) is bytes:
             return result
-        return self._as_bytes(self._awaited(result), "returned")
+        return self._as_result(self._awaited(result))
+
+    def several(self, data: bytes | str, path: str, etl_args: str) -> Iterator[Result]:
+        """The results that the transform makes of an object; raises what it raises."""
+        made = self._awaited(self._transform.method(data, path, self._transform.decode_args(etl_args)))
+        results = self._loop.iterate(made) if isinstance(made, AsyncIterator) else made
+        if not isinstance(results, Iterable) or isinstance(results, bytes | str):
+            raise TypeError(
+                f"transform_many returned {type(made).__name__}; it takes a generator of Results, or a list"
+            )
+        try:
+            yield from checked_results(results)
+        finally:
+            if (close := getattr(results, "close", None)) is not None:
+                close()
+
+    def data_of(self, result: Result) -> bytes:
+        """A result's bytes."""
+        return self._as_bytes(result.data, "gave a Result")
+
+    def _answered(self, result: bytes | Result, request: ObjectRequest) -> bytes | TypedBytes:
+        if not isinstance(result, Result):
+            return result
+        return as_answered(result, self.data_of(result), self._transform.get_mime_type(), request)
+
+    def _several(self, request: ObjectRequest, load: Load, spool: OutputPipe, entry: AccessLogEntry) -> None:
+        entry.begun = perf_counter()
+        try:
+            with self._named(request), _entered(load, request) as data:
+                entry.loaded = perf_counter()
+                mime_type = self._transform.get_mime_type()
+                for result in self.several(data, self._path(request), request.etl_args):
+                    spool.put(frame_of(result, self.data_of(result), mime_type, is_only=False))
+                entry.made = perf_counter()
+                spool.put(END)
+                spool.finish()
+        except BaseException as error:
+            spool.fail(self.failure(error, request.path))
 
     def _awaited(self, result: Any) -> Any:
         """What a method that may be asynchronous has returned."""
         return self._loop.run(result) if inspect.isawaitable(result) else result
 
-    def _alone(self, data: bytes | str, path: str, args: Any) -> bytes:
+    def _alone(self, data: bytes | str, path: str, args: Any) -> bytes | Result:
         """The result of an object that is a batch of its own."""
         (result,) = self._awaited(self._transform.method([data], [path], args))
         if isinstance(result, BaseException):
             raise result
-        return self._as_bytes(result, "returned")
+        return self._as_result(result)
 
     def _run_batch(self, members: list[BatchMember]) -> list[Outcome]:
         """One outcome for each object of a batch."""
@@ -184,8 +233,8 @@ class TransformRunner:
         if isinstance(result, BaseException):
             return self.failure(result, request.path)
         try:
-            return self._as_bytes(result, "returned")
-        except TypeError as error:
+            return self._answered(self._as_result(result), request)
+        except (TypeError, ResultCarriedError) as error:
             return self.failure(error, request.path)
 
     def _stream(
@@ -204,6 +253,7 @@ class TransformRunner:
     def _stream_from(
         self, reader: ObjectReader, request: ObjectRequest, spool: OutputPipe, entry: AccessLogEntry
     ) -> None:
+        piece = None
         try:
             path = self._path(request)
             make = self.pieces if self._members is None else partial(self._members.pieces, self, request.path)
@@ -214,7 +264,10 @@ class TransformRunner:
             entry.made = perf_counter()
             spool.finish()
         except BaseException as error:
-            spool.fail(reader.failure or self.failure(error, request.path))
+            failure = self.failure(error, request.path)
+            if isinstance(failure, Skip) and piece is not None:
+                failure = _skipped_too_late(failure)
+            spool.fail(reader.failure or failure)
         finally:
             reader.close()
 
@@ -247,6 +300,9 @@ class TransformRunner:
         """What is printed meanwhile is of that object, or member."""
         return printing(name) if self._frames else _UNNAMED
 
+    def _as_result(self, value: Any) -> bytes | Result:
+        return value if isinstance(value, Result) else self._as_bytes(value, "returned")
+
     def _as_bytes(self, value: Any, verb: str) -> bytes:
         if type(value) is bytes:
             return value
@@ -254,6 +310,11 @@ class TransformRunner:
             return bytes(value)
         if isinstance(value, str) and self._transform.encodes_text:
             return value.encode()
+        if isinstance(value, Result):
+            raise TypeError(
+                "transform_stream yielded a Result; it takes pieces of bytes: return a Result from transform, or yield "
+                "several from transform_many"
+            )
         raise TypeError(f"the transform {verb} {type(value).__name__}, not bytes")
 
     @property
@@ -344,6 +405,10 @@ def _entered(load: Load, request: ObjectRequest) -> Iterator[bytes | str]:
     with contextlib.ExitStack() as stack:
         stack.push(loading)
         yield data
+
+
+def _skipped_too_late(error: Skip) -> TransformError:
+    return TransformError(f"Skip was raised behind a piece of the result; raise it before the first piece ({error})")
 
 
 def _decoded_path(request: ObjectRequest) -> str:

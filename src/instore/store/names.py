@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from instore.errors import InvalidRequestError, NotSupportedError
-from instore.protocol.names import Uname
+from instore.protocol.names import Uname, why_no_object_name
 
 _BUCKET_NAME = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,64}(?<!\.)")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{0,32}")
-_LONGEST_NAME = 1024  # bytes
-_LONGEST_SEGMENT = 255  # bytes; what Linux file systems take
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -107,16 +105,7 @@ def check_object_name(name: str) -> None:
 
 def _why_not(name: str) -> str:
     try:
-        encoded = name.encode()
+        name.encode()
     except UnicodeEncodeError:
         return "it is not UTF-8"
-    if len(encoded) > _LONGEST_NAME:
-        return f"it is longer than {_LONGEST_NAME} bytes"
-    if b"\0" in encoded:
-        return "it holds a NUL"
-    for segment in encoded.split(b"/"):
-        if segment in (b"", b".", b".."):
-            return f"a part between slashes is {segment.decode()!r}" if segment else "a part between slashes is empty"
-        if len(segment) > _LONGEST_SEGMENT:
-            return f"a part between slashes is longer than {_LONGEST_SEGMENT} bytes"
-    return ""
+    return why_no_object_name(name)

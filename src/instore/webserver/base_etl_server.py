@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 from urllib.parse import unquote
 
@@ -16,6 +16,7 @@ from instore.server.arguments import decoder_of
 from instore.server.contract import Shape, Transform, check_settings
 from instore.server.run import listen_and_run
 from instore.server.session import make_session
+from instore.server.user_results import Result
 
 if TYPE_CHECKING:
     import requests
@@ -36,7 +37,10 @@ class AsyncReader(Protocol):
 
 
 class ETLServer:
-    """Base of every transform: override `transform`, `transform_batch` or `transform_stream`; each may be `async`.
+    """Base of every transform: override `transform`, `transform_batch`, `transform_stream` or `transform_many`.
+
+    Each may be `async`. In place of bytes, `transform` and `transform_batch` may give an `instore.Result`; each of them
+    may raise `instore.Skip`.
 
     `__init__` runs once per worker process and is where models are loaded. A subclass may leave it out, and need not
     call `super().__init__()` unless it wants a broken environment reported before its own work.
@@ -79,7 +83,7 @@ class ETLServer:
         """Read the environment, so that a server that can't run says so at once."""
         Environment.read(os.environ)
 
-    def transform(self, data: bytes | str, path: str, etl_args: Any) -> bytes | Awaitable[bytes]:
+    def transform(self, data: bytes | str, path: str, etl_args: Any) -> bytes | Result | Awaitable[bytes | Result]:
         """Transform one object, whole in memory. If `transform_stream` is overridden too, this one is used.
 
         Args:
@@ -89,13 +93,14 @@ class ETLServer:
             etl_args: the request's arguments: decoded text, empty when there are none; an `Args` if the class has one.
 
         Returns:
-            The transformed object; empty is a valid object. An exception becomes the object's error.
+            The transformed object; empty is a valid object. A `Result` where it has a name, a content type or metadata
+            of its own. An exception becomes the object's error; after `Skip` the object has no result.
         """
         raise NotImplementedError
 
     def transform_batch(
         self, objects: list[Any], paths: list[str], etl_args: Any
-    ) -> list[bytes | Exception] | Awaitable[list[bytes | Exception]]:
+    ) -> Sequence[bytes | Result | Exception] | Awaitable[Sequence[bytes | Result | Exception]]:
         """Transform several objects at once, as models on a GPU want them. It goes before `transform`.
 
         Objects with the same arguments that wait meet in a batch: up to `max_batch_size`, and none waits longer than
@@ -107,8 +112,9 @@ class ETLServer:
             etl_args: as for `transform`; that of all.
 
         Returns:
-            For each object, in order, its result, or an `Exception`, which is that object's error. If the call raises,
-            each object is tried alone, so that one that can't be transformed costs nobody else.
+            For each object, in order, its result, or an `Exception`, which is that object's error; a `Skip` among them
+            leaves that object without a result. If the call raises, each object is tried alone, so that one that can't
+            be transformed costs nobody else.
         """
         raise NotImplementedError
 
@@ -124,6 +130,24 @@ class ETLServer:
 
         Yields:
             Pieces of the transformed object, of any size.
+        """
+        raise NotImplementedError
+
+    def transform_many(
+        self, data: bytes | str, path: str, etl_args: Any
+    ) -> Iterable[Result] | AsyncIterator[Result] | Awaitable[Iterable[Result]]:
+        """Make several results of one object, such as the pages of a document; or none. No other method beside it.
+
+        `instore transform`, `instore.run` and the bucket jobs of `instore node` keep all of an object's results, or
+        none. A request for a single object, which can be answered with one result, is refused.
+
+        Args:
+            data: as for `transform`.
+            path: as for `transform`.
+            etl_args: as for `transform`.
+
+        Yields:
+            Results, each with a name of its own. An exception, or `Skip`, leaves none of them.
         """
         raise NotImplementedError
 
@@ -308,6 +332,9 @@ def check_class(cls: type[ETLServer]) -> None:
     methods = {name: getattr(cls, name) for name in _METHODS if _overrides(cls, name)}
     if not methods:
         raise UnfitClassError(f"{cls.__name__} overrides none of {', '.join(_METHODS)}; write one of them")
+    if "transform_many" in methods and len(methods) > 1:
+        others = ", ".join(name for name in methods if name != "transform_many")
+        raise UnfitClassError(f"{cls.__name__} overrides transform_many and {others}; write one of them")
     check_settings(cls.__name__, cls)
     if inspect.iscoroutinefunction(cls.transform_stream):
         raise UnfitClassError(f"{cls.__name__}.transform_stream is a coroutine; make it a generator: yield its pieces")
@@ -318,11 +345,17 @@ def check_class(cls: type[ETLServer]) -> None:
 
 
 _APPLICATION = "_instore_application"
-_METHOD_OF = {Shape.BATCH: "transform_batch", Shape.WHOLE: "transform", Shape.STREAM: "transform_stream"}
+_METHOD_OF = {
+    Shape.BATCH: "transform_batch",
+    Shape.WHOLE: "transform",
+    Shape.STREAM: "transform_stream",
+    Shape.MANY: "transform_many",
+}
 _METHODS = {
     "transform": ("self", "data", "path", "etl_args"),
     "transform_batch": ("self", "objects", "paths", "etl_args"),
     "transform_stream": ("self", "reader", "path", "etl_args"),
+    "transform_many": ("self", "data", "path", "etl_args"),
 }
 
 

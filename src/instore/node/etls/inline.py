@@ -14,6 +14,7 @@ from instore.errors import (
     IncompleteAnswerError,
     InstoreError,
     InvalidRequestError,
+    Skip,
     TransformFailedError,
     status_of,
 )
@@ -99,6 +100,8 @@ class Inline:
             raise self._failed(used, bucket.object(name), error) from error
         if transforms.failures:
             raise TransformFailedError(f"{transforms.first_failure} (etl {_title(used)})", transforms.first_code)
+        if observer.skip is not None:
+            raise self._failed(used, bucket.object(name), observer.skip)
         return empty(204 if what.delivers else 200)
 
     def broke_off(self, used: Sequence[ETL], name: str, error: InstoreError) -> None:
@@ -233,12 +236,17 @@ class _CopyObserver(TransformObserver):
     def __init__(self, etls: ETLManager, used: Sequence[ETL]) -> None:
         self._etls = etls
         self._used = used
+        self.skip: Skip | None = None  # why there is no copy
 
     def done(self, target: Target, owner: Target, result: ItemResult) -> None:
         del target, owner
         self._used[0].counters.objects += 1
         self._used[0].counters.in_bytes += result.item.size
         self._used[-1].counters.out_bytes += result.result_bytes or 0
+
+    def skipped(self, name: str, reason: str) -> None:
+        del name
+        self.skip = Skip(reason)
 
     def failed(self, error: ObjectError) -> None:
         for etl in self._used:

@@ -1,5 +1,6 @@
 """The jobs `etl-bck` and `etl-listrange`: many objects, counted in the job, their errors kept with the ETLs."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from instore.node.etls.expected_puts import ExpectedPuts
 from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import ObjectError
 from instore.node.jobs.copy import selected
+from instore.node.jobs.named_results import NamedResults
 from instore.node.jobs.registry import Job
 from instore.node.jobs.synchronize import check_synchronize, remove_stale
 from instore.node.jobs.target_transform import (
@@ -25,6 +27,8 @@ from instore.offline.interfaces import Item, ItemResult, ItemState
 from instore.offline.naming import Naming
 from instore.offline.selection import Selection
 from instore.store.names import Bucket
+
+logger = logging.getLogger("instore")
 
 _SERIAL = -1  # what AIStore calls no workers
 
@@ -97,6 +101,10 @@ class ETLJobObserver(TransformObserver):
         self._used[0].counters.in_bytes += result.item.size
         self._used[-1].counters.out_bytes += size
 
+    def skipped(self, name: str, reason: str) -> None:
+        """Say so: AIStore's clients know of no such thing."""
+        logger.info("job %s skipped %s: %s", self._job.id, name, reason)
+
     def failed(self, error: ObjectError) -> None:
         """Keep the error with each ETL of the pipeline."""
         for etl in self._used:
@@ -124,6 +132,9 @@ class TransformJobs:
 
     async def _work(self, job: Job, request: ETLJobSpec, used: list[ETL]) -> None:
         cluster = self._node.cluster
+        named = None
+        if len(used) == 1 and not request.synchronize:  # which removes what has no object of its name
+            named = NamedResults(cluster, request.source, request.destination, request.naming, request.dry)
         what = Transformation(
             job.id,
             used,
@@ -134,6 +145,7 @@ class TransformJobs:
             request.continue_on_error,
             request.slots,
             by_body=request.latest or request.synchronize,
+            named=named,
         )
         observer = ETLJobObserver(job, self._etls, used)
         transforms = [
@@ -146,6 +158,8 @@ class TransformJobs:
         try:
             await run_all(transforms)
         finally:
+            if named is not None:
+                named.close()
             job.error = failed_job([one for one, _ in transforms])
         if request.synchronize and not request.dry:
             await cluster.background(

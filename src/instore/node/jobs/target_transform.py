@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from instore.errors import JobFailedError, SourceError
+from instore.errors import AnswerError, JobFailedError, SourceError
 from instore.etl.communicator import PIECE, TransformRequest
 from instore.etl.pod import Pod
 from instore.node.bodies import writing
@@ -19,9 +19,10 @@ from instore.node.cluster import Cluster, Target
 from instore.node.etls.expected_puts import ExpectedPut, ExpectedPuts, size_of
 from instore.node.etls.manager import ETL, ETLManager
 from instore.node.etls.records import ObjectError
+from instore.node.jobs.named_results import KeptResults, NamedResults
 from instore.node.jobs.registry import with_more
 from instore.offline.engine import Engine
-from instore.offline.interfaces import Item, ItemResult, JobOptions
+from instore.offline.interfaces import Item, ItemResult, ItemState, JobOptions, Results
 from instore.protocol.etl_spec import Communication, Stage
 from instore.protocol.pipeline import join_pipeline
 from instore.store.names import Bucket
@@ -50,6 +51,7 @@ class Transformation:
         continue_on_error: a failed object doesn't stop the others.
         lanes: objects under way beside each target; 0: as many as its servers take.
         by_body: send objects' bytes instead of their files' paths.
+        named: keeps results that have names of their own; None: objects have one result each.
     """
 
     job_id: str
@@ -61,6 +63,7 @@ class Transformation:
     continue_on_error: bool = False
     slots: int = 0
     by_body: bool = False
+    named: NamedResults | None = None
 
     @property
     def delivers(self) -> bool:
@@ -73,6 +76,9 @@ class TransformObserver(Protocol):
 
     def done(self, target: Target, owner: Target, outcome: ItemResult) -> None:
         """An object has been transformed beside `target`, and its result is kept by `owner`."""
+
+    def skipped(self, name: str, reason: str) -> None:
+        """The transform has skipped an object."""
 
     def failed(self, error: ObjectError) -> None:
         """An object has failed."""
@@ -186,7 +192,17 @@ class _TargetResults:
 
         return await store_pieces(own.cluster, own.what.destination, item.result, body, stored)
 
-    async def commit(self, batch: Sequence[tuple[Upload, str]]) -> list[str]:
+    async def write_results(self, item: Item, results: Results) -> KeptResults:
+        """Store several results, or throw them away."""
+        if self._transform.what.named is None:
+            raise AnswerError("the server gave several results where one was expected")
+        return await self._transform.what.named.store(item, results)
+
+    async def skip(self, item: Item, reason: str) -> KeptResults:  # noqa: ARG002
+        """Nothing is stored."""
+        return KeptResults(())
+
+    async def commit(self, batch: Sequence[tuple[KeptResults, str]]) -> list[str]:
         """Results are committed when they are stored."""
         return [""] * len(batch)
 
@@ -217,13 +233,15 @@ class _TargetObserver:
         elif result.error:
             error = etl_error(self._explained(result.error))
             own.fail(own.what.source.object(item.name), error, result.code or _UNKNOWN_CODE)
+        elif item.state is ItemState.SKIPPED:
+            own.observer.skipped(own.what.source.object(item.name), item.reason)
         else:
             own.observer.done(own.target, self._owner(item, put), result)
 
     def _owner(self, item: Item, put: ExpectedPut | None) -> Target:
         """The target that has the result of `item`."""
         own = self._transform
-        if own.what.dry:
+        if own.what.dry or not item.result:
             return own.target
         return put.owner if put else own.cluster.owner(own.what.destination, item.result)
 
@@ -253,6 +271,7 @@ def request_for(
         pipeline=join_pipeline(following, destination),
         delivers=bool(destination),
         body=(lambda: ObjectStream(cluster, target, what.source, name)) if what.by_body else None,
+        takes_results=what.named is not None,
     )
 
 
