@@ -2,8 +2,8 @@
 
     instore transform examples/deduplicate.py photos unique --args seen=/tmp/photos-seen --workers 4
 
-Argument: `seen`, a folder that all workers share. It keeps a file for each content, called by its SHA-256, with the path
-of the object that it belongs to. So an object that is run again, after an error or in a later job, is no copy of itself.
+Argument: `seen`, a folder that all workers share. It keeps a file for each content, called by its SHA-256, with the
+path of the object whose it is. So an object that is run again, after an error or in a later job, is no copy of itself.
 
 Which of equal objects is the first depends on who comes first; `--workers 1` makes it the first by name. The folder
 belongs to one source and one destination: begin with an empty one where results were deleted or objects have changed,
