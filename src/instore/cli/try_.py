@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import io
 import os
 import pdb
 import sys
@@ -266,7 +267,7 @@ def _made(result: Any) -> Any:
 
 
 def _stream(transform: Transform, trial: _Trial, args: Any, threads: ThreadPoolExecutor) -> bytes:
-    reader: Any = BytesReader(trial.data)
+    reader: Any = io.BytesIO(trial.data) if transform.seekable else BytesReader(trial.data)
     if inspect.isasyncgenfunction(transform.method):
         reader = ThreadedReader(reader, threads)
     pieces: Any = transform.method(reader, trial.name, args)

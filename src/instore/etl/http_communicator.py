@@ -12,6 +12,7 @@ from instore.protocol.headers import (
     ARGUMENTS_PATH,
     DEFAULT_MIME_TYPE,
     NODE_URL,
+    OBJECT_INFO,
     RESULTS,
     RESULTS_TYPE,
     RETRY_REASON,
@@ -92,8 +93,13 @@ class HTTPCommunicator:
                 return await self._client.request(
                     "GET", self._base + pull_target(request.uname, request.etl_args), headers
                 )
+            info: dict[str, object] = {"seconds": request.seconds} if request.seconds else {}
             if request.body is not None:
-                body = await Body.begin(request.body())
+                stream = request.body()
+                body = await Body.begin(stream)
+                info |= getattr(stream, "info", {})
+            if info:
+                headers[OBJECT_INFO] = json.dumps(info)
             target = object_target(request.path, request.fqn if body is None else "", request.etl_args)
             return await self._client.request("PUT", self._base + target, headers, body)
         except UnaskableError as error:

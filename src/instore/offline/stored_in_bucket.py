@@ -13,7 +13,7 @@ from instore.errors import InstoreError, RemoteStoreError, ResultExistsError
 from instore.offline.interfaces import CommittedError, Item, Results
 from instore.offline.maker import Maker
 from instore.offline.record_objects import RecordObjects, RecordStore
-from instore.offline.records import MadeResult, Record, Records, RecordState
+from instore.offline.records import MadeResult, Record, RecordState, ResultRecords
 from instore.offline.spool import SpooledResults
 from instore.protocol.result_frames import ResultHead
 from instore.system.threads import to_its_end
@@ -60,7 +60,7 @@ class ResultsInBucket:
     def __init__(
         self,
         bucket: RecordStore,
-        records: Records,
+        records: ResultRecords,
         objects: RecordObjects,
         check: Callable[[str], None],
         in_thread: Callable[..., Awaitable[Any]],
