@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,10 @@ from instore.protocol.result_frames import ResultHead
 from tests.offline.support import fill, tree
 from tests.support.azurite import AZURE, make_container, running_azurite
 from tests.support.cancelling import TIMES, cancelled_at
-from tests.support.clouds import Cloud, google_key
+from tests.support.clouds import CREDENTIALS, Cloud, google_key
 from tests.support.faulty_cloud import faulty_cloud
 from tests.support.node import running_node
+from tests.support.versity import running_versity
 from tests.support.web import web_server
 
 NAMES = ["a.txt", "b/c d%41#?.txt", "b/empty", "b/é日.txt", "ba", "z"]
@@ -92,7 +93,7 @@ def _client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         del os.environ["AIS_ENDPOINT"]
 
 
-KINDS = ["folder", "bucket", "s3", *(pytest.param(name, marks=pytest.mark.whole) for name in ("gs", "az"))]
+KINDS = ["folder", "bucket", "s3", *(pytest.param(name, marks=pytest.mark.whole) for name in ("gs", "az", "versity"))]
 
 
 @pytest.fixture(params=KINDS)
@@ -116,6 +117,9 @@ def _kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
         return _folder(tmp_path / "place")
     if request.param in ("s3", "gs"):
         return _cloud(request.getfixturevalue("cloud"), request.getfixturevalue(request.param), request.param)
+    if request.param == "versity":
+        store = request.getfixturevalue("versity")
+        return replace(_cloud(store, store.endpoint, "s3"), is_here=False)
     if request.param == "az":
         return _azure(request.getfixturevalue("az"))
     return _bucket(request.getfixturevalue("client"))
@@ -157,12 +161,16 @@ def _cloud(cloud: Cloud, endpoint: str, scheme: str) -> Kind:
     name = cloud.free_name()
     options = CloudOptions(endpoint)
 
+    def make() -> None:  # which no command does
+        with contextlib.suppress(cloud.client.exceptions.BucketAlreadyOwnedByYou):
+            cloud.client.create_bucket(Bucket=name)
+
     def put(objects: dict[str, bytes]) -> None:
-        cloud.client.create_bucket(Bucket=name)
+        make()
         cloud.put(name, objects)
 
     def destination(place: str, naming: Naming = PLAIN_NAMES, maker: Maker | None = None) -> ListedDestination[Any]:
-        cloud.client.create_bucket(Bucket=name)  # which no command does
+        make()
         return CloudDestination(place, naming, options, maker=maker)
 
     def source(place: str, prefix: str = "") -> ListedSource:
@@ -209,6 +217,19 @@ def _gs(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     with faulty_cloud(cloud.endpoint) as running:
         running.is_google = True
         yield running.endpoint
+
+
+@pytest.fixture(scope="module")
+def _versity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with running_versity(tmp_path_factory.mktemp("versity")) as store:
+        yield store
+
+
+@pytest.fixture(name="versity")
+def _versity_store(_versity: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return _versity
 
 
 @pytest.fixture(scope="module")

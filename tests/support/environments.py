@@ -64,7 +64,7 @@ class Environment:
             UnavailableError: pip could not install what it needs.
         """
         FOLDER.mkdir(exist_ok=True)
-        with _alone(FOLDER / f"{self.name}.lock"):
+        with alone(FOLDER / f"{self.name}.lock"):
             if not self._is_ready():
                 self._install()
 
@@ -134,7 +134,7 @@ def _reason(error: subprocess.CalledProcessError) -> str:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
