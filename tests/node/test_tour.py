@@ -14,9 +14,9 @@ pytestmark = pytest.mark.whole
 ROOT = Path(__file__).parents[2]
 
 
-def run(script: Path, endpoint: str) -> str:
+def run(script: Path, endpoint: str, *options: str) -> str:
     done = subprocess.run(
-        [OFFICIAL.python, script],
+        [OFFICIAL.python, script, *options],
         env={"AIS_ENDPOINT": endpoint, "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
@@ -26,11 +26,12 @@ def run(script: Path, endpoint: str) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("options", [[], ["--strict"]], ids=["ours", "strict"])
 @pytest.mark.parametrize("targets", TARGETS)
-def test_the_official_sdk_does_all_that_it_can_with_etls(tmp_path: Path, targets: int) -> None:
+def test_the_official_sdk_does_all_that_it_can_with_etls(tmp_path: Path, targets: int, options: list[str]) -> None:
     need(OFFICIAL)
-    with running_node(tmp_path, targets) as node:
-        assert run(Path(__file__).with_name("tour.py"), node.endpoint).endswith("done\n")
+    with running_node(tmp_path, targets, options=options) as node:
+        assert run(Path(__file__).with_name("tour.py"), node.endpoint, *options).endswith("done\n")
         wait_until(lambda: descendants(node.process.pid) == [])
         assert "Traceback" not in node.log.read_text()
 

@@ -8,13 +8,14 @@ its requirements change. Whoever needs one that can't be made is told why.
 import fcntl
 import functools
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -42,11 +43,13 @@ class Environment:
         name: of its folder.
         requirements: what pip installs.
         own: whether this tree's instore is installed too.
+        base: a Python whose packages it has, too; empty: that of the tests, without its packages.
     """
 
     name: str
     requirements: tuple[str, ...]
     own: bool
+    base: str = ""
 
     @property
     def programs(self) -> Path:
@@ -76,7 +79,7 @@ class Environment:
         return FOLDER / self.name / ".ready"
 
     def _wanted(self) -> str:
-        lines = [sys.version, *self.requirements]
+        lines = [sys.version, self.base, *self.requirements]
         if self.own:  # installed in place, so only what it depends on can change
             lines.append(f"{ROOT} {hashlib.sha256((ROOT / 'pyproject.toml').read_bytes()).hexdigest()}")
         return "\n".join(lines)
@@ -86,7 +89,8 @@ class Environment:
         shutil.rmtree(self.programs.parent, ignore_errors=True)
         own = ("--editable", str(ROOT)) if self.own else ()
         try:
-            _run(sys.executable, "-m", "venv", str(self.programs.parent))
+            options = ["--system-site-packages"] if self.base else []
+            _run(self.base or sys.executable, "-m", "venv", *options, str(self.programs.parent))
             _run(str(self.python), *_PIP, *self.requirements, *own)
         except subprocess.CalledProcessError as error:
             raise UnavailableError(f"the environment {self.name!r} can't be made: {_reason(error)}") from error
@@ -101,6 +105,9 @@ BOTH = Environment("both", (_SDK, *_SERVERS), own=True)
 """instore beside the official SDK."""
 BROWSER = Environment("browser", tuple(_extra("ui-test")), own=False)
 """What drives a browser; a test imports it from there (see `browser`)."""
+
+TORCH = Environment("torch", ("aistore==2.0.0", "alive_progress>=3.1"), own=False)
+"""The official SDK's data sets for PyTorch; its base is whichever Python has that (see `torch`)."""
 
 EVERY = (OFFICIAL, OWN, BOTH, BROWSER)
 
@@ -121,6 +128,23 @@ def need(*environments: Environment) -> None:
     for environment in environments:
         if reason := _failure(environment):
             pytest.skip(reason)
+
+
+@functools.cache
+def torch() -> Environment:
+    """`TORCH`; where no Python has PyTorch, which is too large to install for one test, the test is skipped."""
+    import pytest
+
+    for base in (os.environ.get("TORCH_PYTHON", ""), sys.executable, "/usr/bin/python3"):
+        if base and shutil.which(base) and _has_torch(base):
+            return replace(TORCH, base=base)
+    raise pytest.skip.Exception(
+        "no Python here has PyTorch: apt-get install python3-torch, or name one that has it in TORCH_PYTHON"
+    )
+
+
+def _has_torch(python: str) -> bool:
+    return subprocess.run([python, "-c", "import torch.utils.data"], capture_output=True, check=False).returncode == 0
 
 
 def _run(*command: str) -> None:
