@@ -101,6 +101,8 @@ BOTH = Environment("both", (_SDK, *_SERVERS), own=True)
 """instore beside the official SDK."""
 BROWSER = Environment("browser", tuple(_extra("ui-test")), own=False)
 """What drives a browser; a test imports it from there (see `browser`)."""
+DOCS = Environment("docs", tuple(_extra("docs")), own=False)
+"""What builds the documentation's site."""
 
 EVERY = (OFFICIAL, OWN, BOTH, BROWSER)
 
