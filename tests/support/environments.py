@@ -105,6 +105,8 @@ BOTH = Environment("both", (_SDK, *_SERVERS), own=True)
 """instore beside the official SDK."""
 BROWSER = Environment("browser", tuple(_extra("ui-test")), own=False)
 """What drives a browser; a test imports it from there (see `browser`)."""
+DOCS = Environment("docs", tuple(_extra("docs")), own=False)
+"""What builds the documentation's site."""
 
 TORCH = Environment("torch", ("aistore==2.0.0", "alive_progress>=3.1"), own=False)
 """The official SDK's data sets for PyTorch; its base is whichever Python has that (see `torch`)."""

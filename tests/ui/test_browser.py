@@ -261,6 +261,7 @@ def test_a_shard_that_breaks_off_is_said_to_do_so(page: Any) -> None:
 def test_arguments_with_types_are_a_form(page: Any, complaints: Complaints) -> None:
     choose(page, "texts", "t001.txt", "with-args", None)
     form = page.get_by_role("group", name="Arguments")
+    assert "as JSON" in form.inner_text()
     form.get_by_label("side").fill("64")
     form.get_by_label("mode").select_option(label="fill")
     form.get_by_label("crop").check()

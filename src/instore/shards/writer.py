@@ -83,7 +83,9 @@ class TarWriter:
             name: as for `add`.
             file: a binary file; only read forward.
             size: bytes of it that there are, and that are taken.
-            like, mtime, mode: as for `add`.
+            like: as for `add`.
+            mtime: as for `add`.
+            mode: as for `add`.
 
         Raises:
             ShardError: a `ValueError`; the file ends before `size`, or as for `add`.

@@ -181,7 +181,10 @@ class Server:
         Args:
             stages: the further stages in order: transforms, which are served meanwhile, or servers that are entered.
                 Empty: this server itself puts its result to the target.
-            name, data, args, cut: as for `put`.
+            name: as for `put`.
+            data: as for `put`.
+            args: as for `put`.
+            cut: as for `put`.
 
         Returns:
             The answer; its body is what the target was sent.

@@ -48,7 +48,7 @@ class Field {
     this.initial = property.default;
     this.control = this.#make(choices, required, limits);
     this.error = element("span", { class: "error", id: `argument-${name}-error` });
-    const hint = element("span", { class: "hint", id: `argument-${name}-hint` }, hintOf(property, type, required));
+    const hint = element("span", { class: "hint", id: `argument-${name}-hint` }, hintOf(property, choices ? "choice" : type, required));
     this.control.setAttribute("aria-describedby", `${hint.id} ${this.error.id}`);
     this.control.addEventListener("input", () => this.#check());
     this.element = element("label", { class: "wide" }, name, this.control, hint, this.error);
@@ -134,7 +134,7 @@ function resolved(property, schema) {
   return name ? { ...schema.$defs?.[name], ...property } : property;
 }
 
-const WORDS = { boolean: "yes or no", integer: "whole number", number: "number", string: "text", json: "" };
+const WORDS = { boolean: "yes or no", integer: "whole number", number: "number", string: "text", json: "as JSON", choice: "" };
 
 function hintOf(property, type, required) {
   const initial = property.default === undefined ? "" : `default ${JSON.stringify(property.default)}`;

@@ -1,0 +1,96 @@
+"""The pages that open with code: it does what the page says.
+
+A block of Python is written to the file that its first line names; a block of shell runs; a block of text behind it is
+what that has printed.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from instore.runtime.load import load_class
+from tests.docs.test_links import ROOT
+from tests.examples.support import EXAMPLES, photograph
+
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CONCEPTS = (
+    "first-transform",
+    "streaming",
+    "batches",
+    "stores",
+    "pipelines",
+    "websocket",
+    "shipping",
+    "tuning",
+)
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    return _BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text())
+
+
+def named(code: str) -> tuple[str, str]:
+    """The file that a block of Python is, and its text."""
+    first, _, rest = code.partition("\n")
+    return first.removeprefix("# "), rest
+
+
+def shell(command: str, folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("AIS_", "ETL_", "INSTORE_"))}
+    done = subprocess.run(
+        ["bash", "-ec", command], cwd=folder, capture_output=True, text=True, env={**variables, "PATH": path}
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", CONCEPTS)
+def test_a_page_opens_with_code_that_is_a_transform(page: str, tmp_path: Path) -> None:
+    (kind, code), *_ = blocks(page)
+    assert kind == "python"
+    name, text = named(code)
+    (tmp_path / name).write_text(text)
+    if "__main__" not in text and "LocalNode" not in text:
+        assert load_class(str(tmp_path / name)).__name__ in text
+    compile(text, name, "exec")
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("page", CONCEPTS)
+def test_a_page_s_code_does_what_the_page_says(page: str, tmp_path: Path) -> None:
+    printed = ""
+    ran = 0
+    for kind, code in blocks(page):
+        if kind == "python":
+            name, text = named(code)
+            (tmp_path / name).write_text(text)
+        elif kind == "sh":
+            printed = shell(code, tmp_path)
+            ran += 1
+        elif kind == "text":
+            assert printed == code
+    assert ran >= 1
+
+
+@pytest.mark.whole
+def test_a_job_from_python_does_what_its_page_says(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "first.txt").write_text("hello\n")
+    (tmp_path / "job.py").write_text(blocks("jobs")[0][1])
+    assert shell("python job.py", tmp_path) == "1 0 0 0\n"
+    assert (tmp_path / "loud" / "first.md").read_text() == "HELLO\n"
+
+
+@pytest.mark.whole
+def test_members_of_shards_are_transformed_as_their_page_says(tmp_path: Path) -> None:
+    (tmp_path / "thumbs.py").write_text((EXAMPLES / "thumbnails.py").read_text())
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "rocket.jpg").write_bytes(photograph("rocket.jpg").read_bytes())
+    shell("instore pack photos shards/a-%06d.tar", tmp_path)
+    shell(blocks("shards")[0][1].splitlines()[0], tmp_path)
+    assert shell("tar -tf small/a-*.tar", tmp_path) == "rocket.jpg\n"
