@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+import trustme
+
 from tests.faults import files
 from tests.faults.doors import PUT, Conclusion, Kind, Order, Source, wait_until
 from tests.faults.table import Hop, Must, Port, Row, Variant
@@ -26,6 +28,7 @@ _ENVIRONMENTS: dict[Variant, dict[str, str]] = {
     Variant.HASTY: {"INSTORE_TIMEOUT": "0.5"},
     Variant.ORPHAN: {},
     Variant.DRAINS: {},
+    Variant.TLS: {"INSTORE_TLS": "server"},
 }
 _CHANGES = (Mode.SHRINKS, Mode.GROWS, Mode.OVERWRITES)
 _MODES_WITH_A_FILE = (Mode.WAITS, *_CHANGES)
@@ -72,13 +75,30 @@ class Instore:
     def start(
         self, folder: Path, shape: Shape, *, target_url: str, environment: Mapping[str, str], name: str
     ) -> AbstractContextManager[Server]:
-        options = ("--log-level", "debug")
+        variables, scheme = dict(environment), "http"
+        if "INSTORE_TLS" in variables:
+            variables |= _certificate(folder)
+            scheme = "https"
         return running(
-            folder, source_of(shape), target_url=target_url, environment=environment, options=options, name=name
+            folder,
+            source_of(shape),
+            target_url=target_url,
+            environment=variables,
+            options=("--log-level", "debug"),
+            name=name,
+            scheme=scheme,
         )
 
     def wait_for_end(self, server: Server, begun: int, name: str) -> None:
         wait_until(lambda: _has_ended(server, begun, name), f"{name} has an outcome")
+
+
+def _certificate(folder: Path) -> dict[str, str]:
+    """The variables of a server that shows one."""
+    shown = trustme.CA().issue_cert("127.0.0.1")
+    shown.cert_chain_pems[0].write_to_path(str(folder / "server.pem"))
+    shown.private_key_pem.write_to_path(str(folder / "server.key"))
+    return {"AIS_CRT": str(folder / "server.pem"), "AIS_CRT_KEY": str(folder / "server.key")}
 
 
 class Bench:
@@ -150,7 +170,12 @@ class Bench:
             url = self.peer.target_url
             if variant is Variant.ORPHAN:
                 url = f"http://127.0.0.1:{self.peer.closed_port()}{TARGET_PATH}"
-            environment = {"AIS_DIRECT_PUT_RETRIES": "0", "AIS_AUTHN_TOKEN": TOKEN, "DIRECT_PUT": "true"}
+            environment = {
+                "AIS_DIRECT_PUT_RETRIES": "0",
+                "AIS_AUTHN_TOKEN": TOKEN,
+                "DIRECT_PUT": "true",
+                "INSTORE_DOWNLOAD_LOCAL": "true",
+            }
             starting = self._make.start(
                 self._folder,
                 shape,
@@ -174,7 +199,9 @@ class Bench:
             argument = fqn
             os.utime(fqn, (0, 0))  # the clock of a file system has ticks
         etl_args = f"{row.mode}:{argument}" if row.mode in _MODES_WITH_A_FILE else row.mode
-        return Order(name, row.source, data, self._pipeline(row, name), etl_args, fqn, client)
+        port = self.peer.closed_port() if row.variant is Variant.ORPHAN else self.peer.port
+        url = f"http://127.0.0.1:{port}/files/{name}"
+        return Order(name, row.source, data, self._pipeline(row, name), etl_args, fqn, url, client)
 
     def _gate(self, row: str) -> Path:
         return self._folder / f"gate-{row}"
@@ -203,7 +230,7 @@ class Bench:
                 return f"{self.server(row.shape, Variant.PLAIN, behind=True).url},{target}"
 
     def _instruct_peer(self, row: Row, name: str) -> None:
-        if row.source is Source.PULL:
+        if row.source in (Source.PULL, Source.URL):
             self.peer.hold(name, data_of(row.size))
         for method, behaviour in (("PUT", row.next_behaviour), ("GET", row.pull_behaviour)):
             if behaviour is not None:

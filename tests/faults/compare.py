@@ -123,7 +123,9 @@ def rows_for(name: str, sizes: str, words: str, limit: int) -> list[Row]:
 
 
 def _serves(name: str, row: Row) -> bool:
-    if row.shape not in MAIN_SHAPES or row.variant in (Variant.HASTY, Variant.DRAINS):
+    if row.shape not in MAIN_SHAPES or row.variant in (Variant.HASTY, Variant.DRAINS, Variant.TLS):
+        return False
+    if row.source is Source.URL:  # ours alone
         return False
     if row.door is WS and (row.shape.streamed or name not in ("fastapi", "instore")):
         return False

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -28,6 +29,9 @@ from tests.support.websocket import ReadingConnection
 
 _HANG = 30.0  # seconds until an exchange is given up as hung; no measurement
 _CHUNK = 100_000
+UNVERIFIED = ssl.create_default_context()
+UNVERIFIED.check_hostname = False
+UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 
 class Source(StrEnum):
@@ -37,6 +41,7 @@ class Source(StrEnum):
     CHUNKED = "chunked"
     FILE = "file"
     PULL = "pull"
+    URL = "url"
 
 
 class Kind(StrEnum):
@@ -99,6 +104,7 @@ class Order:
         pipeline: the value of `Ais-Node-Url`; empty: none.
         etl_args: for the transform.
         fqn: its file, for `Source.FILE`.
+        url: its URL, for `Source.URL`.
         client: how the client misbehaves.
     """
 
@@ -108,6 +114,7 @@ class Order:
     pipeline: str = ""
     etl_args: str = ""
     fqn: str = ""
+    url: str = ""
     client: Client = field(default_factory=Client)
 
 
@@ -177,7 +184,7 @@ class Door(Protocol):
 
 
 class HttpDoor:
-    """`PUT` (hpush) or `GET` (hpull)."""
+    """`PUT` (hpush), `GET` (hpull), or `POST /download`."""
 
     def __init__(self, method: str, sources: tuple[Source, ...]) -> None:
         self.name: str = method.lower()
@@ -185,12 +192,14 @@ class HttpDoor:
         self._method = method
 
     def replayable(self, source: Source) -> bool:
-        return source in (Source.FILE, Source.PULL)
+        return source in (Source.FILE, Source.PULL, Source.URL)
 
     def ask(self, server: Server, order: Order) -> Conclusion:
-        with socket.create_connection((server.host, server.port), _HANG) as connection:
+        with connection_to(server) as connection:
             sender = threading.Thread(target=self._send, args=(connection, order))
             sender.start()
+            if server.scheme == "https":  # it is not to be read and written at once
+                sender.join(_HANG)
             try:
                 return _leave_or_conclude(connection, order.client, sender)
             finally:
@@ -212,10 +221,12 @@ class HttpDoor:
 
     def _head(self, order: Order) -> bytes:
         uname = quote(f"ais/@#/bucket/{order.name}", safe="@")
-        path = f"/bucket/{order.name}" if self._method == "PUT" else f"/{uname}"
+        path = {"PUT": f"/bucket/{order.name}", "GET": f"/{uname}", "POST": "/download"}[self._method]
         query = [f"etl_args={quote_plus(order.etl_args)}"] if order.etl_args else []
         if order.source is Source.FILE:
             query.append(f"etl_fqn={quote_plus(quote(order.fqn, safe='@'))}")
+        elif order.source is Source.URL:
+            query += [f"original_url={quote_plus(order.url)}", f"object_to={quote_plus(f'bucket/{order.name}')}"]
         lines = [f"{self._method} {path}{'?' * bool(query)}{'&'.join(query)} HTTP/{order.client.version}", "Host: etl"]
         lines += order.client.headers
         if order.source is Source.CHUNKED:
@@ -238,6 +249,12 @@ class HttpDoor:
             chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
             return b"".join(chunks) + order.client.garbage + (b"0\r\n%b\r\n" % order.client.trailers if whole else b"")
         return b""
+
+
+def connection_to(server: Server) -> socket.socket:
+    """A connection, encrypted if the server speaks TLS; who it is stands in tests/server/test_tls.py."""
+    connection = socket.create_connection((server.host, server.port), _HANG)
+    return UNVERIFIED.wrap_socket(connection) if server.scheme == "https" else connection
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -305,9 +322,10 @@ class WebSocketDoor:
         return True
 
     def ask(self, server: Server, order: Order) -> Conclusion:
-        uri = f"ws://{server.host}:{server.port}/ws"
+        is_secure = server.scheme == "https"
         with connect(
-            uri,
+            f"{'wss' if is_secure else 'ws'}://{server.host}:{server.port}/ws",
+            ssl=UNVERIFIED if is_secure else None,
             max_size=None,
             compression=None,
             ping_interval=None,
@@ -398,5 +416,6 @@ def _leave(connection: ClientConnection, client: Client) -> Conclusion:
 
 PUT: Door = HttpDoor("PUT", (Source.BODY, Source.CHUNKED, Source.FILE))
 GET: Door = HttpDoor("GET", (Source.FILE, Source.PULL))
+POST: Door = HttpDoor("POST", (Source.URL,))
 WS: Door = WebSocketDoor()
-DOORS = (PUT, GET, WS)
+DOORS = (PUT, GET, POST, WS)

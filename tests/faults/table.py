@@ -38,6 +38,7 @@ class Variant(StrEnum):
     HASTY = "hasty"  # a short time-out
     ORPHAN = "orphan"  # its target refuses connections
     DRAINS = "drains"  # it is told to stop while it transforms the object
+    TLS = "tls"  # it speaks TLS
 
 
 class Port(StrEnum):
@@ -114,8 +115,8 @@ class Row:
     @property
     def id(self) -> str:
         parts = [self.door.name, self.source, self.shape, self.hop, self.fault]
-        if self.variant is Variant.RETRIES:
-            parts.append("retries")
+        if self.variant in (Variant.RETRIES, Variant.TLS):
+            parts.append(self.variant)
         if self.size != 1000:
             parts.append({BIG: "big", HUGE: "huge"}.get(self.size, str(self.size)))
         return "-".join(parts)
@@ -123,6 +124,8 @@ class Row:
 
 WAYS = tuple((door, source) for door in DOORS for source in door.sources)
 BODIES = (Source.BODY, Source.CHUNKED)
+TARGETS = tuple(source for source in Source if source is not Source.URL)
+"""What a target sends, or has."""
 MAIN_SHAPES = (Shape.BUFFERED, Shape.STREAMED)
 NEXT = (Hop.TARGET, Hop.STAGE, Hop.STAGE_TARGET)
 
@@ -206,7 +209,7 @@ class NextFault:
     sizes: tuple[int, ...] = (1000,)
     port: Port = Port.SHARED
     variant: Variant = Variant.PLAIN
-    sources: tuple[Source, ...] = tuple(Source)
+    sources: tuple[Source, ...] = TARGETS
 
 
 _BOTH = (1000, BIG)
@@ -496,7 +499,10 @@ _PULL_FAULTS: dict[str, PullFault] = {
 
 def _pulls() -> Iterator[Row]:
     for name, fault in _PULL_FAULTS.items():
-        for row in _rows(hops=(Hop.NONE, *NEXT), sources=(Source.PULL,)):
+        for row in (
+            *_rows(hops=(Hop.NONE, *NEXT), sources=(Source.PULL,)),
+            *_rows(hops=(Hop.NONE, Hop.TARGET), sources=(Source.URL,)),
+        ):
             for size in fault.sizes:
                 statuses = _begun(row, size, fault.status) if fault.must is Must.FAIL and fault.status else ()
                 yield replace(
@@ -538,6 +544,21 @@ _SPEECH: dict[str, Client] = {
     "client_asks_for_a_websocket": Client(headers=("Connection: Upgrade", "Upgrade: websocket")),
     "client_sends_trailers": Client(trailers=b"Ais-Node-Url: http://127.0.0.1:9/ais/elsewhere\r\n"),
 }
+# Heads that are malformed, or could be read in two ways. A foreign server may take some of them, if it is right.
+MALFORMED: dict[str, Client] = {
+    "head_has_two_lengths": Client(headers=("Content-Length: 7",)),
+    "head_has_a_length_and_chunks": Client(headers=("Transfer-Encoding: chunked",)),
+    "head_has_another_coding": Client(headers=("Transfer-Encoding: gzip, chunked",)),
+    "head_has_two_hosts": Client(headers=("Host: elsewhere",)),
+    "head_has_a_bare_line_feed": Client(headers=("X: y\nZ: z",)),
+    "head_has_a_folded_line": Client(headers=("X: y\r\n z",)),
+    "head_has_a_space_before_the_colon": Client(headers=("X : y",)),
+    "head_has_a_control_character": Client(headers=("X: \x01",)),
+    "head_has_a_zero_byte": Client(headers=("X: a\x00b",)),
+    "head_has_a_field_without_a_name": Client(headers=(": y",)),
+    "head_has_a_signed_length": Client(headers=("Content-Length: +7",)),
+    "head_has_an_unknown_version": Client(version="1.1x"),
+}
 _LENGTH_FAULTS: dict[str, tuple[Must, Client]] = {
     "client_sends_more_than_announced": (Must.BE_TRUE, Client(garbage=b"surplus", then=Leave.HALF_CLOSE)),
 }
@@ -564,6 +585,47 @@ def _clients() -> Iterator[Row]:
         client = Client(then=Leave.CLOSE)
         expected = Expected(Must.BE_SAFE)
         yield replace(row, fault="client_leaves_meanwhile", mode=Mode.WAITS, client=client, expected=expected)
+
+
+_BESIDE_A_LENGTH = ("head_has_two_lengths", "head_has_a_length_and_chunks")
+
+
+def _heads() -> Iterator[Row]:
+    for row in _rows(hops=(Hop.NONE, Hop.TARGET), sources=(Source.BODY, Source.PULL)):
+        if row.door is WS:
+            continue
+        for name, client in MALFORMED.items():
+            if row.source is Source.BODY or name not in _BESIDE_A_LENGTH:
+                yield replace(row, fault=name, client=client, expected=Expected(Must.BE_TRUE))
+
+
+# A server that speaks TLS: what goes by the kernel or a thread elsewhere goes another way there.
+
+_OVER_TLS = (
+    "client_closes_mid_body",
+    "client_resets_mid_body",
+    "client_resets_after_body",
+    "client_leaves_while_reading",
+)
+
+
+def _tls() -> Iterator[Row]:
+    for row in _rows(tuple(Shape), (Hop.NONE, Hop.TARGET)):
+        for size in SIZES:
+            yield replace(row, fault="good", size=size, variant=Variant.TLS)
+        yield replace(
+            row,
+            fault=Mode.FAILS_MIDWAY,
+            mode=Mode.FAILS_MIDWAY,
+            size=BIG,
+            variant=Variant.TLS,
+            expected=Expected(Must.FAIL, _begun(row, BIG, 422)),
+        )
+    for row in _rows(hops=(Hop.NONE, Hop.TARGET), sources=BODIES):
+        for name in _OVER_TLS if row.door is not WS else ():
+            must, client = _CLIENT_FAULTS[name]
+            for size in _BOTH:
+                yield replace(row, fault=name, size=size, client=client, variant=Variant.TLS, expected=Expected(must))
 
 
 def _can_say(row: Row, client: Client) -> bool:
@@ -623,6 +685,8 @@ ROWS: tuple[Row, ...] = (
     *_chains(),
     *_pulls(),
     *_clients(),
+    *_heads(),
+    *_tls(),
     *_drains(),
     *_files(),
 )

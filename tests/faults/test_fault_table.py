@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from tests.everyday import pairs
-from tests.faults.bench import Bench, data_of
-from tests.faults.doors import PUT, Kind, Order, Source
+from tests.faults.bench import Bench, Happened, data_of
+from tests.faults.doors import PUT, UNVERIFIED, Kind, Order, Source
 from tests.faults.judge import wrong_conclusion, wrong_objects
-from tests.faults.table import ROWS, Row, Variant
+from tests.faults.table import MALFORMED, ROWS, Row, Variant
 from tests.faults.transforms import made_of
 from tests.support.servers import Server
 
@@ -27,8 +27,15 @@ def _axes(row: Row) -> tuple[object, ...]:
 
 def test_row(row: Row, bench: Bench) -> None:
     happened = bench.run(row)
-    wrong = [*wrong_conclusion(row, happened), *wrong_objects(row, happened), *_unfit(happened.server, row)]
+    wrong = [*wrong_conclusion(row, happened), *wrong_objects(row, happened), *_lenient(row, happened)]
+    wrong += _unfit(happened.server, row)
     assert not wrong, "; ".join([*wrong, f"{happened.conclusion}"[:600]])
+
+
+def _lenient(row: Row, happened: Happened) -> Iterator[str]:
+    """Our own edge takes nothing that could be read in two ways."""
+    if row.fault in MALFORMED and happened.conclusion.status != 400:
+        yield f"a malformed head is answered with {happened.conclusion.status}, not with 400"
 
 
 def _unfit(server: Server, row: Row) -> Iterator[str]:
@@ -37,7 +44,7 @@ def _unfit(server: Server, row: Row) -> Iterator[str]:
         if server.process.returncode != 0:
             yield f"the server has ended with {server.process.returncode}"
         return
-    with urllib.request.urlopen(f"{server.url}/health") as answer:
+    with urllib.request.urlopen(f"{server.url}/health", context=UNVERIFIED) as answer:
         if answer.read() != b"Running":
             yield "the server is not healthy any more"
     after = PUT.ask(server, Order(f"after-{row.id}", Source.BODY, data_of(1000)))

@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from http import HTTPStatus
+from io import BytesIO
 from typing import cast
 
 import httptools
@@ -134,14 +135,18 @@ class HTTPRequest:
             return self._pieces.popleft() if len(self._pieces) == 1 else self._join()
         if self.length is not None:
             await self._hold(self.length)
-        pieces = []
+        body: BytesIO | None = None
         size = 0
         while piece := await self.read():
             size += len(piece)
             if size > self._held:
                 await self._hold(max(len(piece), SMALL))
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if body is None:
+                if self.ended:
+                    return piece
+                body = BytesIO(bytes(self.length or 0))  # filled in place, so that it is never in memory twice
+            body.write(piece)
+        return body.getvalue() if body is not None else b""
 
     @property
     def must_wait(self) -> bool:
@@ -154,6 +159,8 @@ class HTTPRequest:
         self._gone = callback
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        if len(body) > SMALL:
+            self._connection.state.untaken.check()
         self._connection.respond(self, status, headers, body)
         sent, self.sent = self.sent, 0
         await self._connection.room(len(body))

@@ -114,6 +114,15 @@ class BodyMemory:
         """Whether anybody waits."""
         return bool(self._large or self._small)
 
+    def check(self) -> None:
+        """Refuse what can't wait.
+
+        Raises:
+            OverloadedError: it is full.
+        """
+        if self.is_full:
+            raise OverloadedError("there are too many results in memory that their clients don't take; try again")
+
     def take(self, size: int) -> None:
         """Count `size` bytes that are in memory already."""
         self.used += size

@@ -52,7 +52,11 @@ class WebSocketSender(Protocol):
         """Have them delivered again."""
 
     def take_answer(self, size: int) -> None:
-        """`size` bytes of answers are in memory."""
+        """`size` bytes of answers are in memory.
+
+        Raises:
+            OverloadedError: there are too many already, and these are not few.
+        """
 
     def release_answer(self, size: int) -> None:
         """They are not any more."""

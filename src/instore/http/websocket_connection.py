@@ -7,8 +7,10 @@ come, and joined once; nothing is read while whoever gets the messages says so.
 import asyncio
 import base64
 import hashlib
+from io import BytesIO
 
 from instore.errors import BodyTooLargeError, OverloadedError
+from instore.http.limits import SMALL
 from instore.http.server_state import ServerState
 from instore.http.websocket import WebSocketReceiver
 from instore.protocol.websocket import (
@@ -32,7 +34,6 @@ _LONGEST_CONTROL = 125
 _TWO_BYTES, _EIGHT_BYTES = 0x7E, 0x7F  # the length comes in as many more
 _ONE_BUFFER = 1 << 16  # up to here a copy costs less than a second write
 _PARTS = 1024  # small pieces of a message that are joined
-_UNCOUNTED = 1 << 16  # bytes of a message that are in memory before there was room for them
 _LINGER_TIME = 10.0
 
 
@@ -62,7 +63,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._mask = b""
         self._first = 0  # the first byte of the frame that lacks them
         self._parts: list[bytes] = []
-        self._joined: list[bytes] = []  # what _PARTS parts were joined to
+        self._joined = BytesIO()  # the parts before them; not a list, since joining it would take the memory twice
         self._opcode = 0  # of the message that has begun; 0: none has
         self._size = 0  # of the message so far
         self._fragments = 0  # of it
@@ -161,7 +162,7 @@ class WebSocketConnection(asyncio.Protocol):
         if len(data) < start:
             return False
         self._check(first, second, length)
-        must_wait = self._size + length > _UNCOUNTED or (self._is_crowded and first & 0x0F < _CLOSE)
+        must_wait = self._size + length > SMALL or (self._is_crowded and first & 0x0F < _CLOSE)
         if must_wait and not self._granted and not self._count(length):
             return False
         self._granted = False
@@ -244,14 +245,22 @@ class WebSocketConnection(asyncio.Protocol):
             raise ProtocolError(CLOSE_POLICY, f"a message has more than {self.state.limits.fragments} frames")
         self._opcode = first & 0x0F or self._opcode
         if first & _FINAL:
-            data = b"".join([*self._joined, *self._parts]) if self._joined or len(self._parts) > 1 else self._parts[0]
-            self._parts.clear()
-            self._joined.clear()
+            data = self._take_message()
             opcode, self._opcode, self._size, self._fragments = self._opcode, 0, 0, 0
             self._deliver(data, opcode)
         elif len(self._parts) >= _PARTS:
-            self._joined.append(b"".join(self._parts))
+            self._joined.write(b"".join(self._parts))
             self._parts.clear()
+
+    def _take_message(self) -> bytes:
+        """All that has come of a message."""
+        if self._joined.tell():
+            self._joined.writelines(self._parts)
+            data, self._joined = self._joined.getvalue(), BytesIO()
+        else:
+            data = b"".join(self._parts) if len(self._parts) > 1 else self._parts[0]
+        self._parts.clear()
+        return data
 
     def _deliver(self, data: bytes, opcode: int) -> None:
         self.state.memory.take(len(data) - self._counted)
@@ -260,7 +269,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _drop_message(self) -> None:
         self._parts.clear()
-        self._joined.clear()
+        self._joined = BytesIO()
         self._data = b""
         self._position = 0
         self.state.memory.release(self._counted)
@@ -318,6 +327,8 @@ class WebSocketConnection(asyncio.Protocol):
             self.state.loop.call_soon(self._parse)
 
     def take_answer(self, size: int) -> None:
+        if size > SMALL:
+            self.state.untaken.check()
         self.state.untaken.take(size)
 
     def release_answer(self, size: int) -> None:

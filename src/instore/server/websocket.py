@@ -12,7 +12,13 @@ and in bytes, and reading stops there.
 from collections import deque
 from functools import partial
 
-from instore.errors import ClientGoneError, InstoreError, InvalidPipelineError, MalformedControlError
+from instore.errors import (
+    ClientGoneError,
+    InstoreError,
+    InvalidPipelineError,
+    MalformedControlError,
+    OverloadedError,
+)
 from instore.http.client import FAILURES
 from instore.http.websocket import WebSocketReceiver, WebSocketSender
 from instore.protocol.headers import DIRECT_PUT_LENGTH, WEBSOCKET_PATH
@@ -186,9 +192,14 @@ class _WebSocketObjects:
 
     def _hold_answer(self, item: _PendingObject) -> None:
         """Count an answer as memory, until it is taken."""
-        item.held = len(item.answer) if isinstance(item.answer, bytes) else 0
-        self._bytes += item.held
-        self._sender.take_answer(item.held)
+        size = len(item.answer) if isinstance(item.answer, bytes) else 0
+        try:
+            self._sender.take_answer(size)
+        except OverloadedError as error:
+            self._failed(item, error, str(error).encode())
+        else:
+            item.held = size
+            self._bytes += size
 
     def _release(self, item: _PendingObject) -> None:
         self._sender.release(item.size)
