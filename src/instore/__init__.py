@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from instore.errors import Skip
     from instore.offline.library import arun, run
     from instore.offline.tally import FailedObject, JobReport
+    from instore.server.current_object import ObjectInfo
     from instore.server.user_results import Result
     from instore.shards.member import Member
     from instore.shards.reader import members
@@ -31,6 +32,7 @@ __all__ = [
     "FailedObject",
     "JobReport",
     "Member",
+    "ObjectInfo",
     "Result",
     "Skip",
     "TarWriter",
@@ -46,6 +48,7 @@ _PLACES = {
     "FailedObject": "instore.offline.tally",
     "JobReport": "instore.offline.tally",
     "Member": "instore.shards.member",
+    "ObjectInfo": "instore.server.current_object",
     "Result": "instore.server.user_results",
     "Skip": "instore.errors",
     "TarWriter": "instore.shards.writer",

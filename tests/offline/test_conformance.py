@@ -26,7 +26,10 @@ from instore.offline.cloud_store import CloudOptions
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource
 from instore.offline.interfaces import CommittedError, Item, ItemState, ListedDestination, ListedSource
+from instore.offline.naming import PLAIN_NAMES, Naming
 from instore.offline.patterns import matcher
+from instore.offline.records import RECORDS, Record, RecordState
+from instore.protocol.result_frames import ResultHead
 from tests.offline.support import fill, tree
 from tests.support.azurite import AZURE, make_container, running_azurite
 from tests.support.cancelling import TIMES, cancelled_at
@@ -89,7 +92,7 @@ def _folder(folder: Path) -> Kind:
             (folder / name).write_bytes(data)
 
     def content() -> dict[str, bytes]:
-        return {name: data for name, data in tree(folder).items() if not name.startswith(PARTIAL)}
+        return {name: data for name, data in tree(folder).items() if not name.startswith((PARTIAL, RECORDS))}
 
     return Kind(str(folder), put, content, FolderSource, FolderDestination)
 
@@ -104,7 +107,11 @@ def _bucket(client: Client) -> Kind:
             bucket.object(key).get_writer().put_content(data)
 
     def content() -> dict[str, bytes]:
-        return {one.name: bucket.object(one.name).get_reader().read_all() for one in bucket.list_all_objects()}
+        return {
+            one.name: bucket.object(one.name).get_reader().read_all()
+            for one in bucket.list_all_objects()
+            if not one.name.startswith(RECORDS)
+        }
 
     return Kind(f"ais://{name}", put, content, BucketSource, BucketDestination)
 
@@ -117,14 +124,17 @@ def _cloud(cloud: Cloud, endpoint: str, scheme: str) -> Kind:
         cloud.client.create_bucket(Bucket=name)
         cloud.put(name, objects)
 
-    def destination(place: str) -> ListedDestination[Any]:
+    def destination(place: str, naming: Naming = PLAIN_NAMES) -> ListedDestination[Any]:
         cloud.client.create_bucket(Bucket=name)  # which no command does
-        return CloudDestination(place, options=options)
+        return CloudDestination(place, naming, options)
 
     def source(place: str, prefix: str = "") -> ListedSource:
         return CloudSource(place, prefix, options)
 
-    return Kind(f"{scheme}://{name}", put, lambda: cloud.content(name), source, destination, is_here=True)
+    def content() -> dict[str, bytes]:
+        return {key: data for key, data in cloud.content(name).items() if not key.startswith(RECORDS)}
+
+    return Kind(f"{scheme}://{name}", put, content, source, destination, is_here=True)
 
 
 def _azure(endpoint: str) -> Kind:
@@ -138,11 +148,12 @@ def _azure(endpoint: str) -> Kind:
             store.put(key, data)
 
     def content() -> dict[str, bytes]:
-        return {one["path"]: store.get(one["path"]).bytes().to_bytes() for page in store.list() for one in page}
+        names = [one["path"] for page in store.list() for one in page]
+        return {name: store.get(name).bytes().to_bytes() for name in names if not name.startswith(RECORDS)}
 
-    def destination(place: str) -> ListedDestination[Any]:
+    def destination(place: str, naming: Naming = PLAIN_NAMES) -> ListedDestination[Any]:
         make_container(endpoint, name)
-        return CloudDestination(place, options=options)
+        return CloudDestination(place, naming, options)
 
     def source(place: str, prefix: str = "") -> ListedSource:
         return CloudSource(place, prefix, options)
@@ -350,6 +361,155 @@ def test_however_often_it_is_cancelled_a_result_is_whole_or_not_there(
                 assert files is None or open_now <= files + 4, "descriptors are left open"
                 files = files or open_now
                 if over:
+                    break
+
+    asyncio.run(check())
+
+
+# Several results of an object
+
+
+async def several(*results: tuple[str, tuple[bytes, ...]], broken: bool = False) -> AsyncIterator[Any]:
+    """Results as an answer has them; it may break off behind them."""
+    for name, data in results:
+        size = sum(map(len, data))
+        yield ResultHead(name, "text/plain", {}, size, is_only=False), pieces(*data)
+    if broken:
+        raise ConnectionError
+
+
+async def store_several(destination: ListedDestination[Any], name: str, *results: tuple[str, tuple[bytes, ...]]) -> str:
+    written = await destination.write_results(item(name), several(*results))
+    return (await destination.commit([(written, "")]))[0]
+
+
+def record_of(kind: Kind, name: str) -> Record | None:
+    """What another command finds recorded of an object."""
+    return kind.destination(kind.place).records.of(name)
+
+
+def test_several_results_are_there_once_they_are_committed_and_another_command_knows_of_them(kind: Kind) -> None:
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            assert await store_several(destination, "x", ("d/1", (b"one",)), ("d/2", ()), ("3", (BIG, b"end"))) == ""
+            assert await store_several(destination, "none") == ""
+
+    asyncio.run(check())
+    assert kind.content() == {"d/1": b"one", "d/2": b"", "3": BIG + b"end"}
+    record = record_of(kind, "x")
+    assert record is not None
+    assert record.state is RecordState.DONE
+    assert [(result.name, result.size) for result in record.results] == [("d/1", 3), ("d/2", 0), ("3", len(BIG) + 3)]
+    assert kind.destination(kind.place).has_all(record.names)
+    assert record_of(kind, "none") is not None
+    assert record_of(kind, "y") is None
+
+
+def test_results_that_break_off_leave_none_of_them_and_free_their_names(kind: Kind) -> None:
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            with pytest.raises(ConnectionError):
+                await destination.write_results(item("x"), several(("1", (b"one",)), ("2", (BIG,)), broken=True))
+            assert await store_several(destination, "y", ("1", (b"other",))) == ""
+
+    asyncio.run(check())
+    assert kind.content() == {"1": b"other"}
+    assert record_of(kind, "x") is None
+
+
+def test_a_name_belongs_to_one_object_and_who_wants_it_too_is_told_of_both(kind: Kind) -> None:
+    both = "y and x would both have a result that is called 1"
+
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            assert await store_several(destination, "x", ("1", (b"one",))) == ""
+            with pytest.raises(NameConflictError, match=both):
+                await destination.write_results(item("y"), several(("0", (b"two",)), ("1", (b"two",))))
+
+    asyncio.run(check())
+
+    async def again() -> None:  # another command
+        async with kind.destination(kind.place) as destination:
+            with pytest.raises(NameConflictError, match=both):
+                await destination.write_results(item("y"), several(("0", (b"two",)), ("1", (b"two",))))
+
+    asyncio.run(again())
+    assert kind.content() == {"1": b"one"}
+
+
+@pytest.mark.parametrize("name", ["../up", "/absolute", "a//b", "nul\0", f"{RECORDS}/x", "n" * 300])
+def test_a_results_own_name_is_refused_if_none_can_have_it(kind: Kind, name: str) -> None:
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            with pytest.raises(NameConflictError):
+                await destination.write_results(item("x"), several(("fine", (b"one",)), (name, (b"two",))))
+
+    asyncio.run(check())
+    assert kind.content() == {}
+
+
+def test_an_object_that_is_made_again_has_its_new_results_and_no_other(kind: Kind) -> None:
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            assert await store_several(destination, "x", ("1", (b"one",)), ("d/2", (b"two",))) == ""
+        async with kind.destination(kind.place) as destination:
+            assert await store_several(destination, "x", ("1", (b"ONE",)), ("3", (b"three",))) == ""
+
+    asyncio.run(check())
+    assert kind.content() == {"1": b"ONE", "3": b"three"}
+    assert (record_of(kind, "x") or Record("", RecordState.PLAIN)).names == ["1", "3"]
+
+
+def test_an_object_that_had_several_results_and_has_one_now_has_no_record(kind: Kind) -> None:
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            assert await store_several(destination, "x", ("1", (b"one",)), ("2", (b"two",))) == ""
+            assert await store(destination, "x", b"plain") == ""
+
+    asyncio.run(check())
+    assert kind.content() == {"x": b"plain"}
+    assert record_of(kind, "x") is None
+
+
+def test_what_was_skipped_is_known_to_another_command_with_its_reason(kind: Kind) -> None:
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            skipped = [(await destination.skip(item(name), "too small"), "") for name in ("x", "y")]
+            assert await destination.commit(skipped) == ["", ""]
+
+    asyncio.run(check())
+    record = record_of(kind, "y")
+    assert record is not None
+    assert (record.state, record.reason, record.names) == (RecordState.SKIPPED, "too small", [])
+    assert kind.content() == {}
+
+
+def test_the_records_of_a_job_are_no_objects(kind: Kind) -> None:
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            assert await store_several(destination, "x", ("1", (b"one",))) == ""
+
+    asyncio.run(check())
+    found = {one.name: one.state for one in kind.source(kind.place).list()}
+    assert found.pop("1") is ItemState.TODO
+    assert set(found.values()) == {ItemState.SKIPPED}
+    assert all(name.startswith(RECORDS) for name in found)
+
+
+@TIMES
+def test_however_often_it_is_cancelled_all_results_are_there_or_none(kind: Kind, times: int) -> None:
+    names = [("1", (b"one",)), ("2", (BIG, b"two"))]
+
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            for step in itertools.count():
+                here = [(f"{step}/{name}", data) for name, data in names]
+                over = await cancelled_at(step, times, store_several(destination, f"x{step}", *here))
+                there = {name for name in kind.content() if name.startswith(f"{step}/")}
+                assert len(there) in (0, 2), step
+                assert len(there) == 2 or destination.records.of(f"x{step}") is None
+                if over:
+                    assert len(there) == 2
                     break
 
     asyncio.run(check())

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import io
 import os
 import pdb
 import sys
@@ -15,15 +16,16 @@ import click
 
 from instore.cli.completion import PLACE
 from instore.cli.pictures import show
-from instore.errors import ConfigurationError
+from instore.errors import ConfigurationError, Skip
 from instore.offline.output import is_users
 from instore.protocol.environment import AIS_TARGET_URL, NO_TARGET, Environment
-from instore.protocol.headers import DEFAULT_MIME_TYPE
+from instore.protocol.headers import DEFAULT_MIME_TYPE, RESULTS_TYPE
 from instore.runtime.changes import Saves, check_watching
 from instore.runtime.load import load_class
 from instore.server.contract import Shape, Transform
 from instore.server.prints import frames_of
 from instore.server.readers import BytesReader, ThreadedReader
+from instore.server.user_results import Result
 from instore.system import exit_codes
 from instore.system.files import write_all
 from instore.system.printable import printable, say
@@ -73,7 +75,9 @@ def try_(transform: str, file: str, output: str, etl_args: str, watch: bool, deb
     \b
     instore try thumbs.py photo.jpg -o small.jpg --args 256 --watch
 
-    Exit codes: 0 there is a result; 1 the object failed; 2 the command can't run.
+    Several results are each shown, or written below the folder that -o names.
+
+    Exit codes: 0 there is a result, or the object is skipped; 1 the object failed; 2 the command can't run.
     """
     if file == _STANDARD and (watch or debug):
         raise ConfigurationError("--watch and --pdb need a file: standard input can be read once, and by one reader")
@@ -120,32 +124,59 @@ def _try_once(trial: _Trial) -> int:
     for line in log.splitlines():
         if is_users(line):
             click.echo(printable(line), err=True)
-    if answer.result is None:
+    if answer.skipped:
+        click.echo(f"{printable(trial.name)}: {printable(answer.error)}", err=True)
+        return 0
+    if answer.result is None and answer.error:
         return _fail(trial, answer.error, answer.frames)
     return _succeed(trial, answer)
 
 
 def _ask(server: Server, trial: _Trial) -> Answer:
     if not os.path.isfile(trial.file):  # standard input or a pipe, which is read already
-        return server.put(trial.name, trial.data, trial.etl_args)
-    return server.file(trial.file, trial.etl_args, trial.name)
+        return server.put(trial.name, trial.data, trial.etl_args, results=True)
+    return server.file(trial.file, trial.etl_args, trial.name, results=True)
 
 
 def _succeed(trial: _Trial, answer: Answer) -> int:
     kind = answer.headers.get("content-type", DEFAULT_MIME_TYPE)
-    click.echo(
-        f"{printable(trial.name)}: {kind}, {len(trial.data)} bytes in, {len(answer.body)} bytes out, "
-        f"{1000 * answer.seconds:.1f} ms",
-        err=True,
-    )
-    if not trial.output:
-        show(answer.body, kind)
-    elif trial.output == _STANDARD:
-        sys.stdout.buffer.write(answer.body)
-        sys.stdout.flush()
-    else:
-        _write(Path(trial.output), answer.body)
+    results = answer.results if kind == RESULTS_TYPE else (Result(answer.body, content_type=kind),)
+    size = sum(len(result.data) for result in results)
+    what = results[0].content_type if len(results) == 1 else f"{len(results)} results"
+    bytes_ = f"{len(trial.data)} bytes in, {size} bytes out"
+    click.echo(f"{printable(trial.name)}: {what}, {bytes_}, {1000 * answer.seconds:.1f} ms", err=True)
+    for result in results:
+        if result.name or result.metadata:
+            click.echo(_described(result), err=True)
+        _give(trial, result, is_only=answer.result is not None)
     return 0
+
+
+def _described(result: Result) -> str:
+    """A result's name, and what is said of it."""
+    metadata = "".join(f", {name}={value}" for name, value in sorted(result.metadata.items()))
+    return printable(f"{result.name or 'its result'}: {result.content_type}, {len(result.data)} bytes{metadata}")
+
+
+def _give(trial: _Trial, result: Result, is_only: bool) -> None:
+    """Show a result, or write it where it is to go: several below a folder."""
+    data = bytes(result.data) if not isinstance(result.data, str) else result.data.encode()
+    if not trial.output:
+        show(data, result.content_type)
+    elif trial.output == _STANDARD:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    elif is_only:
+        _write(Path(trial.output), data)
+    else:
+        path = Path(trial.output, result.name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"can't make {printable(str(path.parent))}: {error.strerror}; -o is a folder where results are several"
+            ) from error
+        _write(path, data)
 
 
 def _fail(trial: _Trial, error: str, frames: tuple[str, ...]) -> int:
@@ -177,7 +208,10 @@ def _debug(trial: _Trial) -> int:
     os.environ.setdefault(AIS_TARGET_URL, NO_TARGET)
     cls = load_class(trial.transform)
     try:
-        result = _transform(bind(cls()), trial)
+        results = _transform(bind(cls()), trial)
+    except Skip as skip:
+        click.echo(f"{printable(trial.name)}: {printable(str(skip))}", err=True)
+        return 0
     except Exception as error:
         traceback.print_exception(error)
         click.echo(f"failed {printable(trial.name)}: {printable(say(error))}", err=True)
@@ -185,23 +219,27 @@ def _debug(trial: _Trial) -> int:
             click.echo(printable(f"  at {frame}"), err=True)
         pdb.post_mortem(error.__traceback__)
         return exit_codes.FAILED
-    click.echo(f"{printable(trial.name)}: no exception, {len(result)} bytes out", err=True)
+    size = sum(len(one.data if isinstance(one, Result) else one) for one in results)
+    click.echo(f"{printable(trial.name)}: no exception, {size} bytes out", err=True)
     return 0
 
 
-def _transform(transform: Transform, trial: _Trial) -> bytes:
-    """The result, made as a server makes it; an exception comes out as it is."""
+def _transform(transform: Transform, trial: _Trial) -> list[Any]:
+    """The results, made as a server makes them; an exception comes out as it is."""
     args = transform.decode_args(trial.etl_args)
     if transform.shape is Shape.STREAM:
         with ThreadPoolExecutor(1) as threads:
-            return _stream(transform, trial, args, threads)
+            return [_stream(transform, trial, args, threads)]
     data = trial.file if Environment.read(os.environ).direct_fqn else trial.data
     if transform.shape is Shape.BATCH:
         (result,) = _made(transform.method([data], [trial.name], args))
         if isinstance(result, Exception):
             raise result
-        return bytes(result)
-    return bytes(_made(transform.method(data, trial.name, args)))
+        return [result]
+    made = _made(transform.method(data, trial.name, args))
+    if transform.shape is Shape.MANY:
+        return list(asyncio.run(_gather(made)) if hasattr(made, "__aiter__") else made)
+    return [made]
 
 
 def _made(result: Any) -> Any:
@@ -209,7 +247,7 @@ def _made(result: Any) -> Any:
 
 
 def _stream(transform: Transform, trial: _Trial, args: Any, threads: ThreadPoolExecutor) -> bytes:
-    reader: Any = BytesReader(trial.data)
+    reader: Any = io.BytesIO(trial.data) if transform.seekable else BytesReader(trial.data)
     if inspect.isasyncgenfunction(transform.method):
         reader = ThreadedReader(reader, threads)
     pieces: Any = transform.method(reader, trial.name, args)
@@ -220,5 +258,5 @@ async def _wait_for(made: Any) -> Any:
     return await made
 
 
-async def _gather(pieces: Any) -> list[bytes]:
+async def _gather(pieces: Any) -> list[Any]:
     return [piece async for piece in pieces]

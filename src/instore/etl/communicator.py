@@ -26,6 +26,7 @@ class TransformRequest(NamedTuple):
         delivers: the pipeline ends at a target, so that there is no object in the answer.
         body: opens the object's bytes, again for each try, where no file is named.
         takes_results: the answer may be results in frames, also where one result would be delivered.
+        seconds: that it may take from its turn on; 0: as many as it takes.
     """
 
     path: str
@@ -36,6 +37,7 @@ class TransformRequest(NamedTuple):
     delivers: bool = False
     body: Callable[[], Stream] | None = None
     takes_results: bool = False
+    seconds: float = 0
 
 
 class TransformResponse(Protocol):

@@ -1,5 +1,6 @@
 """Requests to an ETL server over HTTP: hpush, by file or body, and hpull."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 
 from instore.errors import AnswerError, IncompleteAnswerError, skip_of
@@ -9,6 +10,7 @@ from instore.http.client import Client, ClientResponse, UnaskableError, describe
 from instore.protocol.headers import (
     DEFAULT_MIME_TYPE,
     NODE_URL,
+    OBJECT_INFO,
     RESULTS,
     RESULTS_TYPE,
     RETRY_REASON,
@@ -73,8 +75,13 @@ class HTTPCommunicator:
                 return await self._client.request(
                     "GET", self._base + pull_target(request.uname, request.etl_args), headers
                 )
+            info: dict[str, object] = {"seconds": request.seconds} if request.seconds else {}
             if request.body is not None:
-                body = await Body.begin(request.body())
+                stream = request.body()
+                body = await Body.begin(stream)
+                info |= getattr(stream, "info", {})
+            if info:
+                headers[OBJECT_INFO] = json.dumps(info)
             target = object_target(request.path, request.fqn if body is None else "", request.etl_args)
             return await self._client.request("PUT", self._base + target, headers, body)
         except UnaskableError as error:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from instore.errors import IncompleteAnswerError, InstoreError
 from instore.http.request import Request
 from instore.node.cluster import Cluster
+from instore.protocol.headers import CUSTOM_METADATA
 from instore.store.names import Bucket
 from instore.store.store import Entry, OpenObject, Store
 
@@ -150,6 +151,11 @@ class ObjectAnswer:
             logger.error("%s ended at byte %d of %d", name, position, self._end)
             raise IncompleteAnswerError(f"{name} ended early")
         return piece
+
+
+def custom_headers(custom: Mapping[str, str]) -> dict[str, str]:
+    """The header that tells of an object's custom properties, if it has any."""
+    return {CUSTOM_METADATA: ", ".join(f"{key}={value}" for key, value in custom.items())} if custom else {}
 
 
 def encoded(value: str) -> bytes:

@@ -1,7 +1,7 @@
 """A bucket of a cloud as a source: its objects go to the workers as requests' bodies."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from instore.errors import ConfigurationError, InvalidRequestError
 from instore.etl.communicator import TransformRequest
@@ -72,10 +72,14 @@ class CloudObject:
         bucket: where it is.
         name: its name.
         size: as it was listed.
+
+    Attributes:
+        info: what a transform may ask of it, once its first piece has come.
     """
 
     def __init__(self, bucket: CloudStore, name: str, size: int) -> None:
         self.drained = False
+        self.info: Mapping[str, object] = {}
         self._bucket = bucket
         self._name = name
         self._size = size
@@ -87,6 +91,7 @@ class CloudObject:
         if self.drained:
             return b""
         piece, version = await self._bucket.read(self._name, self._came, self._size, self._version)
+        self.info = version.info
         self._came += len(piece)
         self._version, self._size = version, version.size
         self.drained = self._came == self._size

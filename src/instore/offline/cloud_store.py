@@ -102,6 +102,17 @@ class CloudVersion(NamedTuple):
     tag: str | None
     size: int
     changed: object
+    attributes: Mapping[str, str]
+
+    @property
+    def info(self) -> Mapping[str, object]:
+        """What a transform may ask of it."""
+        return {
+            "size": self.size,
+            "etag": self.tag or "",
+            "content_type": self.attributes.get("Content-Type", ""),
+            "metadata": _user_metadata(self.attributes),
+        }
 
 
 class CloudStore:
@@ -203,7 +214,7 @@ class CloudStore:
             except self._kinds.PreconditionError:
                 raise RemoteStoreError(f"{self}/{name} changed while it was read") from None
             meta = answer.meta
-            of = CloudVersion(meta["e_tag"], meta["size"], meta["last_modified"])
+            of = CloudVersion(meta["e_tag"], meta["size"], meta["last_modified"], dict(answer.attributes))
             if version not in (None, of):
                 raise RemoteStoreError(f"{self}/{name} changed while it was read")
             if of.size != size:  # a new version, or an answer that is not all of it
@@ -221,7 +232,7 @@ class CloudStore:
         """The user metadata of an object."""
         with self._errors("could not be looked at", name):
             answer = await self._obstore.get_async(self._looks, name, options={"head": True})
-            return {key: value for key, value in answer.attributes.items() if key not in _STANDARD}
+            return _user_metadata(answer.attributes)
 
     async def put(
         self, name: str, content: bytes | mmap.mmap, attributes: Mapping[str, str], only_if_free: bool = False
@@ -333,6 +344,10 @@ class CloudStore:
     def _found_credentials(self) -> dict[str, Any]:
         """Settings with credentials, where obstore does not find them by itself."""
         return _credentials_of_aws(str(self)) if self.scheme == "s3" else {}
+
+
+def _user_metadata(attributes: Mapping[str, str]) -> Mapping[str, str]:
+    return {key: value for key, value in attributes.items() if key not in _STANDARD}
 
 
 def _credentials_of_aws(place: str) -> dict[str, Any]:

@@ -325,6 +325,8 @@ class Engine(Generic[AnyWorker, AnyStored]):
     async def _transfer(self, worker: AnyWorker, item: Item) -> tuple[ItemResult, AnyStored | None]:
         """Have one object transformed, once; what became of it, and what is still to be committed."""
         request = self._source.request(item, self._options.etl_args)
+        if self._options.timeout is not None:
+            request = request._replace(seconds=self._options.timeout)
         try:
             answer = await worker.communicator.send(request)
         except Skip as skip:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from instore.errors import NameConflictError
 from instore.offline.naming import Naming, folded
+from instore.protocol.names import why_no_object_name
 from instore.system.printable import printable
 
 RECORDS = ".instore-results"
@@ -164,10 +165,12 @@ class Records:
             result: as the transform calls it; empty: as a plain result is called.
 
         Raises:
-            NameConflictError: another object has a result of that name.
+            NameConflictError: another object has a result of that name, or no result can have it.
         """
         plain = self._naming(name)
         whole = self._naming.prepend + result if result else plain
+        if result:
+            _check(whole)
         with self._lock:
             other = self.owner(whole)
             if not other and whole != plain and self._is_plain(whole):
@@ -299,6 +302,13 @@ def check_not_records(name: str) -> None:
 def lines_of(data: bytes) -> Iterator[bytes]:
     """The lines of what is kept."""
     return (line for line in data.split(b"\n") if line)
+
+
+def _check(name: str) -> None:
+    reason = why_no_object_name(name)
+    if reason:
+        raise NameConflictError(f"{printable(name[:100])} can't be a result's name: {reason}")
+    check_not_records(name)
 
 
 def _blob(name: str) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import IO, Any, NamedTuple
 
 from instore.errors import InstoreError, RemoteStoreError, ResultExistsError
-from instore.offline.interfaces import Item, Results
+from instore.offline.interfaces import CommittedError, Item, Results
 from instore.offline.record_objects import RecordObjects, RecordStore
 from instore.offline.records import MadeResult, Record, Records, RecordState
 from instore.offline.spool import SpooledResults
@@ -138,8 +138,10 @@ class ResultsInBucket:
                         done.append(name)  # it may have been stored all the same
                         raise
                     done.append(name)
-        except BaseException:
+        except BaseException as error:
             await to_its_end(asyncio.ensure_future(self._remove(done)))
+            if isinstance(error, CommittedError):  # one of them was, by then
+                raise asyncio.CancelledError from None
             raise
 
     async def _remove(self, names: Iterable[str]) -> None:

@@ -40,3 +40,9 @@ SKIPPED_OBJECT = "Instore-Skipped"
 
 RESULTS_TYPE = "application/vnd.instore.results"
 """Content type of results in frames (docs/protocol.md#results-in-frames)."""
+
+OBJECT_INFO = "Instore-Object"
+"""Request: what a job knows of the object, as JSON: `content_type`, `etag`, `metadata`, `size`, `seconds` (ours)."""
+
+CUSTOM_METADATA = "Ais-Custom-Md"
+"""A target's answer to a GET: the object's custom properties, `key=value` with commas between."""

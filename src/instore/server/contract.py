@@ -34,6 +34,7 @@ class Transform:
         max_batch_size, batch_timeout: of batches.
         wants_raw_path: the method's path is as it came.
         encodes_text: a result that is text is taken.
+        seekable: a streaming method's reader can go back.
     """
 
     server: object
@@ -48,6 +49,7 @@ class Transform:
     batch_timeout: float
     wants_raw_path: bool
     encodes_text: bool
+    seekable: bool
 
     @property
     def name(self) -> str:
@@ -61,6 +63,8 @@ def check_settings(owner: str, settings: Any) -> None:
         value = getattr(settings, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UnfitClassError(f"{owner}.{name} is {value!r}; it takes a whole number of at least 1")
+    if not isinstance(settings.seekable, bool):
+        raise UnfitClassError(f"{owner}.seekable is {settings.seekable!r}; it takes True or False")
     seconds = settings.batch_timeout
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < math.inf:
         raise UnfitClassError(f"{owner}.batch_timeout is {seconds!r}; it takes a number of seconds, 0 or more")

@@ -2,14 +2,18 @@
 
 import asyncio
 import io
+import os
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from instore.errors import InstoreError
+from instore.system.files import temporary
 
 _BUFFER = 1 << 18
+_PIECE = 1 << 20
 
 
 Load = Callable[[], AbstractContextManager[bytes | str]]
@@ -22,7 +26,8 @@ class ForwardOnlyError(io.UnsupportedOperation):
     def __init__(self, wanted: str) -> None:
         super().__init__(
             f"the object can only be read forward, as it comes, so there is no {wanted}(); copy it first, to "
-            "io.BytesIO(reader.read()) or a temporary file, or use a mode for streams, as tarfile's 'r|*'"
+            "io.BytesIO(reader.read()) or a temporary file, use a mode for streams, as tarfile's 'r|*', or set "
+            "seekable = True on the class, which has each object in a temporary file first"
         )
 
 
@@ -37,6 +42,9 @@ class Readable(Protocol):
 
     def readlines(self, hint: int = -1, /) -> list[bytes]:
         """The next lines, about `hint` bytes of them; all that are left when it is not positive."""
+
+    def seek(self, target: int, whence: int = 0, /) -> int:
+        """Go to an offset; one that is only read forward refuses."""
 
     def close(self) -> None:
         """Release what is held."""
@@ -71,6 +79,25 @@ class ForwardReader(io.BufferedReader):
 
     def fileno(self) -> int:
         raise ForwardOnlyError("fileno")
+
+
+class SpooledReader(io.BufferedReader):
+    """A binary reader over the whole of an object in a file without a name, which can go back."""
+
+
+def spooled(reader: Readable) -> SpooledReader:
+    """All of an object, read to its end; raises what the reader raises, and where the disk takes no more."""
+    with temporary("an object of a class that is seekable"):
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the reader closes it
+    try:
+        while data := reader.read(_PIECE):
+            with temporary("an object of a class that is seekable"):
+                file.write(data)
+        with temporary("an object of a class that is seekable"):
+            file.seek(0)
+        return SpooledReader(io.FileIO(os.dup(file.fileno())), _BUFFER)
+    finally:
+        file.close()
 
 
 class BytesReader(ForwardReader):
@@ -135,6 +162,10 @@ class ThreadedReader:
     def read(self, size: int = -1, /) -> Awaitable[bytes]:
         """The next `size` bytes, fewer only at the end; all that is left when negative."""
         return asyncio.get_running_loop().run_in_executor(self._executor, self._reader.read, size)
+
+    def seek(self, offset: int, whence: int = 0) -> Awaitable[int]:
+        """Go to an offset, where the class is `seekable`."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, self._reader.seek, offset, whence)
 
     def readline(self) -> Awaitable[bytes]:
         """The next line, with its newline."""

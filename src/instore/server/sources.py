@@ -6,8 +6,10 @@ gives a part of an object for the whole: what is shorter than announced, or brea
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import Protocol
 
 from instore.errors import ClientGoneError, InstoreError, InvalidRequestError, TargetAnswerError, TargetError
@@ -19,6 +21,8 @@ from instore.server.files import FileReader, FileRules
 from instore.server.pipes import InputPipe
 from instore.server.readers import BytesReader, Load, ObjectReader, PipeReader
 
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
 
 class Source(Protocol):
     """One object's bytes.
@@ -26,9 +30,16 @@ class Source(Protocol):
     Attributes:
         replayable: whether `stream` can be called again.
         received: bytes read so far, the last time where it was read more than once.
+        size: the object's bytes; None: not known, or not yet.
+        headers: of the answer that it was fetched by; none where it wasn't, or not yet.
     """
 
     replayable: bool
+    headers: Mapping[str, str]
+
+    @property
+    def size(self) -> int | None:
+        """The object's bytes."""
 
     @property
     def received(self) -> int:
@@ -48,11 +59,13 @@ class BodySource:
     """The request's own body."""
 
     replayable = False
+    headers = _NO_HEADERS
 
     def __init__(self, request: Request, length: int | None) -> None:
         self._request = request
         self._length = length
         self._received = 0
+        self._is_whole = False
         self._pump: asyncio.Task[None] | None = None
         self._lent: BodySocket | None = None
 
@@ -61,9 +74,15 @@ class BodySource:
         """Bytes read."""
         return self._received if self._lent is None else self._lent.received
 
+    @property
+    def size(self) -> int | None:
+        """As announced; else once it is here."""
+        return self._received if self._is_whole else self._length
+
     async def load(self) -> Load:
         data = await self._request.whole()
         self._received = len(data)
+        self._is_whole = True
         self._check_length()
         return lambda: nullcontext(data)
 
@@ -102,9 +121,10 @@ class BytesSource:
     """An object that is at hand."""
 
     replayable = True
+    headers = _NO_HEADERS
 
     def __init__(self, data: bytes) -> None:
-        self.received = len(data)
+        self.received = self.size = len(data)
         self._data = data
 
     async def load(self) -> Load:
@@ -121,6 +141,7 @@ class FileSource:
     """A local file."""
 
     replayable = True
+    headers = _NO_HEADERS
 
     def __init__(self, path: str, rules: FileRules, as_path: bool) -> None:
         self._path = path
@@ -133,6 +154,14 @@ class FileSource:
     def received(self) -> int:
         """Bytes read; none where the transform got the path."""
         return self._size if self._reader is None else self._reader.received
+
+    @property
+    def size(self) -> int | None:
+        """The file's."""
+        try:
+            return self._size or os.stat(self._path).st_size
+        except (OSError, ValueError):
+            return None
 
     async def load(self) -> Load:
         return functools.partial(self._rules.path, self._path) if self._as_path else self._read
@@ -163,8 +192,15 @@ class RemoteSource:
         self._place = place
         self._get = get
         self.received = 0
+        self.headers: Mapping[str, str] = _NO_HEADERS
         self._response: ClientResponse | None = None
         self._pump: asyncio.Task[None] | None = None
+
+    @property
+    def size(self) -> int | None:
+        """As announced."""
+        length = self.headers.get("content-length", "")
+        return int(length) if length.isdigit() else None
 
     async def load(self) -> Load:
         response = await self._open()
@@ -192,6 +228,7 @@ class RemoteSource:
         self.received = 0
         response = await self._get()
         if response.status == 200:
+            self.headers = response.headers
             return response
         try:
             reason = error_text(await self._take(response))

@@ -35,11 +35,12 @@ from instore.protocol.responses import split_frames, with_frames
 from instore.protocol.result_frames import END
 from instore.server.batches import Batches, BatchMember, Outcome, Promise
 from instore.server.contract import Shape, Transform
+from instore.server.current_object import NO_OBJECT, UNDER_WAY
 from instore.server.entry import AccessLogEntry
 from instore.server.members import Members
 from instore.server.pipes import OutputPipe
 from instore.server.prints import frames_of, printing, printing_object
-from instore.server.readers import ForwardOnlyError, Load, ObjectReader, Readable, ThreadedReader
+from instore.server.readers import ForwardOnlyError, Load, ObjectReader, Readable, ThreadedReader, spooled
 from instore.server.thread_pool import ThreadPool
 from instore.server.user_results import Result, TypedBytes, as_answered, checked_results, frame_of
 from instore.server.watchdog import Watchdog
@@ -119,11 +120,14 @@ class TransformRunner:
         entry.begun = perf_counter()
         with self._named(request), _entered(load, request) as data:
             entry.loaded = perf_counter()
+            UNDER_WAY.set(entry)
             try:
                 made = self.whole(data, self._path(request), request.etl_args)
                 result = made if type(made) is bytes else self._answered(made, request)
             except BaseException as error:
                 raise self.failure(error, request.path) from error
+            finally:
+                UNDER_WAY.set(NO_OBJECT)
             entry.made = perf_counter()
             return result
 
@@ -162,6 +166,7 @@ class TransformRunner:
 
     def _several(self, request: ObjectRequest, load: Load, spool: OutputPipe, entry: AccessLogEntry) -> None:
         entry.begun = perf_counter()
+        UNDER_WAY.set(entry)
         try:
             with self._named(request), _entered(load, request) as data:
                 entry.loaded = perf_counter()
@@ -173,6 +178,8 @@ class TransformRunner:
                 spool.finish()
         except BaseException as error:
             spool.fail(self.failure(error, request.path))
+        finally:
+            UNDER_WAY.set(NO_OBJECT)
 
     def _awaited(self, result: Any) -> Any:
         """What a method that may be asynchronous has returned."""
@@ -209,6 +216,7 @@ class TransformRunner:
         if not requests:
             return []
         others = f" and {len(loaded) - 1} more" if len(loaded) > 1 else ""
+        UNDER_WAY.set([member.entry for member, _ in loaded])
         with printing(requests[0].path + others) if self._frames else _UNNAMED:
             try:
                 args = self._transform.decode_args(requests[0].etl_args)
@@ -219,6 +227,8 @@ class TransformRunner:
                     return [self.failure(error, request.path) for request in requests]
             else:
                 return self._outcomes(results, requests)
+            finally:
+                UNDER_WAY.set(NO_OBJECT)
         return [outcome for one in loaded for outcome in self._transform_batch([one])]
 
     def _outcomes(self, results: Any, requests: list[ObjectRequest]) -> list[Outcome]:
@@ -247,8 +257,10 @@ class TransformRunner:
             spool.fail(self.failure(error, request.path))
             return
         entry.loaded = perf_counter()
+        UNDER_WAY.set(entry)
         with self._named(request):
             self._stream_from(reader, request, spool, entry)
+        UNDER_WAY.set(NO_OBJECT)
 
     def _stream_from(
         self, reader: ObjectReader, request: ObjectRequest, spool: OutputPipe, entry: AccessLogEntry
@@ -281,8 +293,16 @@ class TransformRunner:
 
     def pieces(self, reader: Readable, path: str, etl_args: str) -> Iterator[bytes]:
         """What the streaming transform makes of an object; raises what it raises."""
+        args = self._transform.decode_args(etl_args)
+        if self._transform.seekable:
+            with spooled(reader) as whole:
+                yield from self._pieces(whole, path, args)
+        else:
+            yield from self._pieces(reader, path, args)
+
+    def _pieces(self, reader: Readable, path: str, args: Any) -> Iterator[bytes]:
         source: Any = ThreadedReader(reader, self._loop.executor) if self._asynchronous else reader
-        pieces = self._transform.method(source, path, self._transform.decode_args(etl_args))
+        pieces = self._transform.method(source, path, args)
         if isinstance(pieces, AsyncIterator):
             pieces = self._loop.iterate(pieces)
         try:

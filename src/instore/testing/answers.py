@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from instore.errors import NoResultError
-from instore.protocol.headers import RETRY_REASON
+from instore.protocol.headers import RESULTS_TYPE, RETRY_REASON, SKIPPED_OBJECT
 from instore.protocol.responses import ResponseMeaning, error_text, read_response, split_frames
+from instore.protocol.result_frames import split_results
+from instore.server.user_results import Result
 from instore.testing.wire import Reply
 
 
@@ -18,7 +20,9 @@ class Answer:
         headers: the answer's headers, with lower-case names.
         error: why there is no result, in a sentence; empty if there is one.
         frames: the places in the transform's code that the error comes from, the innermost last.
-        result: the result's bytes; None if there is none.
+        result: the result's bytes; None if there is none, or if there are several.
+        results: all results, where they were asked for: each with its name, content type and metadata.
+        skipped: whether the transform has raised `Skip`; `error` says why.
         seconds: from the request to the answer's last byte.
     """
 
@@ -28,6 +32,11 @@ class Answer:
     frames: tuple[str, ...] = ()
     result: bytes | None = field(default=None, repr=False)
     seconds: float = 0.0
+    results: tuple[Result, ...] = field(default=(), repr=False)
+
+    @property
+    def skipped(self) -> bool:
+        return SKIPPED_OBJECT.lower() in self.headers
 
     @property
     def body(self) -> bytes:
@@ -36,6 +45,8 @@ class Answer:
         Raises:
             NoResultError: there is none; the text is the object's error.
         """
+        if self.result is None and self.results:
+            raise NoResultError(f"there are {len(self.results)} results; they are in `results`")
         if self.result is None:
             raise NoResultError("".join([self.error, *(f"\n  at {frame}" for frame in self.frames)]))
         return self.result
@@ -59,7 +70,26 @@ def read_reply(reply: Reply) -> Answer:
         meaning = read_response(reply.status, reply.headers.get(RETRY_REASON.lower(), ""))
         if meaning is not ResponseMeaning.OBJECT:
             return failed(reply, error_text(reply.body) or f"the server answered {reply.status} without a reason")
+    if reply.headers.get("content-type") == RESULTS_TYPE:
+        return _read_results(reply)
     return Answer(reply.status, reply.headers, result=reply.body, seconds=reply.seconds)
+
+
+def _read_results(reply: Reply) -> Answer:
+    """The answer where all results were asked for, and there are several, or one with a name or metadata."""
+    try:
+        frames = list(split_results(reply.body))
+    except ValueError as error:
+        return failed(reply, f"the answer has no results, as it says: {error}")
+    results = [Result(data, head.name, head.content_type, head.metadata) for head, data in frames]
+    only = results[0].data if len(frames) == 1 and frames[0][0].is_only else None
+    return Answer(
+        reply.status,
+        reply.headers,
+        result=bytes(only) if isinstance(only, bytes) else None,
+        seconds=reply.seconds,
+        results=tuple(results),
+    )
 
 
 def read_delivery(reply: Reply, delivered: list[bytes]) -> Answer:

@@ -31,7 +31,7 @@ from instore.protocol.environment import (
     OS_PACKAGES,
     PACKAGES,
 )
-from instore.protocol.headers import HEALTH_PATH, NODE_URL
+from instore.protocol.headers import HEALTH_PATH, NODE_URL, RESULTS
 from instore.protocol.pipeline import join_pipeline
 from instore.protocol.requests import object_target, pull_target
 from instore.protocol.websocket import write_control
@@ -112,7 +112,16 @@ class Server:
         """What the server and the transform have printed and logged so far."""
         return (self._folder / "log").read_text(errors="replace")
 
-    def put(self, name: str, data: bytes, args: str = "", *, chunked: bool = False, cut: bool = False) -> Answer:
+    def put(
+        self,
+        name: str,
+        data: bytes,
+        args: str = "",
+        *,
+        chunked: bool = False,
+        cut: bool = False,
+        results: bool = False,
+    ) -> Answer:
         """Send an object in a PUT's body, as `hpush://` does.
 
         Args:
@@ -121,22 +130,26 @@ class Server:
             args: the request's `etl_args`.
             chunked: don't announce the body's length. Default: it is announced.
             cut: end the connection in the middle of the body. Default: send all of it.
+            results: take several results, or one with a name or metadata, as the jobs of `instore transform` and
+                `instore node` do; they are `Answer.results`. Default: as a cluster asks, which takes one.
         """
-        return read_reply(self._ask(Sent("PUT", object_target(name, "", args), data, chunked=chunked, cut=cut)))
+        target = object_target(name, "", args)
+        return read_reply(self._ask(Sent("PUT", target, data, _headers(results), chunked=chunked, cut=cut)))
 
-    def file(self, path: str | os.PathLike[str], args: str = "", name: str = "") -> Answer:
+    def file(self, path: str | os.PathLike[str], args: str = "", name: str = "", *, results: bool = False) -> Answer:
         """Name an object's file in the request, as targets do by default.
 
         Args:
             path: the file; the server reads a copy of it, in the layout of a target's disk.
             args: as for `put`.
             name: as for `put`. Default: the file's name, in the bucket `samples`.
+            results: as for `put`.
         """
         name = name or f"{_BUCKET}/{Path(path).name}"
         place = Path(tempfile.mkdtemp(dir=self._folder)) / "@ais" / _BUCKET / "%ob" / Path(name).name
         place.parent.mkdir(parents=True)
         shutil.copyfile(path, place)
-        return read_reply(self._ask(Sent("PUT", object_target(name, str(place), args), b"")))
+        return read_reply(self._ask(Sent("PUT", object_target(name, str(place), args), b"", _headers(results))))
 
     def pull(self, name: str, data: bytes, args: str = "", *, cut: bool = False) -> Answer:
         """Have the server fetch the object from the target, as `hpull://` does. Two at once need two names.
@@ -265,6 +278,10 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _headers(results: bool) -> dict[str, str]:
+    return {RESULTS: "true"} if results else {}
 
 
 def _uname(name: str) -> str:

@@ -14,6 +14,7 @@ from instore.protocol.headers import DEFAULT_MIME_TYPE
 from instore.server.app import ETLApplication
 from instore.server.arguments import decoder_of
 from instore.server.contract import Shape, Transform, check_settings
+from instore.server.current_object import CurrentObject, CurrentObjects
 from instore.server.run import listen_and_run
 from instore.server.session import make_session
 from instore.server.user_results import Result
@@ -28,6 +29,9 @@ DEFAULT_PORT = 8000
 
 class AsyncReader(Protocol):
     """The reader that an asynchronous `transform_stream` gets."""
+
+    async def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to an offset; the class has to be `seekable`."""
 
     async def read(self, size: int = -1, /) -> bytes:
         """The next `size` bytes, fewer only at the end; all that is left when `size` is negative; then `b""`."""
@@ -73,6 +77,18 @@ class ETLServer:
 
     encodes_text: ClassVar[bool] = False
     """Whether a result that is `str` is taken, as UTF-8. Default: it is the object's error, like any other type."""
+
+    seekable: ClassVar[bool] = False
+    """Whether the reader of `transform_stream` can go back (`seek`, `tell`, `fileno`), as `zipfile` and many readers of
+    pictures, sound and tables need it. The whole object is then in a temporary file before the method is called,
+    however it comes; nothing but the disk of `TMPDIR` bounds it. Default: it is read forward, in constant memory."""
+
+    object: Any = CurrentObject()
+    """The object that is being transformed, an `instore.ObjectInfo`: bucket, name, size and what else is known of it.
+    For `transform_batch` there is `objects`, a list with one for each. A `LookupError` elsewhere."""
+
+    objects: Any = CurrentObjects()
+    """Those of a batch, in order; of another transform its one object; elsewhere none."""
 
     def __new__(cls, *_args: object, **_kwargs: object) -> "ETLServer":
         """Refuse a class that can't transform, whether or not it calls our `__init__`."""
@@ -123,8 +139,8 @@ class ETLServer:
 
         Args:
             reader: the object, always a reader, also under `ETL_DIRECT_FQN`; an `AsyncReader` when the method is an
-                async generator. It raises where the object can't be read to its end; a result made from less than
-                the whole of a broken object is never delivered.
+                async generator. It is read forward, unless the class is `seekable`. It raises where the object can't be
+                read to its end; a result made from less than the whole of a broken object is never delivered.
             path: as for `transform`.
             etl_args: as for `transform`.
 
@@ -299,6 +315,7 @@ def bind(server: ETLServer) -> Transform:
         batch_timeout=server.batch_timeout,
         wants_raw_path=server.wants_raw_path,
         encodes_text=server.encodes_text,
+        seekable=server.seekable,
     )
 
 

@@ -9,7 +9,7 @@ import logging
 
 from instore.errors import ClientGoneError, InstoreError, WrongSecretError, status_of
 from instore.http.request import Request
-from instore.node.bodies import ObjectAnswer, open_piece, take_body
+from instore.node.bodies import ObjectAnswer, custom_headers, open_piece, take_body
 from instore.node.cluster import Cluster
 from instore.node.etls.expected_puts import ExpectedPut, ExpectedPuts
 from instore.node.etls.manager import OBJECT_PATH, ETLManager
@@ -67,7 +67,7 @@ class DirectPutHandler:
             await request.begin(200, [(b"content-length", b"%d" % size)])
             await request.end()
             return
-        headers = {"Content-Type": "application/octet-stream"}
+        headers = {"Content-Type": "application/octet-stream", **custom_headers(opened.entry.attributes.custom)}
         await ObjectAnswer(self._cluster, opened, first, 0, size, 200, headers).serve(request)
 
 

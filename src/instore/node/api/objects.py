@@ -12,7 +12,7 @@ from email.utils import formatdate
 from typing import Any
 
 from instore.errors import InvalidRequestError, NotSupportedError, UnsatisfiableRangeError
-from instore.node.bodies import PIECE, ObjectAnswer, open_piece, store_body, take_body
+from instore.node.bodies import PIECE, ObjectAnswer, custom_headers, open_piece, store_body, take_body
 from instore.node.cluster import Target
 from instore.node.request import Answer, NodeRequest, empty, text
 from instore.store import multipart
@@ -269,7 +269,7 @@ _PROPERTIES: dict[str, Callable[[Entry, Target], dict[str, str]]] = {
     "checksum": lambda entry, _target: _stored(entry),
     "version": lambda entry, _target: {"Ais-Version": str(entry.attributes.version)},
     "atime": lambda entry, _target: {"Ais-Atime": str(entry.atime)},
-    "custom": lambda entry, _target: _custom(entry),
+    "custom": lambda entry, _target: custom_headers(entry.attributes.custom),
     "copies": lambda _entry, target: {"Ais-Mirror-Copies": "1", "Ais-Mirror-Paths": f"[{target.store.folder}]"},
     "location": lambda _entry, target: {"Ais-Location": target.location},
     "target_url": lambda _entry, target: {"Ais-Location": target.location},
@@ -279,11 +279,6 @@ _PROPERTIES: dict[str, Callable[[Entry, Target], dict[str, str]]] = {
 """An object's properties by the names that clients ask for."""
 
 _IF_WANTED = ("etag", "last-modified")
-
-
-def _custom(entry: Entry) -> dict[str, str]:
-    custom = entry.attributes.custom
-    return {"Ais-Custom-Md": ", ".join(f"{key}={value}" for key, value in custom.items())} if custom else {}
 
 
 def _stored(entry: Entry) -> dict[str, str]:
