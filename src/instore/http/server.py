@@ -19,6 +19,7 @@ from instore.http.request import Application
 from instore.http.server_state import ServerState
 from instore.system import exit_codes
 from instore.system.addresses import host_and_port
+from instore.system.relay_loop import RelayLoop
 
 BACKLOG = 2048
 _LOOKS = 10  # how often, within the shortest time that a client may take, connections are looked at
@@ -51,7 +52,7 @@ def serve(
     """Serve until a signal says stop; then return, when the requests under way are over."""
     server = _RunningServer(application, listeners, limits, tls)
     with server.stopped_by_signals():
-        uvloop.run(server.run())
+        uvloop.run(server.run(), loop_factory=RelayLoop)
 
 
 class _RunningServer:

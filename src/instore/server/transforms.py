@@ -65,7 +65,12 @@ class TransformRunner:
 
     def __init__(self, transform: Transform, settings: Environment) -> None:
         self._transform = transform
-        self._pool = ThreadPool(transform.concurrency, "transform")
+        is_asynchronous = inspect.iscoroutinefunction(transform.method)
+        self._pool = ThreadPool(
+            transform.concurrency,
+            "transform",
+            leads=transform.shape is Shape.WHOLE and not is_asynchronous and not settings.members,
+        )
         self.watchdog = Watchdog(self._pool, min(settings.transform_timeout, 2 * settings.object_time))
         self._frames = settings.frames
         self._members = Members(settings, transform) if settings.members else None
