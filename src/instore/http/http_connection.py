@@ -148,9 +148,10 @@ class HTTPRequest:
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         self._connection.respond(self, status, headers, body)
-        sent, self.sent = self.sent, 0
-        await self._connection.room()
-        self.sent = sent
+        if self._connection.is_full:
+            sent, self.sent = self.sent, 0
+            await self._connection.room()
+            self.sent = sent
 
     async def begin(self, status: int, headers: Headers) -> None:
         self._connection.begin(self, status, headers)
@@ -174,14 +175,10 @@ class HTTPRequest:
         pieces, self._pieces, self._unread = self._pieces, deque(), 0
         return pieces
 
-    def arrived(self, piece: bytes) -> None:
-        """A piece of the body has come."""
+    def arrived(self, piece: bytes) -> bool:
+        """A piece of the body has come; whether more has than is read."""
         self._unread += len(piece)
         self._pieces.append(piece)
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether more of the body has come than is read."""
         return self._unread >= _PAUSE_AT
 
     def client_left(self) -> None:
@@ -375,7 +372,8 @@ class HTTPConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # a trailer is never a header
-        headers = cast(HTTPRequest, self._incoming).headers
+        assert self._incoming is not None
+        headers = self._incoming.headers
         if len(headers) >= self._limits.head_fields:
             raise RefusedError(431, f"the request has more than {self._limits.head_fields} headers")
         headers.append((name.lower(), value))
@@ -383,7 +381,8 @@ class HTTPConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._reframed:
             return
-        request = cast(HTTPRequest, self._incoming)
+        request = self._incoming
+        assert request is not None
         parser = self._parser
         request.method = parser.get_method().decode()
         request.target = self._url
@@ -396,22 +395,24 @@ class HTTPConnection(asyncio.Protocol):
         self._requests.append(request)
 
     def on_body(self, body: bytes) -> None:
-        request = cast(HTTPRequest, self._incoming)
+        request = self._incoming
+        assert request is not None
         request.counted += len(body)
         if request.counted > self._limits.body_bytes:
             raise RefusedError(413, f"the body has more than {self._limits.body_bytes} bytes")
         if request.over:
             return
-        request.arrived(body)
+        is_behind = request.arrived(body)
         if request.waiter is not None:
             self._wake(request)
-        if request.is_behind:
+        if is_behind:
             self._pause()
 
     def on_message_complete(self) -> None:
         if not self._reframed and self._parser.should_upgrade():
             return  # the parser says so once more, and stops
-        request = cast(HTTPRequest, self._incoming)
+        request = self._incoming
+        assert request is not None
         self._reframed = False
         self._incoming = None
         request.complete = True
@@ -617,8 +618,13 @@ class HTTPConnection(asyncio.Protocol):
         await self.room()
         request.sent += len(piece)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the client has yet to take most of what was sent."""
+        return self._room is not None
+
     async def room(self) -> None:
-        """Wait until the client has taken most of what was sent."""
+        """Wait until it has."""
         if self._room is not None:
             self._set_deadline()
             await self._room

@@ -27,7 +27,7 @@ THREAD_PER_REQUEST = 128
 """The size of a pool whose users count on a thread for each request; beyond it they wait their turn."""
 
 _QUICK = 0.001  # seconds: for about as long may calls keep the loop waiting
-_WORTH_A_THREAD = 0.0001  # seconds of a call, from where several threads do more than they cost
+_WORTH_A_THREAD = 0.00003  # seconds of a call, from where several threads do more than they cost
 _SMOOTHING = 16  # calls over which that is averaged
 _FEWEST, _MOST = 16, 8192  # quick calls in a row before a thread leads
 _LONG_ENOUGH = 16  # times as many calls as were needed: then the lead was not lent too soon

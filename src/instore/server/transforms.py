@@ -94,7 +94,7 @@ class TransformRunner:
         entry.asked = perf_counter()
         if self._batches is not None:
             return self._batches.submit(request, load, entry)
-        return self._pool.submit(self._run, request, load, entry)
+        return self._pool.submit(self._run_named if self._frames else self._run, request, load, entry)
 
     def start_stream(
         self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe, entry: AccessLogEntry
@@ -109,9 +109,13 @@ class TransformRunner:
         if self._user_loop is not None:
             self._user_loop.stop()
 
+    def _run_named(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> bytes:
+        with self._named(request):
+            return self._run(request, load, entry)
+
     def _run(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> bytes:
         entry.begun = perf_counter()
-        with self._named(request), _entered(load, request) as data:
+        with _Loading(load, request) as data:
             entry.loaded = perf_counter()
             try:
                 result = self.whole(data, self._path(request), request.etl_args)
@@ -123,7 +127,7 @@ class TransformRunner:
     def whole(self, data: bytes | str, path: str, etl_args: str) -> bytes:
         """What the buffered transform makes of an object; raises what it raises."""
         args = self._transform.decode_args(etl_args)
-        if self._transform.shape is Shape.BATCH:
+        if self._batches is not None:
             return self._alone(data, path, args)
         result = self._transform.method(data, path, args)
         if type(result) is bytes:
@@ -149,7 +153,7 @@ class TransformRunner:
             for member in members:
                 member.entry.begun = perf_counter()
                 try:
-                    loaded.append((member, stack.enter_context(_entered(member.load, member.request))))
+                    loaded.append((member, stack.enter_context(_Loading(member.load, member.request))))
                 except InstoreError as error:
                     outcomes[member.result] = error
                 else:
@@ -332,23 +336,32 @@ async def _batch(pieces: AsyncIterator[Any]) -> list[Any]:
     return batch
 
 
-@contextlib.contextmanager
-def _entered(load: Load, request: ObjectRequest) -> Iterator[bytes | str]:
-    """What `load` gives; whatever keeps it from that is the object's error."""
-    try:
-        loading = load()
-        data = loading.__enter__()
-    except InstoreError:
-        raise
-    except MemoryError as error:
-        raise SourceError(
-            f"{request.path!r} does not fit into memory; write transform_stream, which reads it piece by piece"
-        ) from error
-    except BaseException as error:
-        raise SourceError(f"{request.path!r} could not be read: {say(error)}") from error
-    with contextlib.ExitStack() as stack:
-        stack.push(loading)
-        yield data
+class _Loading:
+    """A context with what `load` gives; whatever keeps it from that is the object's error."""
+
+    __slots__ = ("_load", "_loading", "_request")
+
+    _loading: contextlib.AbstractContextManager[bytes | str]
+
+    def __init__(self, load: Load, request: ObjectRequest) -> None:
+        self._load = load
+        self._request = request
+
+    def __enter__(self) -> bytes | str:
+        try:
+            self._loading = self._load()
+            return self._loading.__enter__()
+        except InstoreError:
+            raise
+        except MemoryError as error:
+            raise SourceError(
+                f"{self._request.path!r} does not fit into memory; write transform_stream, which reads it piece by piece"
+            ) from error
+        except BaseException as error:
+            raise SourceError(f"{self._request.path!r} could not be read: {say(error)}") from error
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        return self._loading.__exit__(*raised)
 
 
 def _decoded_path(request: ObjectRequest) -> str:
