@@ -372,8 +372,7 @@ class HTTPConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # a trailer is never a header
-        assert self._incoming is not None
-        headers = self._incoming.headers
+        headers = self._incoming.headers  # type: ignore[union-attr]  # a message has begun
         if len(headers) >= self._limits.head_fields:
             raise RefusedError(431, f"the request has more than {self._limits.head_fields} headers")
         headers.append((name.lower(), value))
@@ -381,8 +380,7 @@ class HTTPConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._reframed:
             return
-        request = self._incoming
-        assert request is not None
+        request: HTTPRequest = self._incoming  # type: ignore[assignment]  # it has begun
         parser = self._parser
         request.method = parser.get_method().decode()
         request.target = self._url
@@ -395,8 +393,7 @@ class HTTPConnection(asyncio.Protocol):
         self._requests.append(request)
 
     def on_body(self, body: bytes) -> None:
-        request = self._incoming
-        assert request is not None
+        request: HTTPRequest = self._incoming  # type: ignore[assignment]  # it has begun
         request.counted += len(body)
         if request.counted > self._limits.body_bytes:
             raise RefusedError(413, f"the body has more than {self._limits.body_bytes} bytes")
@@ -411,8 +408,7 @@ class HTTPConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if not self._reframed and self._parser.should_upgrade():
             return  # the parser says so once more, and stops
-        request = self._incoming
-        assert request is not None
+        request: HTTPRequest = self._incoming  # type: ignore[assignment]  # it has begun
         self._reframed = False
         self._incoming = None
         request.complete = True

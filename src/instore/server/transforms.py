@@ -354,8 +354,9 @@ class _Loading:
         except InstoreError:
             raise
         except MemoryError as error:
+            name = self._request.path
             raise SourceError(
-                f"{self._request.path!r} does not fit into memory; write transform_stream, which reads it piece by piece"
+                f"{name!r} does not fit into memory; write transform_stream, which reads it piece by piece"
             ) from error
         except BaseException as error:
             raise SourceError(f"{self._request.path!r} could not be read: {say(error)}") from error
