@@ -47,6 +47,7 @@ _LINGER_TIME = 30.0
 _JUST_IDLE = 1.0  # seconds within which a client that was served may be sending its next request already
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _NO_BODY = (204, 304)
+_FRAMING = frozenset((b"content-length", b"host", b"transfer-encoding", b"expect"))
 _REFUSALS: dict[int, type[InstoreError]] = {408: SlowClientError, 413: BodyTooLargeError}
 
 
@@ -851,6 +852,8 @@ def _check_head(request: HTTPRequest, version: str) -> None:
         raise RefusedError(400, "the request's target has a fragment (#), which is never sent; escape it as %23")
     hosts = 0
     for name, value in request.headers:
+        if name not in _FRAMING:
+            continue
         if name == b"content-length":
             request.length = int(value)
         elif name == b"host":

@@ -12,8 +12,8 @@ from instore.errors import InstoreError
 _BUFFER = 1 << 18
 
 
-Load = Callable[[], AbstractContextManager[bytes | str]]
-"""Gives the whole object, or the path of its file, for as long as a transform runs."""
+Load = Callable[[], bytes | AbstractContextManager[str]]
+"""Gives the whole object, or the path of its file for as long as a transform runs."""
 
 
 class ForwardOnlyError(io.UnsupportedOperation):

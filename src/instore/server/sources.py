@@ -7,7 +7,6 @@ gives a part of an object for the whole: what is shorter than announced, or brea
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from instore.errors import ClientGoneError, InstoreError, InvalidRequestError, TargetAnswerError, TargetError
@@ -64,8 +63,9 @@ class BodySource:
     async def load(self) -> Load:
         data = await self._request.whole()
         self._received = len(data)
-        self._check_length()
-        return lambda: nullcontext(data)
+        if self._received != self._length:  # which may not have been announced
+            self._check_length()
+        return lambda: data
 
     async def stream(self) -> Callable[[], ObjectReader]:
         self._lent = await self._request.lend_body()
@@ -108,7 +108,7 @@ class BytesSource:
         self._data = data
 
     async def load(self) -> Load:
-        return lambda: nullcontext(self._data)
+        return lambda: self._data
 
     async def stream(self) -> Callable[[], ObjectReader]:
         return functools.partial(BytesReader, self._data)
@@ -143,10 +143,10 @@ class FileSource:
     async def close(self) -> None:
         """Nothing is held: the reader is closed by whoever opened it."""
 
-    def _read(self) -> AbstractContextManager[bytes]:
+    def _read(self) -> bytes:
         data = self._rules.read(self._path)
         self._size = len(data)
-        return nullcontext(data)
+        return data
 
     def _open(self) -> ObjectReader:
         self._reader = self._rules.reader(self._path)
@@ -175,7 +175,7 @@ class RemoteSource:
         finally:
             await response.close()
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return lambda: nullcontext(data)
+        return lambda: data
 
     async def stream(self) -> Callable[[], ObjectReader]:
         self._response = await self._open()

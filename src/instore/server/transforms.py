@@ -341,16 +341,18 @@ class _Loading:
 
     __slots__ = ("_load", "_loading", "_request")
 
-    _loading: contextlib.AbstractContextManager[bytes | str]
-
     def __init__(self, load: Load, request: ObjectRequest) -> None:
         self._load = load
         self._request = request
+        self._loading: contextlib.AbstractContextManager[str] | None = None
 
     def __enter__(self) -> bytes | str:
         try:
-            self._loading = self._load()
-            return self._loading.__enter__()
+            loading = self._load()
+            if isinstance(loading, bytes):
+                return loading
+            self._loading = loading
+            return loading.__enter__()
         except InstoreError:
             raise
         except MemoryError as error:
@@ -362,7 +364,7 @@ class _Loading:
             raise SourceError(f"{self._request.path!r} could not be read: {say(error)}") from error
 
     def __exit__(self, *raised: Any) -> bool | None:
-        return self._loading.__exit__(*raised)
+        return None if self._loading is None else self._loading.__exit__(*raised)
 
 
 def _decoded_path(request: ObjectRequest) -> str:
