@@ -46,7 +46,7 @@ class Row:
         unit: of the figure.
         higher: more is better.
         least, aim: how many times as good as the best of the SDK's servers.
-        least_go: how many times as good as AIStore's Go framework.
+        least_go, aim_go: how many times as good as AIStore's Go framework.
         limit, limit_aim: bounds of the figure itself, where the peer sets no measure.
     """
 
@@ -56,11 +56,17 @@ class Row:
     least: float | None = None
     aim: float | None = None
     least_go: float | None = None
+    aim_go: float | None = None
     limit: float | None = None
     limit_aim: float | None = None
 
 
 Measure = Callable[[Site, Kind, Pace], Sequence[float]]
+Times = tuple[float, float]
+"""How many times as good as a peer: at least, and as an aim."""
+
+UNDER_WAY = (1, 16)
+"""Objects on each WebSocket connection; a row for each."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +147,14 @@ def _messages(size: int, *, file: bool, direct: bool = False) -> Measure:
             control["pipeline"] = site.destination(str(size))
         delivered = "direct put success" if kind is GO else str(size)
         message = websocket.Message(control, None if file else data, delivered if direct else data)
+        return [window(site, site.server(kind, "echo"), message, count, pace) for count in UNDER_WAY]
+
+    def window(site: Site, server: Server, message: websocket.Message, under_way: int, pace: Pace) -> float:
         before = site.delivered()
-        rate = websocket.window(site.server(kind, "echo"), message, pace.warm_up, pace.seconds)
+        rate = websocket.window(server, message, under_way, pace.warm_up, pace.seconds)
         if direct:
             site.require_delivered(before, int(rate * pace.seconds))
-        return (rate,)
+        return rate
 
     return measure
 
@@ -212,17 +221,21 @@ def _start_up(site: Site, kind: Kind, _pace: Pace) -> Sequence[float]:
         return took * 1000, memory(server.worker, "VmRSS")
 
 
-def _requests(label: str, least: float, aim: float, least_go: float) -> tuple[Row]:
-    return (Row(label, "req/s", least=least, aim=aim, least_go=least_go),)
+def _requests(label: str, sdk: Times, go: Times) -> tuple[Row]:
+    return (_row(label, "req/s", sdk, go),)
 
 
-def _objects(label: str, least: float, aim: float, least_go: float) -> tuple[Row]:
-    return (Row(label, "obj/s", least=least, aim=aim, least_go=least_go),)
+def _objects(label: str, sdk: Times, go: Times) -> tuple[Row, ...]:
+    return tuple(_row(f"{label}, {count} under way", "obj/s", sdk, go) for count in UNDER_WAY)
 
 
-def _transfer(label: str, least: float, aim: float, least_go: float) -> tuple[Row, Row]:
+def _transfer(label: str, sdk: Times, go: Times) -> tuple[Row, Row]:
     peak = Row(f"{label}: peak memory of the worker", "MiB", higher=False, limit=80, limit_aim=60)
-    return Row(label, "MB/s", least=least, aim=aim, least_go=least_go), peak
+    return _row(label, "MB/s", sdk, go), peak
+
+
+def _row(label: str, unit: str, sdk: Times, go: Times) -> Row:
+    return Row(label, unit, least=sdk[0], aim=sdk[1], least_go=go[0], aim_go=go[1])
 
 
 def _probes(label: str) -> tuple[Row]:
@@ -233,24 +246,28 @@ _SDK = tuple(kind for kind in EVERY if kind is not GO)
 _WEBSOCKET = tuple(kind for kind in EVERY if kind.websocket)
 
 CASES = (
-    Case("put-1k", _requests("PUT 1 KiB", 5, 7, 1), _body(KIB)),
-    Case("put-64k", _requests("PUT 64 KiB", 4, 6, 1.5), _body(64 * KIB)),
-    Case("put-1m", _requests("PUT 1 MiB", 1.3, 2, 1), _body(MIB)),
-    Case("file-16k", _requests("file 16 KiB, inline", 6, 8, 1.5), _file(16 * KIB, direct=False)),
-    Case("file-16k-direct", _requests("file 16 KiB, direct put", 10, 15, 1.7), _file(16 * KIB, direct=True)),
-    Case("file-1m-direct", _requests("file 1 MiB, direct put", 3, 5, 1), _file(MIB, direct=True)),
-    Case("pull-16k", _requests("pull 16 KiB", 10, 15, 1.3), _pull(16 * KIB)),
-    Case("pipeline-16k", _requests("pipeline of three stages, file 16 KiB", 10, 15, 1.3), _pipeline(16 * KIB, 3)),
-    Case("ws-1k", _objects("WebSocket, body 1 KiB", 2.5, 4, 0.8), _messages(KIB, file=False), _WEBSOCKET),
-    Case("ws-file-16k", _objects("WebSocket, file 16 KiB", 4, 6, 1.3), _messages(16 * KIB, file=True), _WEBSOCKET),
+    Case("put-1k", _requests("PUT 1 KiB", (5, 7), (1, 1.3)), _body(KIB)),
+    Case("put-64k", _requests("PUT 64 KiB", (4, 6), (1.5, 2)), _body(64 * KIB)),
+    Case("put-1m", _requests("PUT 1 MiB", (1.3, 2), (1, 1.3)), _body(MIB)),
+    Case("file-16k", _requests("file 16 KiB, inline", (6, 8), (1.5, 2)), _file(16 * KIB, direct=False)),
+    Case("file-16k-direct", _requests("file 16 KiB, direct put", (10, 15), (1.7, 2.5)), _file(16 * KIB, direct=True)),
+    Case("file-1m-direct", _requests("file 1 MiB, direct put", (3, 5), (1, 1.5)), _file(MIB, direct=True)),
+    Case("pull-16k", _requests("pull 16 KiB", (10, 15), (1.3, 2)), _pull(16 * KIB)),
+    Case(
+        "pipeline-16k", _requests("pipeline of three stages, file 16 KiB", (10, 15), (1.3, 2)), _pipeline(16 * KIB, 3)
+    ),
+    Case("ws-1k", _objects("WebSocket, body 1 KiB", (2.5, 4), (0.8, 1.1)), _messages(KIB, file=False), _WEBSOCKET),
+    Case(
+        "ws-file-16k", _objects("WebSocket, file 16 KiB", (4, 6), (1.3, 2)), _messages(16 * KIB, file=True), _WEBSOCKET
+    ),
     Case(
         "ws-direct-16k",
-        _objects("WebSocket, file 16 KiB, direct put", 15, 25, 1.5),
+        _objects("WebSocket, file 16 KiB, direct put", (15, 25), (1.5, 2)),
         _messages(16 * KIB, file=True, direct=True),
         _WEBSOCKET,
     ),
-    Case("stream-put", _transfer("streamed PUT", 1, 1.5, 0.7), _stream(file=False)),
-    Case("stream-file", _transfer("streamed file", 1, 1.3, 0.7), _stream(file=True)),
+    Case("stream-put", _transfer("streamed PUT", (1, 1.5), (0.7, 1)), _stream(file=False)),
+    Case("stream-file", _transfer("streamed file", (1, 1.3), (0.7, 1)), _stream(file=True)),
     Case(
         "health-sleep",
         _probes("/health, 99th percentile, transforms sleep"),

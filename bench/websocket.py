@@ -17,8 +17,7 @@ import uvloop
 
 from bench.site import HOST, Server, WrongAnswerError
 
-CONNECTIONS = 4
-UNDER_WAY = 4  # objects on each connection
+CONNECTIONS = 8
 
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 _FINAL, _MASKED = 0x80, 0x80
@@ -45,18 +44,18 @@ class Message:
     answer: str | bytes
 
 
-def window(server: Server, message: Message, warm_up: float, seconds: float) -> float:
-    """Objects per second in a window of `seconds`.
+def window(server: Server, message: Message, under_way: int, warm_up: float, seconds: float) -> float:
+    """Objects per second in a window of `seconds`, with so many `under_way` on each connection.
 
     Raises:
         WrongAnswerError: an answer is not the one that has to come.
         NotServedError: the server refuses WebSocket.
     """
-    return uvloop.run(_window(server, message, warm_up, seconds))
+    return uvloop.run(_window(server, message, under_way, warm_up, seconds))
 
 
-async def _window(server: Server, message: Message, warm_up: float, seconds: float) -> float:
-    load = _Load(message)
+async def _window(server: Server, message: Message, under_way: int, warm_up: float, seconds: float) -> float:
+    load = _Load(message, under_way)
     loop = asyncio.get_running_loop()
     for _ in range(CONNECTIONS):
         await loop.create_connection(lambda: _Connection(load, server), HOST, server.port)
@@ -73,7 +72,8 @@ async def _window(server: Server, message: Message, warm_up: float, seconds: flo
 class _Load:
     """What the connections share: the frames, the count, the first failure."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, under_way: int) -> None:
+        self.under_way = under_way  # on each connection
         self.frames = _frame(_BINARY, json.dumps(message.control).encode())
         if message.body is not None:
             self.frames += _frame(_BINARY, message.body)
@@ -141,7 +141,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._upgraded, self._buffer = True, rest
-        self._send(UNDER_WAY)
+        self._send(self._load.under_way)
 
     def _send(self, objects: int) -> None:
         self._load.open += objects

@@ -65,6 +65,17 @@ def test_under_load_no_object_is_lost_and_no_client_reset(tmp_path: Path, number
         assert server.process.wait(30) == 0
 
 
+def test_no_object_is_lost_either_while_a_thread_of_quick_transforms_leads_the_loop(tmp_path: Path) -> None:
+    quick = SLOW.read_text().replace("time.sleep(float(etl_args or 0.01))", "")
+    with running(tmp_path, quick) as server:
+        load = Load(server, 8)
+        wait_until(lambda: load.done > 500)
+        server.process.terminate()
+        load.join()
+        assert load.wrong == []
+        assert server.process.wait(30) == 0
+
+
 def test_an_object_that_is_under_way_ends_and_its_connection_is_the_last(tmp_path: Path) -> None:
     with running(tmp_path, SLOW) as server:
         answers: list[requests.Response] = []

@@ -48,6 +48,7 @@ _LINGER_TIME = 30.0
 _JUST_IDLE = 1.0  # seconds within which a client that was served may be sending its next request already
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _NO_BODY = (204, 304)
+_FRAMING = frozenset((b"content-length", b"host", b"transfer-encoding", b"expect"))
 _REFUSALS: dict[int, type[InstoreError]] = {408: SlowClientError, 413: BodyTooLargeError}
 
 
@@ -162,9 +163,10 @@ class HTTPRequest:
         if len(body) > SMALL:
             self._connection.state.untaken.check()
         self._connection.respond(self, status, headers, body)
-        sent, self.sent = self.sent, 0
-        await self._connection.room(len(body))
-        self.sent = sent
+        if self._connection.is_full:
+            sent, self.sent = self.sent, 0
+            await self._connection.room(len(body))
+            self.sent = sent
 
     async def begin(self, status: int, headers: Headers) -> None:
         self._connection.begin(self, status, headers)
@@ -188,14 +190,10 @@ class HTTPRequest:
         pieces, self._pieces, self._unread = self._pieces, deque(), 0
         return pieces
 
-    def arrived(self, piece: bytes) -> None:
-        """A piece of the body has come."""
+    def arrived(self, piece: bytes) -> bool:
+        """A piece of the body has come; whether more has than is read."""
         self._unread += len(piece)
         self._pieces.append(piece)
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether more of the body has come than is read."""
         return self._unread >= _PAUSE_AT
 
     def client_left(self) -> None:
@@ -391,7 +389,7 @@ class HTTPConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # a trailer is never a header
-        headers = cast(HTTPRequest, self._incoming).headers
+        headers = self._incoming.headers  # type: ignore[union-attr]  # a message has begun
         if len(headers) >= self._limits.head_fields:
             raise RefusedError(431, f"the request has more than {self._limits.head_fields} headers")
         headers.append((name.lower(), value))
@@ -399,7 +397,7 @@ class HTTPConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._reframed:
             return
-        request = cast(HTTPRequest, self._incoming)
+        request: HTTPRequest = self._incoming  # type: ignore[assignment]  # it has begun
         parser = self._parser
         request.method = parser.get_method().decode()
         request.target = self._url
@@ -412,22 +410,22 @@ class HTTPConnection(asyncio.Protocol):
         self._requests.append(request)
 
     def on_body(self, body: bytes) -> None:
-        request = cast(HTTPRequest, self._incoming)
+        request: HTTPRequest = self._incoming  # type: ignore[assignment]  # it has begun
         request.counted += len(body)
         if request.counted > self._limits.body_bytes:
             raise RefusedError(413, f"the body has more than {self._limits.body_bytes} bytes")
         if request.over:
             return
-        request.arrived(body)
+        is_behind = request.arrived(body)
         if request.waiter is not None:
             self._wake(request)
-        if request.is_behind:
+        if is_behind:
             self._pause()
 
     def on_message_complete(self) -> None:
         if not self._reframed and self._parser.should_upgrade():
             return  # the parser says so once more, and stops
-        request = cast(HTTPRequest, self._incoming)
+        request: HTTPRequest = self._incoming  # type: ignore[assignment]  # it has begun
         self._reframed = False
         self._incoming = None
         request.complete = True
@@ -633,8 +631,13 @@ class HTTPConnection(asyncio.Protocol):
         await self.room()
         request.sent += len(piece)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the client has yet to take most of what was sent."""
+        return self._room is not None
+
     async def room(self, size: int = 0) -> None:
-        """Wait until the client has taken most of what was sent, of which `size` bytes are in memory until then."""
+        """Wait until it has; `size` bytes of that are in memory until then."""
         if self._room is not None:
             self.state.untaken.take(size)
             self._set_deadline()
@@ -873,6 +876,8 @@ def _check_head(request: HTTPRequest, version: str) -> None:
         raise RefusedError(400, "the request's target has a fragment (#), which is never sent; escape it as %23")
     hosts = 0
     for name, value in request.headers:
+        if name not in _FRAMING:
+            continue
         if name == b"content-length":
             request.length = int(value)
         elif name == b"host":

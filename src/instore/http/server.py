@@ -22,6 +22,7 @@ from instore.http.server_state import ServerState
 from instore.system import exit_codes
 from instore.system.addresses import host_and_port
 from instore.system.listeners import take_no_more
+from instore.system.relay_loop import RelayLoop
 
 BACKLOG = 2048
 _LOOKS = 10  # how often, within the shortest time that a client may take, connections are looked at
@@ -63,7 +64,7 @@ def serve(
     """
     server = _RunningServer(application, listeners, limits, tls, orders)
     with server.stopped_by_signals():
-        uvloop.run(server.run())
+        uvloop.run(server.run(), loop_factory=RelayLoop)
 
 
 class _RunningServer:

@@ -80,6 +80,7 @@ def _with_query(path: str, fqn: str, etl_args: str) -> str:
 
 
 _ORIGINS = {"PUT": SourceKind.BODY, "GET": SourceKind.TARGET}
+_BODY, _FILE = SourceKind.BODY, SourceKind.FILE  # before Python 3.12, to look a member up costs half a microsecond
 METHODS = tuple(_ORIGINS)
 
 
@@ -92,12 +93,14 @@ def parse_request(method: str, raw_path: str, query: str, headers: Iterable[tupl
         rest, query = _split_name(query)
         path += unescape(rest)
         raw_path += rest
-    values = _parse_query(query) if query else {}
-    etl_args = _args(values)
-    fqn = unescape(values.get(QUERY_FQN, ""))
+    etl_args = fqn = ""
+    if query:
+        values = _parse_query(query)
+        etl_args = _args(values)
+        fqn = unescape(values.get(QUERY_FQN, ""))
     next_url, pipeline, length, takes_results = _parse_headers(headers)
-    origin = SourceKind.FILE if fqn else _ORIGINS[method]
-    if length == 0 and next_url and origin is SourceKind.BODY:
+    origin = _FILE if fqn else _ORIGINS[method]
+    if length == 0 and next_url and origin is _BODY:
         _check_name_arrived(destination_of(next_url, pipeline))
     return ObjectRequest(
         path, origin, fqn, etl_args, next_url, pipeline, length, raw_path=raw_path, takes_results=takes_results

@@ -20,6 +20,7 @@ REASON_LIMIT = 123
 """Bytes of a close frame's reason at most (RFC 6455, 5.5)."""
 
 _FIELDS = ("path", "fqn", "etl_args", "pipeline")
+_BODY, _FILE = SourceKind.BODY, SourceKind.FILE  # as in `requests`
 _EXCERPT = 80
 
 
@@ -30,7 +31,7 @@ def parse_control(message: bytes) -> ObjectRequest:
     next_url, pipeline = parse_pipeline(fields["pipeline"])
     return ObjectRequest(
         path=fields["path"].removeprefix("/"),
-        origin=SourceKind.FILE if fqn else SourceKind.BODY,
+        origin=_FILE if fqn else _BODY,
         fqn=fqn,
         etl_args=fields["etl_args"].strip(),
         next_url=next_url,
@@ -51,10 +52,11 @@ def _fields(message: bytes) -> dict[str, str]:
         raise MalformedControlError(CLOSE_INVALID_DATA, f"not JSON: {message[:_EXCERPT]!r}") from error
     if not isinstance(content, dict):
         raise MalformedControlError(CLOSE_POLICY, f"not a JSON object: {message[:_EXCERPT]!r}")
-    for name in _FIELDS:
-        if not isinstance(content.get(name) or "", str):
+    fields = {name: content.get(name) or "" for name in _FIELDS}
+    for name, value in fields.items():
+        if not isinstance(value, str):
             raise MalformedControlError(CLOSE_POLICY, f"{name} is not text: {message[:_EXCERPT]!r}")
-    return {name: content.get(name) or "" for name in _FIELDS}
+    return fields
 
 
 def close_reason(sentence: str) -> str:

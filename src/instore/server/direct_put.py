@@ -52,6 +52,11 @@ class Response:
     response: ClientResponse | None = None
     held: HeldStream | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether the body comes from something that has to be released."""
+        return self.response is not None or self.held is not None
+
     async def close(self) -> None:
         """Release what the body comes from."""
         if self.response is not None:

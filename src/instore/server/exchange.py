@@ -62,6 +62,9 @@ class Service:
         self._transforms = TransformRunner(transform, self.environment)
         self.watchdog = self._transforms.watchdog
         self._direct_put = DirectPut(self.environment, self._outbound, self._tracing)
+        self._streams = transform.shape is Shape.STREAM or bool(self.environment.members)
+        self._makes_several = transform.shape is Shape.MANY
+        self._is_timed = math.isfinite(self.environment.object_time)
 
     async def close(self) -> None:
         """Close the connections to others and take no more transforms."""
@@ -103,13 +106,21 @@ class Service:
 
     def exchange(self, entry: AccessLogEntry, request: ObjectRequest, source: Source) -> "Exchange":
         """Prepare what `request` asks for, with the bytes of `source`; `entry` is told how far it came."""
-        return Exchange(self, entry, request, self._make_result(entry, request, source), self._direct_put)
+        result: PendingResult
+        if self._streams:
+            batch = self.environment.direct_put_chunk_size
+            result = StreamedResult(request, source, self._transforms, entry, batch)
+        elif self._makes_several:
+            result = SeveralResults(request, source, self._transforms, entry, self.environment.direct_put_chunk_size)
+        else:
+            result = BufferedResult(request, source, self._transforms, entry)
+        return Exchange(self, entry, request, result, self._direct_put)
 
     def time_out(self, result: PendingResult) -> asyncio.TimerHandle | None:
         """Give `result` up when its object has taken as long as one may."""
-        seconds = self.environment.object_time
-        if not math.isfinite(seconds):
+        if not self._is_timed:
             return None
+        seconds = self.environment.object_time
         error = ObjectTimeError(f"the object has no result after {seconds:g} s, {INSTORE_OBJECT_TIME}")
         return asyncio.get_running_loop().call_later(seconds, result.abandon, error)
 
@@ -128,19 +139,12 @@ class Service:
 
     def mime_type(self) -> str:
         """The content type of the results; a shard of results has none of its own."""
-        if self.environment.members:
+        if self._streams and self.environment.members:
             return DEFAULT_MIME_TYPE
         try:
             return self.transform.get_mime_type()
         except Exception as error:
             raise TransformError(f"get_mime_type() failed: {type(error).__name__}: {error}") from error
-
-    def _make_result(self, entry: AccessLogEntry, request: ObjectRequest, source: Source) -> PendingResult:
-        if self.transform.shape is Shape.STREAM or self.environment.members:
-            return StreamedResult(request, source, self._transforms, entry, self.environment.direct_put_chunk_size)
-        if self.transform.shape is Shape.MANY:
-            return SeveralResults(request, source, self._transforms, entry, self.environment.direct_put_chunk_size)
-        return BufferedResult(request, source, self._transforms, entry)
 
 
 class Exchange:
@@ -183,6 +187,6 @@ class Exchange:
         """Stop what still goes on and release what is held."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._response is not None:
+        if self._response is not None and self._response.holds:
             await self._response.close()
         await self.result.end()

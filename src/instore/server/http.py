@@ -7,14 +7,15 @@ nobody can take a part of an object for the whole.
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from instore.errors import ClientGoneError, DirectPutError, HTTPVersionError, InstoreError, OverloadedError
 from instore.http.bodies import Body
 from instore.http.client import FAILURES
 from instore.http.exposition import expose
-from instore.http.request import Request
+from instore.http.request import Headers, Request
 from instore.protocol.headers import (
     ARGUMENTS_PATH,
     CONCURRENCY,
@@ -28,7 +29,6 @@ from instore.protocol.headers import (
 from instore.protocol.requests import METHODS, ObjectRequest, SourceKind, parse_download, parse_request
 from instore.server.arguments import schema_of
 from instore.server.direct_put import Response
-from instore.server.entry import AccessLogEntry
 from instore.server.exchange import TEXT, Service
 from instore.server.held import HeldStream, hold
 from instore.server.pipes import OutputPipe
@@ -38,7 +38,7 @@ from instore.system.printable import say
 _GONE = ClientGoneError("the client left before the result was there")
 _OWN = (HEALTH_PATH, READY_PATH, METRICS_PATH, ARGUMENTS_PATH)
 
-Parse = Callable[[str], ObjectRequest]
+Parse = Callable[[str, Headers], ObjectRequest]
 
 
 class BrokenResponseError(InstoreError):
@@ -55,28 +55,33 @@ class HTTPHandler:
     def __init__(self, service: Service) -> None:
         self.stopping = False
         self._service = service
+        self._named: dict[SourceKind, Callable[[ObjectRequest], Source]] = {  # objects that are not in the body
+            SourceKind.FILE: service.file,
+            SourceKind.TARGET: service.target,
+            SourceKind.URL: service.url,
+        }
 
-    async def serve(self, request: Request) -> None:
+    def serve(self, request: Request) -> Coroutine[Any, Any, None]:
         """Serve one request."""
         method = request.method
         path, _, query = request.target.partition(b"?")
         raw_path = path.decode(errors="surrogateescape")
         if raw_path in _OWN and method in ("GET", "HEAD"):
-            await respond(request, await self._own(raw_path, request))
-        elif self._service.is_overloaded:
+            return self._serve_own(request, raw_path)
+        if self._service.is_overloaded:
             self._service.counters.refused()
             error = OverloadedError("too many objects wait for their turn to be transformed; try again")
-            await respond(request, self._service.refusal(error))
-        elif raw_path == DOWNLOAD_PATH and method == "POST":
-            await self._object(request, raw_path, query, lambda text: parse_download(text, request.headers))
-        elif method not in METHODS:
-            methods = ", ".join(METHODS)
-            sentence = f"{method} is not served here; the methods are {methods}"
-            await respond(request, Response(405, Body(sentence.encode()), TEXT, {"Allow": methods}))
-        else:
-            await self._object(
-                request, raw_path, query, lambda text: parse_request(method, raw_path, text, request.headers)
-            )
+            return respond(request, self._service.refusal(error))
+        if raw_path == DOWNLOAD_PATH and method == "POST":
+            return self._serve_object(request, raw_path, query, parse_download)
+        if method in METHODS:
+            return self._serve_object(request, raw_path, query, partial(parse_request, method, raw_path))
+        methods = ", ".join(METHODS)
+        sentence = f"{method} is not served here; the methods are {methods}"
+        return respond(request, Response(405, Body(sentence.encode()), TEXT, {"Allow": methods}))
+
+    async def _serve_own(self, request: Request, path: str) -> None:
+        await respond(request, await self._own(path, request))
 
     async def _own(self, path: str, request: Request) -> Response:
         """Whether the process lives, whether it takes more, what its port has counted, and which arguments it takes."""
@@ -92,15 +97,24 @@ class HTTPHandler:
         headers = {CONCURRENCY: str(self._service.transform.offered_concurrency)}
         return Response(200, Body(HEALTH_BODY), TEXT, headers)
 
-    async def _object(self, request: Request, raw_path: str, query: bytes, parse: Parse) -> None:
+    async def _serve_object(self, request: Request, raw_path: str, query: bytes, parse: Parse) -> None:
         service = self._service
         entry = service.access_log.begin(request.method, raw_path, request.headers)
         try:
-            entry.request = wanted = parse(query.decode(errors="surrogateescape"))
+            entry.request = wanted = parse(query.decode(errors="surrogateescape"), request.headers)
             if request.must_wait:
                 await request.wait_for_memory()
             entry.source = source = self._source(wanted, request)
-            await self._exchange(entry, wanted, source, request)
+            exchange = service.exchange(entry, wanted, source)
+            request.on_gone(partial(exchange.result.abandon, _GONE))
+            try:
+                response = await exchange.begin()
+                if isinstance(response.output.rest, OutputPipe):
+                    await self._hold(wanted, response, response.output.rest, request)
+                await respond(request, response)
+            finally:
+                request.on_gone(None)
+                await exchange.end()
         except (InstoreError, *FAILURES) as error:
             service.access_log.failed(entry, request.status, request.sent, error)
             if request.status:
@@ -123,18 +137,6 @@ class HTTPHandler:
                 reason = DirectPutError(f"{wanted.next_url} answered {request.status}")
                 service.access_log.failed(entry, request.status, request.sent, reason)
 
-    async def _exchange(self, entry: AccessLogEntry, wanted: ObjectRequest, source: Source, request: Request) -> None:
-        exchange = self._service.exchange(entry, wanted, source)
-        request.on_gone(partial(exchange.result.abandon, _GONE))
-        try:
-            response = await exchange.begin()
-            if isinstance(response.output.rest, OutputPipe):
-                await self._hold(wanted, response, response.output.rest, request)
-            await respond(request, response)
-        finally:
-            request.on_gone(None)
-            await exchange.end()
-
     async def _hold(self, wanted: ObjectRequest, response: Response, rest: OutputPipe, request: Request) -> None:
         """Wait for the whole of a stream, where its breaking off could not be told from its end."""
         limit = self._service.environment.spool
@@ -151,23 +153,16 @@ class HTTPHandler:
             )
 
     def _source(self, wanted: ObjectRequest, request: Request) -> Source:
-        match wanted.origin:
-            case SourceKind.FILE:
-                return self._service.file(wanted)
-            case SourceKind.BODY:
-                return BodySource(request, wanted.length)
-            case SourceKind.TARGET:
-                return self._service.target(wanted)
-            case SourceKind.URL:
-                return self._service.url(wanted)
+        named = self._named.get(wanted.origin)
+        return BodySource(request, wanted.length) if named is None else named(wanted)
 
 
 async def respond(request: Request, response: Response) -> None:
     """Answer with `response`: its length is announced where it is known, else the body is chunked; 204 has none."""
     body = response.output
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
-    if response.status != 204:
-        headers.append((b"content-type", response.content_type.encode("latin-1")))
+    headers = [(b"content-type", response.content_type.encode("latin-1"))] if response.status != 204 else []
+    for name, value in response.headers.items():
+        headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
     if body.rest is None:
         await request.respond(response.status, headers, body.first)
         return

@@ -16,8 +16,8 @@ _BUFFER = 1 << 18
 _PIECE = 1 << 20
 
 
-Load = Callable[[], AbstractContextManager[bytes | str]]
-"""Gives the whole object, or the path of its file, for as long as a transform runs."""
+Load = Callable[[], bytes | AbstractContextManager[str]]
+"""Gives the whole object, or the path of its file for as long as a transform runs."""
 
 
 class ForwardOnlyError(io.UnsupportedOperation):

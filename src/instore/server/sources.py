@@ -8,7 +8,6 @@ import asyncio
 import functools
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Protocol
 
@@ -83,8 +82,9 @@ class BodySource:
         data = await self._request.whole()
         self._received = len(data)
         self._is_whole = True
-        self._check_length()
-        return lambda: nullcontext(data)
+        if self._received != self._length:  # which may not have been announced
+            self._check_length()
+        return lambda: data
 
     async def stream(self) -> Callable[[], ObjectReader]:
         self._lent = await self._request.lend_body()
@@ -128,7 +128,7 @@ class BytesSource:
         self._data = data
 
     async def load(self) -> Load:
-        return lambda: nullcontext(self._data)
+        return lambda: self._data
 
     async def stream(self) -> Callable[[], ObjectReader]:
         return functools.partial(BytesReader, self._data)
@@ -172,10 +172,10 @@ class FileSource:
     async def close(self) -> None:
         """Nothing is held: the reader is closed by whoever opened it."""
 
-    def _read(self) -> AbstractContextManager[bytes]:
+    def _read(self) -> bytes:
         data = self._rules.read(self._path)
         self._size = len(data)
-        return nullcontext(data)
+        return data
 
     def _open(self) -> ObjectReader:
         self._reader = self._rules.reader(self._path)
@@ -211,7 +211,7 @@ class RemoteSource:
         finally:
             await response.close()
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return lambda: nullcontext(data)
+        return lambda: data
 
     async def stream(self) -> Callable[[], ObjectReader]:
         self._response = await self._open()

@@ -3,56 +3,84 @@
 The standard library's pool wakes the event loop once for each result, under several locks. Here what is submitted in
 one turn of the loop goes over together, and so do the results that gather while the loop is busy: under load a change
 of threads is shared by many small transforms.
+
+Where calls are quick there is no change at all: a thread of the pool leads the loop, and does what was submitted
+between its turns (`system/relay_loop`). With the first call that is not quick, or where several threads would do more
+at once, the loop's own thread leads again. Quick calls in a row bring the lead back, twice as many each time that it
+was too soon.
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from instore.system.relay_loop import Lead, RelayLoop
 from instore.system.steps import Waiter
 
 THREAD_PER_REQUEST = 128
 """The size of a pool whose users count on a thread for each request; beyond it they wait their turn."""
 
+_QUICK = 0.001  # seconds: for about as long may calls keep the loop waiting
+_WORTH_A_THREAD = 0.00003  # seconds of a call, from where several threads do more than they cost
+_SMOOTHING = 16  # calls over which that is averaged
+_FEWEST, _MOST = 16, 8192  # quick calls in a row before a thread leads
+_LONG_ENOUGH = 16  # times as many calls as were needed: then the lead was not lent too soon
 
 Call = tuple[Waiter[Any], float]
 """What a thread is at: its future, and when it began (`time.monotonic`)."""
+
+_Job = tuple[Waiter[Any], Callable[..., Any], tuple[Any, ...]]
 
 
 class ThreadPool:
     """Threads, up to a fixed number, that call functions in the order in which they were submitted.
 
+    Args:
+        size: of them at most.
+        name: theirs.
+        leads: one of them may lead the loop: no call waits for anything that the loop does.
+
     Attributes:
         on_free: called on the loop whenever threads have ended what they were at.
     """
 
-    def __init__(self, size: int, name: str) -> None:
+    def __init__(self, size: int, name: str, leads: bool = False) -> None:
         self.on_free: Callable[[], object] = lambda: None
         self._size = size
         self._name = name
+        self._leads = leads
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._jobs: SimpleQueue[tuple[Waiter[Any], Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
-        self._submitted: list[tuple[Waiter[Any], Callable[..., Any], tuple[Any, ...]]] = []
+        self._relay: RelayLoop | None = None  # the loop, if a thread may lead it
+        self._submitted: deque[_Job] = deque()  # in this turn of the loop
+        self._jobs: SimpleQueue[_Job | Lead | None] = SimpleQueue()
         self._done: deque[tuple[Waiter[Any], Any, BaseException | None]] = deque()
         self._announced = False
         self._running: list[Call | None] = []  # by thread
         self._threads = 0
         self._busy = 0
+        self._lead: Lead | None = None  # a thread's, from when it is lent
+        self._lending = False
+        self._quick = 0  # calls in a row
+        self._needed = _FEWEST
+        self._led = 0  # calls since the lead was lent
+        self._mean = 0.0  # seconds of one of them, of late
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Waiter[Any]:
         """Have `function(*args)` called in a thread."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        if self._threads < self._size and self._busy >= self._threads:
-            self._start(self._loop)
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+            self._relay = loop if self._leads and isinstance(loop, RelayLoop) else None
+        future: Waiter[Any] = Waiter(loop)
         self._busy += 1
-        future: Waiter[Any] = Waiter(self._loop)
         if not self._submitted:
-            self._loop.call_soon(self._hand_out)
+            self._turn_to_work(loop)
         self._submitted.append((future, function, args))
         return future
 
@@ -76,25 +104,41 @@ class ThreadPool:
         for _ in range(self._threads):
             self._jobs.put(None)
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        number, self._threads = self._threads, self._threads + 1
-        self._running.append(None)
-        threading.Thread(target=self._work, args=(loop, number), name=f"{self._name}-{number}", daemon=True).start()
+    # Threads.
+
+    def _start_threads(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._threads < min(self._size, self._busy):
+            number, self._threads = self._threads, self._threads + 1
+            self._running.append(None)
+            threading.Thread(target=self._work, args=(loop, number), name=f"{self._name}-{number}", daemon=True).start()
 
     def _work(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
         while (job := self._jobs.get()) is not None:
-            future, function, args = job
-            self._running[number] = (future, time.monotonic())
-            try:
-                self._done.append((future, None if future.cancelled() else function(*args), None))
-            except BaseException as error:
-                self._done.append((future, None, error))
-            self._running[number] = None
-            del job, future, function, args  # an idle thread keeps no object alive
+            if isinstance(job, Lead):
+                job.run(partial(self._work_as_leader, job, number))
+            else:
+                self._call(job, number)
+            del job  # an idle thread keeps no object alive
             # The loop lowers the flag before it takes results: one that comes later raises it again.
-            if not self._announced and not loop.is_closed():
+            if self._done and not self._announced and not loop.is_closed():
                 self._announced = True
                 loop.call_soon_threadsafe(self._hand_over)
+
+    def _call(self, job: _Job, number: int) -> float:
+        """Do a job; when it ended."""
+        future, function, args = job
+        began = time.monotonic()
+        self._running[number] = (future, began)
+        try:
+            self._done.append((future, None if future.cancelled() else function(*args), None))
+        except BaseException as error:
+            self._done.append((future, None, error))
+        self._running[number] = None
+        ended = time.monotonic()
+        took = ended - began
+        self._quick = self._quick + 1 if took < _QUICK else 0
+        self._mean += (took - self._mean) / _SMOOTHING
+        return ended
 
     def _hand_out(self) -> None:
         """Give the threads what was submitted within one turn of the loop.
@@ -102,9 +146,20 @@ class ThreadPool:
         The loop lets go of the interpreter between the callbacks of a turn: a thread that has something to do would
         take it there, and the loop wait for it, for each object anew.
         """
-        jobs, self._submitted = self._submitted, []
-        for job in jobs:
+        if self._loop is None or not self._submitted:
+            return
+        if self._lead is not None:  # since it was submitted
+            self._turn_to_work(self._loop)
+            return
+        self._start_threads(self._loop)
+        for job in self._take_submitted():
             self._jobs.put(job)
+
+    def _take_submitted(self) -> Iterator[_Job]:
+        """What nobody has begun; two threads may take from it, where one of them leads no more."""
+        with contextlib.suppress(IndexError):
+            while True:
+                yield self._submitted.popleft()
 
     def _hand_over(self) -> None:
         self._announced = False
@@ -118,3 +173,49 @@ class ThreadPool:
             else:
                 future.set_exception(error)
         self.on_free()
+        if self._quick >= self._needed and self._relay is not None and self._lead is None and not self._lending:
+            self._lending = True
+            self._relay.lend(self)
+
+    # A thread leads: `LeadingWorkers`.
+
+    def _turn_to_work(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See to it that what is submitted in this turn of the loop is done."""
+        if self._lead is not None and self._relay is not None:
+            self._relay.pause()
+        else:
+            loop.call_soon(self._hand_out)
+
+    def start(self, lead: Lead) -> None:
+        """Let a thread lead, behind what it has to do."""
+        self._lending = False
+        self._lead = lead
+        self._led = 0
+        self._mean = 0.0
+        self._jobs.put(lead)
+
+    def _work_as_leader(self, lead: Lead, number: int) -> None:
+        """Do what was submitted, for as long as the loop may wait."""
+        until = time.monotonic() + _QUICK
+        for job in self._take_submitted():
+            self._led += 1
+            if self._call(job, number) > until or self._lead is not lead:
+                break
+
+    def settle(self) -> bool:
+        """Tell the loop what was done. The lead goes back with the first call that is not quick."""
+        if self._loop is not None and self._done:
+            self._loop.call_soon(self._hand_over)
+        if not self._quick or (self._size > 1 and self._mean > _WORTH_A_THREAD):
+            self.taken()
+            return False
+        self._hand_out()
+        return True
+
+    def taken(self) -> None:
+        """The loop's own thread leads again."""
+        was_worth_it = self._led > _LONG_ENOUGH * self._needed
+        self._needed = max(_FEWEST, self._needed // 2) if was_worth_it else min(_MOST, self._needed * 2)
+        self._lead = None
+        self._quick = 0
+        self._hand_out()

@@ -70,7 +70,12 @@ class TransformRunner:
 
     def __init__(self, transform: Transform, settings: Environment) -> None:
         self._transform = transform
-        self._pool = ThreadPool(transform.concurrency, "transform")
+        is_asynchronous = inspect.iscoroutinefunction(transform.method)
+        self._pool = ThreadPool(
+            transform.concurrency,
+            "transform",
+            leads=transform.shape is Shape.WHOLE and not is_asynchronous and not settings.members,
+        )
         self.watchdog = Watchdog(self._pool, min(settings.transform_timeout, 2 * settings.object_time))
         self._frames = settings.frames
         self._members = Members(settings, transform) if settings.members else None
@@ -94,7 +99,7 @@ class TransformRunner:
         entry.asked = perf_counter()
         if self._batches is not None:
             return self._batches.submit(request, load, entry)
-        return self._pool.submit(self._run, request, load, entry)
+        return self._pool.submit(self._run_named if self._frames else self._run, request, load, entry)
 
     def start_stream(
         self, request: ObjectRequest, open_reader: Callable[[], ObjectReader], spool: OutputPipe, entry: AccessLogEntry
@@ -116,9 +121,13 @@ class TransformRunner:
         if self._user_loop is not None:
             self._user_loop.stop()
 
+    def _run_named(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> bytes | TypedBytes:
+        with self._named(request):
+            return self._run(request, load, entry)
+
     def _run(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> bytes | TypedBytes:
         entry.begun = perf_counter()
-        with self._named(request), _entered(load, request) as data:
+        with _Loading(load, request) as data:
             entry.loaded = perf_counter()
             UNDER_WAY.set(entry)
             try:
@@ -134,7 +143,7 @@ class TransformRunner:
     def whole(self, data: bytes | str, path: str, etl_args: str) -> bytes | Result:
         """What the buffered transform makes of an object; raises what it raises."""
         args = self._transform.decode_args(etl_args)
-        if self._transform.shape is Shape.BATCH:
+        if self._batches is not None:
             return self._alone(data, path, args)
         result = self._transform.method(data, path, args)
         if type(result) is bytes:
@@ -168,7 +177,7 @@ class TransformRunner:
         entry.begun = perf_counter()
         UNDER_WAY.set(entry)
         try:
-            with self._named(request), _entered(load, request) as data:
+            with self._named(request), _Loading(load, request) as data:
                 entry.loaded = perf_counter()
                 mime_type = self._transform.get_mime_type()
                 for result in self.several(data, self._path(request), request.etl_args):
@@ -200,7 +209,7 @@ class TransformRunner:
             for member in members:
                 member.entry.begun = perf_counter()
                 try:
-                    loaded.append((member, stack.enter_context(_entered(member.load, member.request))))
+                    loaded.append((member, stack.enter_context(_Loading(member.load, member.request))))
                 except InstoreError as error:
                     outcomes[member.result] = error
                 else:
@@ -408,23 +417,35 @@ async def _batch(pieces: AsyncIterator[Any]) -> list[Any]:
     return batch
 
 
-@contextlib.contextmanager
-def _entered(load: Load, request: ObjectRequest) -> Iterator[bytes | str]:
-    """What `load` gives; whatever keeps it from that is the object's error."""
-    try:
-        loading = load()
-        data = loading.__enter__()
-    except InstoreError:
-        raise
-    except MemoryError as error:
-        raise SourceError(
-            f"{request.path!r} does not fit into memory; write transform_stream, which reads it piece by piece"
-        ) from error
-    except BaseException as error:
-        raise SourceError(f"{request.path!r} could not be read: {say(error)}") from error
-    with contextlib.ExitStack() as stack:
-        stack.push(loading)
-        yield data
+class _Loading:
+    """A context with what `load` gives; whatever keeps it from that is the object's error."""
+
+    __slots__ = ("_load", "_loading", "_request")
+
+    def __init__(self, load: Load, request: ObjectRequest) -> None:
+        self._load = load
+        self._request = request
+        self._loading: contextlib.AbstractContextManager[str] | None = None
+
+    def __enter__(self) -> bytes | str:
+        try:
+            loading = self._load()
+            if isinstance(loading, bytes):
+                return loading
+            self._loading = loading
+            return loading.__enter__()
+        except InstoreError:
+            raise
+        except MemoryError as error:
+            name = self._request.path
+            raise SourceError(
+                f"{name!r} does not fit into memory; write transform_stream, which reads it piece by piece"
+            ) from error
+        except BaseException as error:
+            raise SourceError(f"{self._request.path!r} could not be read: {say(error)}") from error
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        return None if self._loading is None else self._loading.__exit__(*raised)
 
 
 def _skipped_too_late(error: Skip) -> TransformError:

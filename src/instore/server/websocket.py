@@ -23,7 +23,7 @@ from instore.http.client import FAILURES
 from instore.http.websocket import WebSocketReceiver, WebSocketSender
 from instore.protocol.headers import DIRECT_PUT_LENGTH, WEBSOCKET_PATH
 from instore.protocol.pipeline import ends_at_target
-from instore.protocol.requests import ObjectRequest, SourceKind
+from instore.protocol.requests import ObjectRequest
 from instore.protocol.websocket import CLOSE_FAILED, CLOSE_GOING_AWAY, CLOSE_POLICY, parse_control
 from instore.server.direct_put import Response
 from instore.server.entry import AccessLogEntry
@@ -102,7 +102,7 @@ class _WebSocketObjects:
             if self._due is None:
                 self._sender.release(size)
                 request = parse_control(data)
-                if request.origin is SourceKind.BODY:
+                if not request.fqn:
                     self._due = request
                 else:
                     self._start(request, self._service.file(request), 0)

@@ -43,7 +43,9 @@ class Waiter(Generic[Result]):
         if not self._done:
             self._asyncio_future_blocking = True
             yield self
-        return self.result()
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[no-any-return]
 
     def set_result(self, result: Result) -> None:
         """The wait is over."""
@@ -123,7 +125,12 @@ class Stepper:
         except BaseException as error:
             self._done(error)
         else:
-            self._wait(waiting)
+            if type(waiting) is Waiter and not self._cancelling:
+                waiting._asyncio_future_blocking = False
+                waiting._callback = self.step
+                self._waiting = waiting
+            else:
+                self._wait(waiting)
 
     def cancel(self) -> None:
         """Raise `CancelledError` where it waits."""
