@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from bench import health, node, offline, stream, websocket
+from bench import batch, health, node, offline, stream, websocket
 from bench.load import Request, check, wrk
 from bench.peers import EVERY, FASTAPI, FLASK, GO, INSTORE, Kind
 from bench.processes import BOTH_CORES, forget_peak, memory
@@ -207,6 +207,11 @@ def _offline(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
     return (offline.objects_per_second(site, pace.files),)
 
 
+def _batch(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
+    model = batch.embeddings(site, pace.warm_up, pace.seconds)
+    return *model, *batch.echo(site, pace.warm_up, pace.seconds)
+
+
 def _node(site: Site, kind: Kind, pace: Pace) -> Sequence[float]:
     alone = node.server_alone(site, site.server(kind, "echo"), pace.files // 2, pace.warm_up, pace.seconds)
     in_job = node.job(site, pace.files // 2)
@@ -292,6 +297,20 @@ CASES = (
         (Row("instore transform, files of 16 KiB, all cores", "obj/s"),),
         _offline,
         (INSTORE,),
+    ),
+    Case(
+        "batch",
+        (
+            Row("embeddings of short texts, in batches of 32", "obj/s"),
+            Row("the same, one by one", "obj/s"),
+            Row("the same in batches of 32, by LitServe", "obj/s"),
+            Row("a text's time in a batch against alone", "times", higher=False, limit=1 / 3, limit_aim=0.25),
+            Row("a text's time against LitServe's", "times", higher=False, limit=1, limit_aim=0.8),
+            Row("an echo's time in batches of 32 against alone", "times", higher=False, limit=1.1, limit_aim=1),
+        ),
+        _batch,
+        (INSTORE,),
+        quick=False,  # LitServe is an environment of its own
     ),
     Case(
         "node-16k",

@@ -91,8 +91,8 @@ def check(site: Site, server: Server, request: Request) -> None:
         site.require_delivered(before, 1)
 
 
-def wrk(site: Site, server: Server, request: Request, seconds: float) -> float:
-    """Requests per second in a window of at least `seconds`.
+def wrk(site: Site, server: Server, request: Request, seconds: float, connections: int = CONNECTIONS) -> float:
+    """Requests per second in a window of at least `seconds`, with so many at once.
 
     Raises:
         WrongAnswerError: a request failed, or not all that was counted has reached the target right.
@@ -102,7 +102,7 @@ def wrk(site: Site, server: Server, request: Request, seconds: float) -> float:
     )
     body = f'wrk.body = io.open({json.dumps(str(request.body))}, "rb"):read("*a")' if request.body else ""
     script = _ONE.format(method=json.dumps(request.method), headers=headers, body=body)
-    return _wrk(site, server, request, script, seconds)
+    return _wrk(site, server, request, script, seconds, connections)
 
 
 def wrk_in_turn(site: Site, server: Server, requests: Sequence[Request], seconds: float) -> float:
@@ -113,11 +113,13 @@ def wrk_in_turn(site: Site, server: Server, requests: Sequence[Request], seconds
     return _wrk(site, server, requests[0], script, seconds)
 
 
-def _wrk(site: Site, server: Server, request: Request, script: str, seconds: float) -> float:
+def _wrk(
+    site: Site, server: Server, request: Request, script: str, seconds: float, connections: int = CONNECTIONS
+) -> float:
     path = site.folder / "wrk.lua"
     path.write_text(script + _DONE)
     before = site.delivered()
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", str(path)]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", str(path)]
     run = subprocess.run(
         [*command, f"http://{HOST}:{server.port}{request.path}"],
         capture_output=True,

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.processes import BenchError
-from tests.support.environments import OFFICIAL, UnavailableError
+from tests.support.environments import LITSERVE, OFFICIAL, Environment, UnavailableError
 
 ROOT = Path(__file__).parents[1]
 TRANSFORMS = ROOT / "bench" / "transforms"
+EXAMPLES = ROOT / "examples"
 
 _OWN_IMPORT = "from instore import ETLServer\n"
 
@@ -44,10 +45,14 @@ class Kind:
 
     def write_module(self, transform: str, folder: Path, port: int) -> Path:
         """Write the module of `transform` for this kind of server."""
-        source = (TRANSFORMS / f"{transform}.py").read_text().replace(_OWN_IMPORT, self.imports)
+        source = self.source(transform).replace(_OWN_IMPORT, self.imports)
         module = folder / f"{transform}_{self.name.lower()}_{port}.py"
         module.write_text(source + self.footer.format(port=port))
         return module
+
+    def source(self, transform: str) -> str:
+        """The code of `transform`, with our import line."""
+        return (TRANSFORMS / f"{transform}.py").read_text()
 
     def start_command(self, module: Path, port: int, workers: int) -> list[str]:
         """The command that serves `module`, to be run in the module's folder."""
@@ -86,6 +91,59 @@ THREADED = Kind(
 )
 
 
+class ModelKind(Kind):
+    """The embeddings of `examples/`, in batches of `transform`'s number."""
+
+    def source(self, transform: str) -> str:
+        """The example's code, with another size of batches."""
+        batches = "max_batch_size = 32"
+        source = (EXAMPLES / "embeddings.py").read_text()
+        assert batches in source
+        return source.replace(batches, f"max_batch_size = {transform.rpartition('_')[2]}")
+
+
+MODEL = ModelKind("instore", INSTORE.programs, INSTORE.command)
+LIT_MODEL = ModelKind(
+    "LitServe",
+    LITSERVE.programs,
+    "python {module}.py",
+    "ETLServer = object\n",
+    """
+
+import base64
+import litserve
+
+
+class Served(litserve.LitAPI):
+    def setup(self, device):
+        self.embeddings = Embeddings()
+
+    def decode_request(self, request):
+        return request["text"].encode()
+
+    def batch(self, inputs):
+        return inputs
+
+    def predict(self, texts):
+        return self.embeddings.transform_batch(texts, [], "")
+
+    def unbatch(self, output):
+        return output
+
+    def encode_response(self, output):
+        return {{"embedding": base64.b64encode(output).decode()}}
+
+
+if __name__ == "__main__":
+    api = Served(max_batch_size=Embeddings.max_batch_size, batch_timeout=0.01)
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1)
+    server.run(host="127.0.0.1", port={port}, generate_client_file=False, log_level="warning")
+""",
+    websocket=False,
+    several=False,
+)
+
+
 class GoKind(Kind):
     """The echo of `bench/go` on AIStore's Go framework: a program of its own, whatever the transform's module says."""
 
@@ -105,10 +163,10 @@ PEERS = (FASTAPI, FLASK, THREADED)
 EVERY = (INSTORE, *PEERS, GO)
 
 
-def install() -> None:
-    """Make the peers, once; again when what they are made of changes."""
+def install(environment: Environment = OFFICIAL) -> None:
+    """Make a peer's environment, once; again when what it is made of changes."""
     try:
-        OFFICIAL.make()
+        environment.make()
     except UnavailableError as error:
         raise BenchError(str(error)) from error
 

