@@ -11,10 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 
 from instore.errors import ClientGoneError, InstoreError, SlowClientError
 
+_SENDERS = ThreadPoolExecutor(256, thread_name_prefix="sender")
+"""Threads of their own, since each may wait for its client for as long as one may take."""
 _LOOK = 0.25  # seconds after which a thread that waits looks whether it still has to
 _GONE = "the client left before its answer was complete"
 
@@ -166,8 +169,11 @@ class AnswerSocket:
     """An answer whose rest a thread sends itself.
 
     Attributes:
+        executor: in whose threads it is written where the one that makes the answer doesn't.
         sent: bytes of the answer's body that were handed to the kernel.
     """
+
+    executor: Executor | None = _SENDERS
 
     def __init__(self, lent: LentSocket, chunked: bool) -> None:
         self.sent = 0

@@ -9,8 +9,8 @@ import asyncio
 import os
 import tempfile
 import threading
-from collections.abc import Callable
-from typing import IO, TypeVar, cast
+from concurrent.futures import Executor
+from typing import IO, cast
 
 from instore.errors import ClientGoneError
 from instore.http.bodies import Body
@@ -19,8 +19,6 @@ from instore.protocol.environment import INSTORE_SPOOL
 from instore.server.pipes import OutputPipe
 from instore.system.files import temporary, write_all
 from instore.system.threads import to_its_end
-
-Result = TypeVar("Result")
 
 _IN_MEMORY = 8 << 20
 _PIECE = 1 << 20
@@ -49,7 +47,10 @@ class _Hoard:
         size: bytes of it.
         pieces: what is in memory.
         file: what it is in beyond that.
+        executor: in whose threads it is written.
     """
+
+    executor: Executor | None = None
 
     def __init__(self, first: bytes, limit: int) -> None:
         self.size = len(first)
@@ -114,14 +115,15 @@ class HeldStream:
 
     async def take(self) -> bytes:
         if self._hoard is not None:
-            if piece := await self._in_thread(self._read):
+            if piece := await to_its_end(asyncio.get_running_loop().run_in_executor(None, self._read)):
                 return piece
             await self.close()
         return await self._rest.take() if self._rest is not None else b""
 
     async def pour(self, sink: AnswerSocket, first: bytes) -> None:
         """Have all of it sent by threads, behind the `first` bytes."""
-        await self._in_thread(self._send, sink, first, on_cancel=sink.cancel)
+        sending = asyncio.get_running_loop().run_in_executor(sink.executor, self._send, sink, first)
+        await to_its_end(sending, sink.cancel)
         await self.close()
         if self._rest is not None:
             await self._rest.pour(sink)
@@ -141,8 +143,3 @@ class HeldStream:
         if first:
             sink.write(first)
         sink.send_file(self._file, self._offset, self._size - self._offset)
-
-    async def _in_thread(
-        self, function: Callable[..., Result], *arguments: object, on_cancel: Callable[[], object] = lambda: None
-    ) -> Result:
-        return await to_its_end(asyncio.get_running_loop().run_in_executor(None, function, *arguments), on_cancel)

@@ -10,6 +10,7 @@ or abandoned, and whatever ends it first is what both sides see.
 import asyncio
 import threading
 from collections import deque
+from concurrent.futures import Executor
 from typing import Protocol
 
 from instore.errors import ClientGoneError, InstoreError
@@ -21,7 +22,13 @@ _SINK_BATCH = 1 << 16  # from here on a sink need not wait for more
 
 
 class Sink(Protocol):
-    """Takes a result in the thread that makes it."""
+    """Takes a result in the thread that makes it.
+
+    Attributes:
+        executor: in whose threads it takes what was made before; None: the loop's own.
+    """
+
+    executor: Executor | None
 
     def write(self, piece: bytes) -> bool:
         """Take a piece; whether it takes another. May wait, and raise."""
@@ -193,7 +200,7 @@ class OutputPipe:
                 self._changed.notify()
             if not batches:
                 break
-            if not await to_its_end(self._loop.run_in_executor(None, _write, sink, batches), sink.cancel):
+            if not await to_its_end(self._loop.run_in_executor(sink.executor, _write, sink, batches), sink.cancel):
                 return
         while self._sink is not None and not self.finished:
             self._arrived.clear()
