@@ -204,7 +204,8 @@ def _scaling(query: str) -> Measure:
 
 
 def _offline(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
-    return (offline.objects_per_second(site, pace.files),)
+    ours, one, script = offline.objects_per_second(site, pace.files)
+    return ours, one, script, script / ours, one / ours
 
 
 def _batch(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
@@ -294,7 +295,13 @@ CASES = (
     ),
     Case(
         "offline",
-        (Row("instore transform, files of 16 KiB, all cores", "obj/s"),),
+        (
+            Row("instore transform, files of 16 KiB, all cores", "obj/s"),
+            Row("the same with one worker", "obj/s"),
+            Row("a script with multiprocessing, all cores", "obj/s"),
+            Row("the script's rate against ours", "times", higher=False, limit=1, limit_aim=0.77),
+            Row("one worker's rate against ours", "times", higher=False, limit=1, limit_aim=0.9),
+        ),
         _offline,
         (INSTORE,),
     ),

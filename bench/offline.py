@@ -1,29 +1,55 @@
-"""`instore transform` over a folder of small files."""
+"""`instore transform` over a folder of small files, and a script that does the same, in turn."""
 
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
-from bench.peers import TRANSFORMS
+from bench.peers import ROOT, TRANSFORMS
 from bench.processes import BOTH_CORES
 from bench.site import Site, WrongAnswerError, slice_of_block
 
 _TIMEOUT = 900.0
+_PROGRAM = (str(Path(sys.executable).parent / "instore"), "transform", str(TRANSFORMS / "echo.py"))
+_SCRIPT = (sys.executable, str(ROOT / "bench" / "script.py"))
 
 
-def objects_per_second(site: Site, count: int) -> float:
-    """Put `count` files of 16 KiB through the command; every result is compared.
+class Rates(NamedTuple):
+    """Objects per second, start-up included.
+
+    Attributes:
+        ours: of the command with as many workers as cores.
+        one_worker: of the command with one.
+        script: of the script.
+    """
+
+    ours: float
+    one_worker: float
+    script: float
+
+
+def objects_per_second(site: Site, count: int) -> Rates:
+    """Put `count` files of 16 KiB through each; every result is compared.
 
     Raises:
-        WrongAnswerError: the command failed, or a result is not the object.
+        WrongAnswerError: a command failed, or a result is not the object.
     """
-    source, results = _folder(site, count), site.folder / "results"
-    command = [str(Path(sys.executable).parent / "instore"), "transform", str(TRANSFORMS / "echo.py")]
+    source = _folder(site, count)
+    return Rates(
+        _rate(site, count, *_PROGRAM, str(source)),
+        _rate(site, count, *_PROGRAM, "--workers", "1", str(source)),
+        _rate(site, count, *_SCRIPT, str(source)),
+    )
+
+
+def _rate(site: Site, count: int, *command: str) -> float:
+    """That of a command whose last argument is the folder of its results."""
+    results = site.folder / "results"
     began = time.perf_counter()
     run = subprocess.run(
-        ["taskset", "-c", BOTH_CORES, *command, str(source), str(results)],
+        ["taskset", "-c", BOTH_CORES, *command, str(results)],
         capture_output=True,
         text=True,
         check=False,
@@ -31,10 +57,10 @@ def objects_per_second(site: Site, count: int) -> float:
     )
     took = time.perf_counter() - began
     if run.returncode:
-        raise WrongAnswerError(f"instore transform ended with {run.returncode}: {run.stderr[-300:]}")
+        raise WrongAnswerError(f"{Path(command[0]).name} ended with {run.returncode}: {run.stderr[-300:]}")
     for number in range(count):
         if (results / _name(number)).read_bytes() != slice_of_block(number):
-            raise WrongAnswerError(f"instore transform: {_name(number)} is not the object")
+            raise WrongAnswerError(f"{Path(command[0]).name}: {_name(number)} is not the object")
     shutil.rmtree(results)
     return count / took
 

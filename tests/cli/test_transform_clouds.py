@@ -110,6 +110,36 @@ def test_what_is_there_is_skipped_unless_it_is_to_be_done_again(cloud: Cloud) ->
 
 
 @pytest.mark.whole
+def test_a_class_that_has_changed_makes_the_results_of_a_cloud_again(cloud: Cloud) -> None:
+    inbox, outbox = cloud.bucket(originals(["a", "b"])), cloud.bucket()
+    assert transform(f"s3://{inbox}", f"s3://{outbox}")[0] == 0
+    code, _, err = transform(f"s3://{inbox}", f"s3://{outbox}", "--update")
+    assert (code, "0 done, 2 already there" in err) == (0, True), err
+    Path("upper.py").write_text(Path("upper.py").read_text().replace("data.upper()", "data.title()"))
+    code, _, err = transform(f"s3://{inbox}", f"s3://{outbox}", "--update")
+    assert (code, "2 done" in err) == (0, True), err
+    assert err.startswith(
+        "2 results in DST were made by another class, or by another version of it, and are made again"
+    )
+    assert cloud.content(outbox) == {"a": b"Object A", "b": b"Object B"}
+
+
+@pytest.mark.whole
+def test_a_watched_folder_is_done_again_into_a_cloud(cloud: Cloud) -> None:
+    fill(Path("src"), ["a"])
+    bucket = cloud.bucket()
+    process = start("src", f"s3://{bucket}", "--watch")
+    try:
+        wait_until(lambda: cloud.content(bucket) == shouted(["a"]), seconds=600)
+        Path("src/a").write_text("changed")
+        wait_until(lambda: cloud.content(bucket) == {"a": b"CHANGED"}, seconds=600)
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130, err
+
+
+@pytest.mark.whole
 def test_results_may_not_become_objects_of_the_same_job(cloud: Cloud) -> None:
     inbox = cloud.bucket(originals(["train/a"]))
     code, _, err = transform(f"s3://{inbox}", f"s3://{inbox}/new/")

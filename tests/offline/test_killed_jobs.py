@@ -21,6 +21,8 @@ from tests.support.clouds import Cloud, google_key
 from tests.support.faulty_cloud import faulty_cloud
 from tests.support.node import running_node, wait_until
 
+_LONG = 600.0  # seconds that a command may take to begin, on a machine that has others to run
+
 SLOW = """
 import time
 from instore import ETLServer
@@ -148,7 +150,7 @@ def start(places: Places, source: str, destination: str) -> "subprocess.Popen[by
 
 def kill(process: "subprocess.Popen[bytes]", to: Destination, wanted: int) -> set[str]:
     """Kill a job that has stored so many; what is there once the store has dealt with all that the job had sent it."""
-    wait_until(lambda: process.poll() is not None or len(to.names()) >= wanted)
+    wait_until(lambda: process.poll() is not None or len(to.names()) >= wanted, _LONG)
     assert process.poll() is None, "it has ended before it was killed"
     process.kill()
     process.communicate()
@@ -158,7 +160,7 @@ def kill(process: "subprocess.Popen[bytes]", to: Destination, wanted: int) -> se
         looks.append(to.names())
         return looks[-1] == looks[-2]
 
-    wait_until(is_at_rest)
+    wait_until(is_at_rest, _LONG)
     return looks[-1]
 
 

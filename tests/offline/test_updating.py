@@ -13,6 +13,8 @@ from instore.offline.cloud_store import CloudOptions
 from instore.offline.interfaces import Item, ItemState
 from instore.offline.maker import Maker
 from instore.offline.plan import Plan, make_plan
+from instore.offline.settings import JobSettings
+from instore.offline.watching import run_and_watch
 from tests.offline.support import fill, plan, run, tree
 from tests.support.clouds import Cloud
 
@@ -150,6 +152,12 @@ def test_what_a_bucket_can_not_do_is_said(source: Path, option: str, said: str) 
     options = {option: True}
     with pytest.raises(ConfigurationError, match=said):
         make_plan(str(source), "ais://bucket", update=options.get("update", False), preserve="preserve" in options)
+
+
+def test_what_can_not_know_its_results_is_not_watched(source: Path) -> None:
+    settings = JobSettings(transform="upper.py", sources=[str(source)], destination="ais://bucket")
+    with pytest.raises(ConfigurationError, match="--watch is for results in a folder or a cloud"):
+        asyncio.run(run_and_watch(settings, print))
 
 
 def test_a_bucket_knows_what_made_its_results(source: Path, cloud: Cloud) -> None:
