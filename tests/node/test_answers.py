@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,10 @@ class API:
         command = [sys.executable, "-m", "instore", "serve", "etl.py:Does"]
         spec = {"name": name, "communication": communication, "support_direct_put": True, "obj_timeout": "2s"}
         return self.ask("PUT", "/v1/etl", {**spec, "runtime": {"image": "does:1", "command": command}, **more})
+
+    def stages(self, etl: str) -> list[str]:
+        """The stage of an ETL, if it is there."""
+        return [one["stage"] for one in self.ask("GET", "/v1/etl").json() if one["id"] == etl]
 
     def names(self, bucket: str, **value: Any) -> list[str]:
         """What a bucket holds."""
@@ -190,8 +195,7 @@ def content_type(api: API) -> None:
 def failed_init(api: API) -> None:
     runtime = {"image": "does:1", "command": ["false"]}
     assert api.init("fails-etl", runtime=runtime).status_code == 400
-    stages = {one["id"]: one["stage"] for one in api.ask("GET", "/v1/etl").json()}
-    assert stages["fails-etl"] == "Aborted"
+    assert api.stages("fails-etl") == ["Aborted"]
     assert api.init("fails-etl", runtime=runtime).status_code == 409
     assert api.ask("DELETE", "/v1/etl/fails-etl").status_code == 200
 
@@ -200,6 +204,18 @@ def deleted_while_running(api: API) -> None:
     assert api.init("short-etl").status_code == 200
     assert api.ask("DELETE", "/v1/etl/short-etl").status_code == 200
     assert "short-etl" not in [one["id"] for one in api.ask("GET", "/v1/etl").json()]
+
+
+def ended_while_initializing(api: API) -> None:
+    for method, path, stages in (("POST", "/v1/etl/never-etl/stop", ["Aborted"]), ("DELETE", "/v1/etl/never-etl", [])):
+        with ThreadPoolExecutor() as threads:
+            runtime = {"image": "does:1", "command": ["sleep", "1000"]}
+            begun = threads.submit(api.init, "never-etl", runtime=runtime, init_timeout="50s")
+            wait_until(lambda: api.stages("never-etl") == ["Initializing"])
+            assert api.ask(method, path).status_code == 200
+            assert begun.result().status_code == 400
+        assert api.stages("never-etl") == stages
+        api.ask("DELETE", "/v1/etl/never-etl")
 
 
 def _stopped(api: API) -> list[int]:
@@ -449,6 +465,12 @@ def easy_urls(api: API) -> None:
     assert api.ask("GET", "/ais/b/easy").content == b"x"
 
 
+def no_promotion(api: API) -> None:
+    asked = {"action": "promote", "name": str(PAGE), "value": {"src": str(PAGE), "obj": "page"}}
+    answer = api.ask("POST", "/v1/objects/b", asked)
+    assert (answer.status_code, "start it with --promote DIR" in answer.json()["message"]) == (501, True)
+
+
 def deletion(api: API) -> None:
     api.put("large", *(f"o{number}" for number in range(20)))
     assert api.ask("DELETE", "/v1/buckets/large", {"action": "destroy-bck"}).status_code == 200
@@ -472,6 +494,7 @@ CHECKS: dict[str, tuple[Check, Check]] = {
     "`path` under ws": (path_under_ws, path_under_ws),
     "a read's content type": (content_type, content_type),
     "an `init` that fails; again": (failed_init, failed_init),
+    "stop or delete of an ETL that is initialised": (ended_while_initializing, ended_while_initializing),
     "delete of an ETL that runs": (deleted_while_running, deleted_while_running),
     "view and logs of a stopped ETL": (stopped_is_viewed, stopped_is_not_viewed),
     "read and job with a stopped ETL": (stopped_is_not_used, stopped_is_not_used),
@@ -503,6 +526,7 @@ CHECKS: dict[str, tuple[Check, Check]] = {
     "HEAD with chosen properties": (chosen_properties, chosen_properties),
     "an upload completed without parts, with fewer, one twice, all, again": (uploads, uploads),
     "`/ais/<bucket>/<object>`": (easy_urls, easy_urls),
+    "promote of a file of a target's machine": (no_promotion, no_promotion),
     "delete of a large bucket": (deletion, deletion),
 }
 

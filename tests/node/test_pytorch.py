@@ -18,7 +18,7 @@ def test_data_sets_for_pytorch_have_each_sample_once(tmp_path: Path) -> None:
     with running_node(tmp_path, 2) as node:
 
         @node.client().etl("upper-etl").init_class()
-        class Upper(HTTPMultiThreadedServer):
+        class Upper(HTTPMultiThreadedServer):  # type: ignore[misc]
             def transform(self, data: bytes, _path: str, _etl_args: str) -> bytes:
                 return data.upper()
 

@@ -124,13 +124,14 @@ class Listings:
         self, query: Query, names: list[tuple[str, Target]], with_attributes: bool
     ) -> list[tuple[Entry | str, Target]]:
         """What is known of a page's objects; a folder stays a name. What has gone meanwhile is left out. It blocks."""
+        looks = {target.id: target.store.looking(query.bucket, with_attributes) for target in self._cluster.targets}
         found: list[tuple[Entry | str, Target]] = []
         for name, target in names:
             if name.endswith("/"):
                 found.append((name, target))
                 continue
             try:
-                found.append((target.store.stat(query.bucket, name, with_attributes), target))
+                found.append((looks[target.id](name), target))
             except ObjectNotFoundError:
                 continue
         return found

@@ -16,6 +16,8 @@ _NAME = "user.instore"
 _TOO_LARGE = (errno.ENOSPC, errno.E2BIG, errno.ERANGE)
 _SMALL = 512  # bytes; an attribute of this size has its place in the inode or its block unless the disk is full
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 CHECKSUM_TYPE = "xxhash2"
 """AIStore's name for the 64-bit xxHash with seed 0."""
 
@@ -32,7 +34,7 @@ class Attributes(NamedTuple):
 
     checksum: str = ""
     version: int = 0
-    custom: Mapping[str, str] = MappingProxyType({})
+    custom: Mapping[str, str] = _NONE
 
 
 def write(descriptor: int, attributes: Attributes) -> None:
@@ -61,7 +63,7 @@ def read(file: int | str) -> Attributes:
         raise
     try:
         checksum, version, *custom = data.decode().split(" ", 2)
-        return Attributes(checksum, int(version), json.loads(custom[0]) if custom else {})
+        return Attributes(checksum, int(version), json.loads(custom[0]) if custom else _NONE)
     except ValueError as error:
         raise SourceError(f"the extended attribute {_NAME} of {file!r} is damaged: {data[:80]!r}") from error
 

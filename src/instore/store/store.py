@@ -15,7 +15,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from instore.errors import (
     BucketNotFoundError,
@@ -234,15 +234,24 @@ class Store:
 
         Size and attributes may be those of two objects if a put comes between. Without attributes it is cheaper still.
         """
-        path = self._path(bucket, name)
-        try:
-            status = os.stat(path, follow_symlinks=False)
-            found = attributes.read(path) if with_attributes else Attributes()
-            return Entry(name, status.st_size, _atime(status), status.st_mtime_ns, found)
-        except (FileNotFoundError, NotADirectoryError):
-            raise self._missing(bucket, name) from None
-        except OSError as error:
-            raise self._error(f"looking at {bucket.object(name)}", error) from error
+        return self.looking(bucket, with_attributes)(name)
+
+    def looking(self, bucket: Bucket, with_attributes: bool = True) -> Callable[[str], Entry]:
+        """`stat` for many names of a bucket: what is the same for all of them is done once."""
+        folder, nothing = self._path(bucket, ""), Attributes()
+
+        def look(name: str) -> Entry:
+            path = folder + name
+            try:
+                status = os.stat(path, follow_symlinks=False)
+                found = attributes.read(path) if with_attributes else nothing
+                return Entry(name, status.st_size, _atime(status), status.st_mtime_ns, found)
+            except (FileNotFoundError, NotADirectoryError):
+                raise self._missing(bucket, name) from None
+            except OSError as error:
+                raise self._error(f"looking at {bucket.object(name)}", error) from error
+
+        return look
 
     # For what is written
 

@@ -3,7 +3,9 @@
 import functools
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -194,9 +196,10 @@ def _page(request: NodeRequest, asked: _PageSpec, page: Page) -> dict[str, Any]:
     """A page as it is sent. It blocks."""
     names = [one for one in page.names if not (asked.no_folders and one[0].endswith("/"))]
     columns = [column for name, column in _COLUMNS.items() if name in asked.properties]
+    same = {target.id: _same(target, asked.properties) for target in request.node.cluster.targets}
     entries = (
         [
-            _described(entry, target, columns)
+            _described(entry, same[target.id], columns)
             for entry, target in request.node.listings.entries(
                 asked.query, names, bool(asked.properties & _IN_ATTRIBUTES)
             )
@@ -207,12 +210,17 @@ def _page(request: NodeRequest, asked: _PageSpec, page: Page) -> dict[str, Any]:
     return {"UUID": page.uuid, "ContinuationToken": page.token, "Flags": 0, "Entries": entries}
 
 
-def _described(entry: Entry | str, target: Target, columns: list[tuple[str, Any]]) -> dict[str, Any]:
+def _same(target: Target, properties: frozenset[str]) -> dict[str, Any]:
+    """What is listed alike of all objects of a target."""
+    return {"f": _IS_CACHED, **{key: of(target) for name, (key, of) in _OF_TARGETS.items() if name in properties}}
+
+
+def _described(entry: Entry | str, same: dict[str, Any], columns: list[tuple[str, Any]]) -> dict[str, Any]:
     if isinstance(entry, str):
         return {"n": entry, "f": _IS_FOLDER}
-    described: dict[str, Any] = {"n": entry.name, "f": _IS_CACHED}
+    described: dict[str, Any] = {"n": entry.name, **same}
     for key, of in columns:
-        described[key] = of(entry, target)
+        described[key] = of(entry)
     return described
 
 
@@ -247,18 +255,21 @@ def _minute(minutes: int) -> str:
 
 def _listed(entry: Entry) -> str:
     """An object's custom properties as a listing has them."""
-    return ", ".join(f"{key}:{value}" for key, value in entry.attributes.custom.items())
+    custom = entry.attributes.custom
+    return ", ".join(f"{key}:{value}" for key, value in custom.items()) if custom else ""
 
 
-_COLUMNS: dict[str, tuple[str, Any]] = {
-    "size": ("s", lambda entry, _target: entry.size),
-    "checksum": ("cs", lambda entry, _target: entry.attributes.checksum),
-    "atime": ("a", lambda entry, _target: _minute(entry.atime // _MINUTE)),
-    "version": ("v", lambda entry, _target: str(entry.attributes.version)),
-    "location": ("t", lambda _entry, target: target.location),
-    "target_url": ("t", lambda _entry, target: target.url),
-    "copies": ("c", lambda _entry, _target: 1),
-    "custom": ("m", lambda entry, _target: _listed(entry)),
+_COLUMNS: dict[str, tuple[str, Callable[[Entry], Any]]] = {
+    "size": ("s", attrgetter("size")),
+    "checksum": ("cs", attrgetter("attributes.checksum")),
+    "atime": ("a", lambda entry: _minute(entry.atime // _MINUTE)),
+    "version": ("v", lambda entry: str(entry.attributes.version)),
+    "custom": ("m", _listed),
+}
+_OF_TARGETS: dict[str, tuple[str, Callable[[Target], Any]]] = {
+    "location": ("t", lambda target: target.location),
+    "target_url": ("t", lambda target: target.url),
+    "copies": ("c", lambda _target: 1),
 }
 
 
