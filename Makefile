@@ -84,6 +84,7 @@ bench-quick: $(READY)  ## the same in two minutes, printed only
 
 compare: $(READY)  ## run the fault table against the official SDK's servers, and write docs/compared.md
 	$(BIN)/python -m tests.faults.compare
+	$(BIN)/python -m tests.faults.checked
 
 lint: $(LINTERS)  ## type checker, linter and formatter, without changing anything
 	$(BIN)/ruff check .

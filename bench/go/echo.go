@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log"
 	"os"
@@ -12,6 +13,9 @@ import (
 	"github.com/NVIDIA/aistore/ext/etl/webserver"
 )
 
+// What begins so is refused, for instore check.
+var refused = []byte("bad object")
+
 type echo struct{ webserver.ETLServer }
 
 func (*echo) Transform(input io.ReadCloser, _, _ string) (io.ReadCloser, int64, error) {
@@ -19,6 +23,9 @@ func (*echo) Transform(input io.ReadCloser, _, _ string) (io.ReadCloser, int64, 
 	data, err := io.ReadAll(input)
 	if err != nil {
 		return nil, 0, err
+	}
+	if bytes.HasPrefix(data, refused) {
+		return nil, 0, errors.New("it is bad")
 	}
 	return io.NopCloser(bytes.NewReader(data)), int64(len(data)), nil
 }

@@ -17,6 +17,7 @@ from tests.faults.table import ROWS
 _ROOT = Path(__file__).parents[2]
 PAGE = _ROOT / "docs" / "compared.md"
 SAVED = _ROOT / ".bench" / "compared"
+CHECKED = "## What `instore check` says of them"
 
 _TITLES = {
     "fastapi": "FastAPIServer, under uvicorn",
@@ -85,7 +86,14 @@ def write(peer_python: Path) -> None:
     results = [
         _read(path) for path in sorted(SAVED.glob("*.json"), key=lambda path: (path.stem != "instore", path.stem))
     ]
-    PAGE.write_text("\n".join([*_introduction(results, peer_python), *_all_sections(results)]))
+    checked = kept_section(PAGE.read_text()).rstrip("\n") + "\n"  # `tests.faults.checked` writes it
+    PAGE.write_text("\n".join([*_introduction(results, peer_python), checked, *_all_sections(results)]))
+
+
+def kept_section(page: str) -> str:
+    """The part of the page that is about `instore check`, up to the next heading."""
+    start = page.index(CHECKED)
+    return page[start : page.index("\n## ", start) + 1]
 
 
 def _read(path: Path) -> Result:

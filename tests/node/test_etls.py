@@ -8,6 +8,7 @@ import textwrap
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -439,6 +440,33 @@ def test_health_and_metrics_are_told_for_each_target(node: RunningNode, upper: A
     with pytest.raises(HTTPError):
         get("health")
     wait_until(lambda: descendants(node.process.pid) == [])
+
+
+def test_the_arguments_of_a_class_are_told_for_the_page(node: RunningNode, client: Client, upper: Any) -> None:
+    @dataclass
+    class Options:
+        side: int
+        tags: list[str] = field(default_factory=list)
+
+    class Typed(HTTPMultiThreadedServer):  # type: ignore[misc]
+        Args = Options
+
+        def transform(self, data: bytes, path: str, etl_args: Any) -> bytes:
+            return str(etl_args).encode()
+
+    def told(etl: str) -> Any:
+        return requests.get(f"{node.endpoint}/v1/etl/{etl}/arguments", timeout=30)
+
+    etl = client.etl("typed-etl")
+    etl.init_class()(Typed)
+    schema = told("typed-etl").json()
+    assert schema["required"] == ["side"]
+    assert schema["properties"]["side"] == {"type": "integer"}
+    assert told("upper-etl").json() is None
+    etl.stop()
+    assert told("typed-etl").status_code >= 400
+    etl.delete()
+    assert told("no-such-etl").status_code == 404
 
 
 @pytest.mark.whole
