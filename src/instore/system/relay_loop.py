@@ -108,7 +108,8 @@ class Lead:
         self._loop = loop
         self._workers = workers
         self._unheld = [None]  # while nobody runs the loop: who takes it out, which only one can, leads
-        self._news = threading.Event()
+        self._news = threading.Lock()  # let go of when there is news; an Event costs as much as a small object
+        self._news.acquire()
         self._dozes = False
 
     def run(self, work: Callable[[], object]) -> None:
@@ -124,14 +125,14 @@ class Lead:
                 self.turn += 1
                 self._unheld.append(None)
                 if self._dozes:
-                    self._news.set()
+                    self._tell()
                 work()
                 if not self.take():
                     return
         except BaseException as error:
             self.error = error
         self.over = True
-        self._news.set()
+        self._tell()
 
     def take(self) -> bool:
         """Whether the caller leads from now on. Either thread."""
@@ -143,12 +144,16 @@ class Lead:
 
     def wait(self, seconds: float) -> None:
         """Sleep until there is news, at most for some time. Watching thread's side."""
-        self._news.wait(seconds)
-        self._news.clear()
+        self._news.acquire(timeout=seconds)
 
     def doze(self, seconds: float) -> None:
-        """Sleep until there is work or news."""
+        """Sleep until there is work or news, at most for some time. Watching thread's side."""
         self._dozes = True
         if not self._unheld:  # else the work began before we were seen to doze
             self.wait(seconds)
         self._dozes = False
+
+    def _tell(self) -> None:
+        """Wake the watching thread. Worker's side, which alone lets go of the lock."""
+        if self._news.locked():
+            self._news.release()
