@@ -203,7 +203,7 @@ def played(size: int, threads: int) -> Iterator[Play]:
     server = Batched(size, threads)
     with pytest.MonkeyPatch.context() as patch:
         pool = HandPool(threads)
-        patch.setattr(transforms, "ThreadPool", lambda *_: pool)
+        patch.setattr(transforms, "ThreadPool", lambda *_, **_options: pool)
         runner = TransformRunner(bind(server), Environment.read({"AIS_TARGET_URL": "http://127.0.0.1:1/v1"}))
     asyncio._set_running_loop(clock)
     try:
@@ -212,11 +212,10 @@ def played(size: int, threads: int) -> Iterator[Play]:
         asyncio._set_running_loop(None)
 
 
-@contextlib.contextmanager
-def loaded(path: str) -> Iterator[bytes]:
+def loaded(path: str) -> bytes:
     if path.startswith("can't be read"):
         raise SourceError(path)
-    yield path.encode()
+    return path.encode()
 
 
 def outcome_of(result: Waiter[Any]) -> Any:
