@@ -4,11 +4,12 @@ A source and a destination are composed, in any mixture; neither knows the other
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 from instore.etl.communicator import Communicator, TransformRequest
 
@@ -235,18 +236,14 @@ class CommittedError(asyncio.CancelledError):  # it is a cancellation
         super().__init__()
 
 
-class Worker(Protocol):
-    """A process that transforms.
+class WorkerProtocol(Protocol):
+    """A process that transforms, here or elsewhere.
 
     Attributes:
-        communicator: how to talk to it.
         concurrency: how many transforms it runs at once.
         exited: done when it has died.
         pid: its id.
     """
-
-    @property
-    def communicator(self) -> Communicator: ...
 
     @property
     def concurrency(self) -> int: ...
@@ -270,7 +267,57 @@ class Worker(Protocol):
         """The last lines of its log that contain a text."""
 
 
-AnyWorker = TypeVar("AnyWorker", bound=Worker)
+class Worker(WorkerProtocol, Protocol):
+    """One that is asked for objects here.
+
+    Attributes:
+        communicator: how to talk to it.
+    """
+
+    @property
+    def communicator(self) -> Communicator: ...
+
+
+class RemoteWorker(ABC):
+    """A worker on another machine, which reads objects and writes results there.
+
+    Attributes:
+        concurrency, exited, pid: see `WorkerProtocol`.
+        is_lost: it died with its machine, or can't be reached: no object is to blame.
+    """
+
+    concurrency: int
+    exited: "asyncio.Future[int]"
+    pid: int
+    is_lost: bool
+
+    @abstractmethod
+    async def transfer(self, item: Item, received: Callable[[int], None]) -> Any:
+        """Have one object transformed, and its result written: what `Destination.write` returns and raises.
+
+        Args:
+            item: the object.
+            received: is told the bytes of the result.
+        """
+
+    @abstractmethod
+    async def is_dead(self) -> bool:
+        """See `WorkerProtocol`."""
+
+    @abstractmethod
+    async def give_up(self, reason: str) -> None:
+        """See `WorkerProtocol`."""
+
+    @abstractmethod
+    def how_it_died(self) -> str:
+        """See `WorkerProtocol`."""
+
+    @abstractmethod
+    def last_lines(self, containing: str = "") -> list[str]:
+        """See `WorkerProtocol`."""
+
+
+AnyWorker = TypeVar("AnyWorker", bound=Worker | RemoteWorker)
 
 
 class Workers(Protocol[AnyWorker]):
