@@ -22,7 +22,7 @@ from instore.offline.names import read_names
 from instore.offline.own_process import OwnProcess
 from instore.offline.part import JobPart
 from instore.offline.patterns import matcher
-from instore.offline.plan import Plan, is_in_source, make_plan
+from instore.offline.plan import Plan, is_in_source, make_plan, scheme_of
 from instore.offline.progress import Progress
 from instore.offline.report import LINES, failed_names, is_lines, open_report
 from instore.offline.run import MakeWorkers, load_class, run, worker_command
@@ -30,10 +30,12 @@ from instore.offline.settings import FailureLimit, JobSettings, parse_duration
 from instore.offline.tally import COMPLETE, JobReport, Tally
 from instore.offline.workers import WorkerProcesses
 from instore.server.app import ETLApplication
+from instore.shipping.class_copy import copy_class
 from instore.system.printable import printable
 
 if TYPE_CHECKING:
     from instore.offline.metrics_file import MetricsFile
+    from instore.offline.ray_workers import RayCluster
 
 _GOES_ON = "; what is done is kept, and the same command goes on from here"
 
@@ -49,6 +51,7 @@ class TransformJob:
     """
 
     def __init__(self, settings: JobSettings) -> None:
+        _check_on(settings)
         self.plan = planned(settings)
         self._settings = settings
         self._members = MemberOptions.of(settings)
@@ -72,7 +75,7 @@ class TransformJob:
             timeout=parse_duration("--timeout", settings.timeout) if settings.timeout else None,
             replaces_hung=True,
         )
-        self._make_workers = partial(
+        self._make_workers: MakeWorkers[Any] = partial(
             WorkerProcesses, worker_command(settings.transform, settings.log_level), devices=devices
         )
         self._metrics = _metrics_file(settings) if settings.metrics else None
@@ -91,12 +94,16 @@ class TransformJob:
         """
         settings = self._settings
         options = self._options
-        make_workers: MakeWorkers[Any] = self._make_workers
+        make_workers = self._make_workers
         if make_application is not None:
             make_workers = partial(OwnProcess, make_application)
             options = replace(options, workers=1, slots=1, timeout=None)
         with contextlib.ExitStack() as undo:
             report = log = None
+            if settings.on:
+                cluster = undo.enter_context(_cluster(settings))
+                make_workers = self._ray_workers(cluster)
+                options = replace(options, workers=settings.workers or cluster.room())
             if settings.log_file:
                 log = undo.enter_context(contextlib.closing(LogFile(settings.log_file)))
             if settings.report:
@@ -131,7 +138,25 @@ class TransformJob:
             ConfigurationError: it can't.
         """
         progress = Progress(Tally(), verbose=self._settings.verbose)
-        await load_class(self.plan, self._make_workers, progress, self._settings.etl_args)
+        with contextlib.ExitStack() as undo:
+            make_workers = self._make_workers
+            if self._settings.on:
+                make_workers = self._ray_workers(undo.enter_context(_cluster(self._settings)))
+            await load_class(self.plan, make_workers, progress, self._settings.etl_args)
+
+    def _ray_workers(self, cluster: "RayCluster") -> MakeWorkers[Any]:
+        """Makes the workers of this job in a cluster."""
+        from instore.offline.ray_agent import AgentTask
+        from instore.offline.ray_workers import RayWorkers
+
+        settings = self._settings
+        task = AgentTask(
+            _plan_maker(settings)[0],
+            copy_class(settings.transform),
+            settings.etl_args,
+            settings.log_level,
+        )
+        return partial(RayWorkers, cluster, task)
 
     def _described(self) -> dict[str, object]:
         """The job, as its report begins."""
@@ -150,13 +175,20 @@ class TransformJob:
         return f"stopped: more than {limit} failed" if limit else "stopped at the first failure"
 
 
-def planned(settings: JobSettings) -> Plan:
-    """What goes where."""
+_MakePlan = Callable[[], Plan]
+
+
+def _plan_maker(settings: JobSettings) -> tuple[_MakePlan, Sequence[str], JobPart | None]:
+    """Makes the plan for all objects of SRC, here or on a machine that sees the same."""
     place, files = _place(settings.sources)
     part = _part(settings)
-    plan = make_plan(
+    destination = None if settings.checks else settings.destination
+    if settings.on:
+        place, destination = _absolute(place), destination and _absolute(destination)
+    plan = partial(
+        make_plan,
         place,
-        None if settings.checks else settings.destination,
+        destination,
         settings.prefix,
         settings.extensions,
         settings.prepend,
@@ -168,6 +200,13 @@ def planned(settings: JobSettings) -> Plan:
         preserve=settings.preserve,
         part=part,
     )
+    return plan, files, part
+
+
+def planned(settings: JobSettings) -> Plan:
+    """What goes where."""
+    maker, files, part = _plan_maker(settings)
+    plan = maker()
     source: ListedSource = plan.source
     ways = list[str]()
     names, way = _names(settings)
@@ -238,6 +277,46 @@ def _place(sources: Sequence[str]) -> tuple[str, list[str]]:
             f"{printable(others[0] or '.')}; give a folder above both with --include or --files-from"
         )
     return folder or ".", [os.path.basename(source) for source in sources]
+
+
+def _absolute(place: str) -> str:
+    return place if scheme_of(place) else os.path.abspath(place)
+
+
+_RAY = "ray"
+_NEED_ON = "--cpus, --gpus and --shared-folders are for --on"
+
+
+def _check_on(settings: JobSettings) -> None:
+    """Refuse what can't be done in a cluster, or only there.
+
+    Raises:
+        ConfigurationError: so it is.
+    """
+    on = printable(settings.on)
+    if not settings.on:
+        if (settings.cpus, settings.gpus, settings.shared_folders) != (1, 0, False):
+            raise ConfigurationError(_NEED_ON)
+        return
+    if settings.on != _RAY and not settings.on.startswith(f"{_RAY}://"):
+        raise ConfigurationError(f"--on {on}: it takes ray, the cluster of this machine, or ray://HOST:10001")
+    if not settings.cpus and not settings.gpus:
+        raise ConfigurationError("--cpus 0: a worker takes at least a part of a CPU or of a GPU")
+    if settings.devices:
+        raise ConfigurationError("--devices is for this machine, and Ray says which GPUs a worker has: use --gpus")
+    places = [*settings.sources, *([settings.destination] if settings.destination and not settings.checks else [])]
+    folders = [place for place in places if not scheme_of(place)]
+    if folders and not settings.shared_folders:
+        raise ConfigurationError(
+            f"--on {on}: every node of the cluster reads or writes {printable(folders[0])} itself; if it is shared, at "
+            "the same path on each of them, say so with --shared-folders, else use buckets"
+        )
+
+
+def _cluster(settings: JobSettings) -> contextlib.AbstractContextManager["RayCluster"]:
+    from instore.offline.ray_workers import ray_cluster  # which imports Ray
+
+    return ray_cluster(settings.on, settings.cpus, settings.gpus, is_full=not settings.workers)
 
 
 def _metrics_file(settings: JobSettings) -> "MetricsFile":
