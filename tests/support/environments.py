@@ -102,7 +102,10 @@ BOTH = Environment("both", (_SDK, *_SERVERS), own=True)
 BROWSER = Environment("browser", tuple(_extra("ui-test")), own=False)
 """What drives a browser; a test imports it from there (see `browser`)."""
 
-EVERY = (OFFICIAL, OWN, BOTH, BROWSER)
+RAY = Environment("ray", (*_extra("cloud"), *_extra("glob"), *_extra("ray")), own=True)
+"""instore beside Ray, which is 70 MB to download and 0.3 GB on the disk."""
+
+EVERY = (OFFICIAL, OWN, BOTH, BROWSER, RAY)
 
 
 @functools.cache

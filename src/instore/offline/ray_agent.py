@@ -6,6 +6,7 @@ and writes its result where it runs. It is an actor of Ray's, which imports noth
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import tempfile
@@ -208,14 +209,18 @@ class RayAgent:
         self._is_news.set()
 
     def _member_lines(self) -> bytes:
-        """What workers have said of members since the last call: whole lines."""
+        """What workers have said of members since the last call: whole lines, each behind its end of line."""
         if self._members is None:
             return b""
         began = self._members.tell()
         lines: bytes = self._members.read()
-        whole = lines[: lines.rfind(b"\n") + 1]
-        self._members.seek(began + len(whole))
-        return whole
+        last = lines.rfind(b"\n")
+        try:
+            json.loads(lines[last + 1 :] or "0")
+        except ValueError:  # it is being written
+            lines = lines[: max(last, 0)]
+        self._members.seek(began + len(lines))
+        return lines
 
     def received(self, size: int) -> None:
         """Count bytes of results, for the next outcome."""
