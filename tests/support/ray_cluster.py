@@ -67,15 +67,16 @@ class LocalRay:
         self.address = f"127.0.0.1:{port}"
         self.url = f"ray://127.0.0.1:{clients}"
         self._environment = {**os.environ, **environment, "RAY_USAGE_STATS_ENABLED": "0"}
+        self._head = (f"--port={port}", f"--ray-client-server-port={clients}", f"--temp-dir={folder}")
         self.nodes: list[RayNode] = []
-        self._head = ["--head", f"--port={port}", f"--ray-client-server-port={clients}", f"--temp-dir={folder}"]
-        self.add("--include-dashboard=false", *self._head)
 
-    def add(self, *options: str) -> RayNode:
-        """Another node."""
-        options = options or (f"--address={self.address}",)
+    def add(self, cores: str = "") -> RayNode:
+        """Another node, the first of which is the head; pinned to these cores."""
+        first = ("--head", "--include-dashboard=false", *self._head)
+        options = (f"--address={self.address}",) if self.nodes else first
         common = ("--node-ip-address=127.0.0.1", "--num-cpus=1", f"--object-store-memory={_STORE}")
-        node = RayNode([str(RAY.programs / "ray"), "start", *options, *common], self._environment)
+        pinned = ("taskset", "-c", cores) if cores else ()
+        node = RayNode([*pinned, str(RAY.programs / "ray"), "start", *options, *common], self._environment)
         self.nodes.append(node)
         return node
 
@@ -95,7 +96,7 @@ def local_ray(environment: Mapping[str, str], nodes: int = 2) -> Iterator[LocalR
     cluster = None
     try:
         cluster = LocalRay(folder, environment)
-        for _ in range(nodes - 1):
+        for _ in range(nodes):
             cluster.add()
         yield cluster
     finally:

@@ -116,6 +116,7 @@ class RayAgent:
         self._printed: list[str] = []
         self._is_news = asyncio.Event()
         self._received = 0
+        self._folder = ""
         self._members: Any = None
 
     async def start(self) -> AgentStart:
@@ -128,7 +129,7 @@ class RayAgent:
                 await self._workers.discard(self._worker)
             self._worker = await self._workers.start()
         except (InstoreError, OSError) as error:
-            return AgentStart(f"on {socket.gethostname()}: {error}")
+            return AgentStart(f"on {socket.gethostname()}: {self._as_there(str(error))}")
         return AgentStart("", self._worker.concurrency, self._worker.pid, socket.gethostname())
 
     async def transfer(self, item: Item) -> AgentOutcome:
@@ -140,6 +141,7 @@ class RayAgent:
             written = await self._engine.transfer(worker, item)
         except (InstoreError, OSError) as failure:
             error = failure
+            error.args = tuple(self._as_there(text) if isinstance(text, str) else text for text in error.args)
             if isinstance(failure.__cause__, OSError):
                 cause = OSError(failure.__cause__.errno, failure.__cause__.strerror)
             if isinstance(failure, IncompleteAnswerError):
@@ -195,7 +197,7 @@ class RayAgent:
     def _unpack(self) -> tuple[str, dict[str, str]]:
         """Put the class into a folder; TRANSFORM there, and the environment of workers."""
         os.environ.update(self._task.environment)
-        folder = self._undo.enter_context(tempfile.TemporaryDirectory(prefix="instore-"))
+        folder = self._folder = self._undo.enter_context(tempfile.TemporaryDirectory(prefix="instore-"))
         path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, "PYTHONPATH": path}
         if environment.get(INSTORE_MEMBERS_LOG):
@@ -204,8 +206,12 @@ class RayAgent:
             self._members = self._undo.enter_context(file)
         return self._task.transform.unpack(folder), environment
 
+    def _as_there(self, text: str) -> str:
+        """A text with the class's files called as they are where the command is."""
+        return text.replace(f"{self._folder}/", self._task.transform.root) if self._folder else text
+
     def _note(self, _number: int, line: str) -> None:
-        self._printed.append(line)
+        self._printed.append(self._as_there(line))
         self._is_news.set()
 
     def _member_lines(self) -> bytes:

@@ -18,10 +18,12 @@ class ClassCopy:
     Attributes:
         transform: the class as TRANSFORM, relative to the folder that the files are put into.
         files: their contents, by their paths in that folder.
+        root: where they are from, as a person is told of them: before their paths.
     """
 
     transform: str
     files: Mapping[str, bytes]
+    root: str = ""
 
     def unpack(self, folder: str) -> str:
         """Put the files into a folder; TRANSFORM there. A module is found if the folder is in PYTHONPATH."""
@@ -57,4 +59,6 @@ def copy_class(transform: str) -> ClassCopy:
             place = own.name
     except OSError as error:
         raise ConfigurationError(f"TRANSFORM {printable(transform)} can't be read: {error.strerror}") from error
-    return ClassCopy(f"{place}{colon}{name}", files)
+    root = os.path.relpath(imports.root)
+    shown = f"{imports.root}/" if root.startswith("..") else f"{root}/".removeprefix("./")
+    return ClassCopy(f"{place}{colon}{name}", files, shown)
