@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -82,6 +83,7 @@ def alone(*arguments: str) -> None:
     subprocess.run(line, check=False, capture_output=True)
 
 
+@pytest.mark.whole
 def test_without_ray_it_is_one_sentence() -> None:
     line = [sys.executable, "-m", "instore", "transform", "upper.py", "src", "dst", "--on", "ray", "--shared-folders"]
     job = subprocess.run(line, capture_output=True, text=True)
@@ -125,6 +127,26 @@ def test_a_node_that_dies_midway_changes_nothing(cluster: LocalRay) -> None:
     assert tree(Path("dst")) == tree(Path("alone"))
     assert outcomes(Path("r.json")) == outcomes(Path("alone.json"))
     assert said.splitlines()[-1].startswith("120 done, 0 already there, 0 skipped, 0 failed")
+
+
+@pytest.mark.whole
+def test_an_interrupted_job_leaves_nothing_half_and_goes_on(cluster: LocalRay) -> None:
+    job = subprocess.Popen(
+        command("--on", "ray", "--args", "0.2"), env=environment(cluster), stderr=subprocess.PIPE, text=True
+    )
+    while len(tree(Path("dst"))) < 10 and job.poll() is None:
+        time.sleep(0.05)
+    job.send_signal(signal.SIGINT)
+    assert "the same command goes on from here" in job.communicate()[1]
+    assert job.returncode == 130
+    there = tree(Path("dst"))
+    assert 10 <= len(there) < len(NAMES)
+    assert [name for name in there if not name.startswith("d")] == []
+    done = on(cluster, "--report", "r.json")
+    assert done.returncode == 0, done.stderr
+    summary = outcomes(Path("r.json"))[""]
+    assert (summary["done"], summary["already_there"]) == (len(NAMES) - len(there), len(there))
+    assert len(tree(Path("dst"))) == len(NAMES)
 
 
 @pytest.mark.whole

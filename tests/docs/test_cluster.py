@@ -1,4 +1,4 @@
-"""Every command of docs/cluster.md does what the page says: Slurm and Kubernetes are played, Ray is real."""
+"""Every command of docs/cluster.md does what the page says: Slurm, Docker and Kubernetes are played, Ray is real."""
 
 import os
 import re
@@ -35,8 +35,11 @@ _PROGRAMS = {
         job = yaml.safe_load(open(sys.argv[3]))["spec"]
         [container] = job["template"]["spec"]["containers"]
         for index in range(job["completions"]):
-            command = [*container.get("command", []), *container["args"]]
-            subprocess.run(command, env={**os.environ, "JOB_COMPLETION_INDEX": str(index)}, check=True)
+            subprocess.run(container["command"], env={**os.environ, "JOB_COMPLETION_INDEX": str(index)}, check=True)
+        """,
+    "docker": """
+        #!/bin/bash
+        [[ "$*" == "build -t etl-upper:latest ." && -e Dockerfile || "$*" == "push etl-upper:latest" ]]
         """,
     # The cluster runs already: `local_ray` started it with these commands, and more options.
     "ray": """

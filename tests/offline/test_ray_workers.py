@@ -1,6 +1,7 @@
 """`--on ray` without Ray: what the command and the machines' agents say to each other, and what of lost ones."""
 
 import asyncio
+import sys
 import textwrap
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from instore.offline.job import TransformJob
 from instore.offline.members import MemberOptions
 from instore.offline.plan import make_plan
 from instore.offline.ray_agent import AgentNews, AgentOutcome, AgentStart, AgentTask, RayAgent
-from instore.offline.ray_workers import RayCluster, RayWorkers
+from instore.offline.ray_workers import RayCluster, RayWorkers, ray_cluster
 from instore.offline.run import run
 from instore.offline.settings import JobSettings
 from instore.shipping.class_copy import copy_class
@@ -209,6 +210,12 @@ def test_agents_that_are_lost_as_they_start_end_the_job_with_the_reason(tmp_path
     fill(tmp_path, ["a"])
     with pytest.raises((ConfigurationError, WorkerError), match=r"no worker could be started .*: no module named"):
         job(tmp_path, None, lambda: Cluster(1, Lost), 1)
+
+
+def test_a_missing_ray_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'instore\[ray\]'"), ray_cluster("ray", 1, 0, True):
+        pass
 
 
 TRANSFORM = """
