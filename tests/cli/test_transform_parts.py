@@ -58,8 +58,8 @@ COUNTED = """
 PARTS = 16
 
 
-def with_kills(seed: int, most_at_once: int, kills: int, seconds: str) -> tuple[int, int]:
-    """Run all parts in a random order, some at once; kill so many commands at random moments, and run these again.
+def with_kills(objects: int, seed: int, most_at_once: int, kills: int, seconds: str) -> tuple[int, int]:
+    """Run all parts in a random order, some at once; kill commands at random moments of the job, and run these again.
 
     Returns:
         How many objects were transformed in all, and how many commands were killed.
@@ -68,7 +68,9 @@ def with_kills(seed: int, most_at_once: int, kills: int, seconds: str) -> tuple[
     chance = random.Random(seed)
     left = chance.sample(range(PARTS), PARTS)
     running: dict[int, subprocess.Popen[bytes]] = {}
-    killed = 0
+    moments = sorted(chance.sample(range(objects), kills))  # objects that are transformed until then
+    counted, killed = Path("counted"), 0
+    counted.touch()
     while left or running:
         while left and len(running) < most_at_once:
             part = left.pop()
@@ -76,19 +78,19 @@ def with_kills(seed: int, most_at_once: int, kills: int, seconds: str) -> tuple[
             line += ["--part", f"{part}/{PARTS}", "--report", "r.jsonl"]
             with Path(f"said-{part}").open("wb") as said:
                 running[part] = subprocess.Popen([sys.executable, "-m", *line], stdout=said, stderr=said)
-        time.sleep(chance.random())
+        time.sleep(0.1 * chance.random())
         for part, command in list(running.items()):
             if command.poll() is not None:
                 assert command.returncode == 0, Path(f"said-{part}").read_text()
                 del running[part]
         begun = [part for part in running if (Path("dst/.instore-partial") / f"part-{part}-of-{PARTS}").exists()]
-        if killed < kills and begun:
+        if begun and killed < kills and counted.read_bytes().count(b"\n") >= moments[killed]:
             part = chance.choice(begun)
             running[part].kill()
             running.pop(part).wait()
             left.insert(0, part)
             killed += 1
-    return len(Path("counted").read_text().splitlines()), killed
+    return counted.read_bytes().count(b"\n"), killed
 
 
 def check_whole(names: list[str]) -> None:
@@ -104,9 +106,11 @@ def check_whole(names: list[str]) -> None:
 
 @pytest.mark.whole
 def test_parts_that_are_killed_and_run_again_are_the_whole_job() -> None:
-    _, killed = with_kills(seed=17, most_at_once=4, kills=8, seconds="0.02")
+    names = [f"d{number % 5}/{number}" for number in range(200)]
+    fill(Path("src"), names)
+    _, killed = with_kills(len(names), seed=17, most_at_once=4, kills=8, seconds="0.02")
     assert killed
-    check_whole(NAMES)
+    check_whole(names)
 
 
 @pytest.mark.soak
@@ -116,12 +120,12 @@ def test_parts_that_are_killed_do_little_twice() -> None:
     fill(Path("src"), names)
     for name in NAMES:
         (Path("src") / name).unlink()
-    transformed, killed = with_kills(seed=1, most_at_once=8, kills=PARTS, seconds="0.02")
+    transformed, killed = with_kills(len(names), seed=1, most_at_once=8, kills=PARTS, seconds="0.02")
     check_whole(names)
     sizes = Counter(next(part for part in range(PARTS) if JobPart(part, PARTS).has(name)) for name in names)
     twice, waited = transformed / len(names) - 1, max(sizes.values()) * PARTS / len(names) - 1
-    print(f"\n{len(names)} objects in {PARTS} parts, {killed} kills: {twice:.1%} done twice, {waited:.1%} waited for")
-    assert killed == PARTS
+    print(f"\n{len(names)} objects in {PARTS} parts, {killed} kills: {twice:.2%} done twice, {waited:.2%} waited for")
+    assert killed > PARTS // 2
     assert twice + waited < 0.05
 
 

@@ -14,7 +14,12 @@ from contextlib import contextmanager
 from tests.support import ray_node
 from tests.support.environments import RAY
 
+_TRIES = 5
 _STORE = 100_000_000  # bytes of a node's object store
+
+
+class NodeTimeoutError(RuntimeError):
+    """A node has not started within the time that Ray gives it."""
 
 
 class RayNode:
@@ -40,7 +45,8 @@ class RayNode:
             if line == "ready\n":
                 return
             said.append(line)
-        raise RuntimeError(f"no node of Ray's has started:\n{''.join(said)}")
+        text = "".join(said)
+        raise (NodeTimeoutError if "timed out" in text else RuntimeError)(f"no node of Ray's has started:\n{text}")
 
     def kill(self) -> None:
         """End all its processes at once, as a power cut does."""
@@ -76,9 +82,17 @@ class LocalRay:
         options = (f"--address={self.address}",) if self.nodes else first
         common = ("--node-ip-address=127.0.0.1", "--num-cpus=1", f"--object-store-memory={_STORE}")
         pinned = ("taskset", "-c", cores) if cores else ()
-        node = RayNode([*pinned, str(RAY.programs / "ray"), "start", *options, *common], self._environment)
+        node = _started([*pinned, str(RAY.programs / "ray"), "start", *options, *common], self._environment)
         self.nodes.append(node)
         return node
+
+
+def _started(command: list[str], environment: Mapping[str, str]) -> RayNode:
+    """A node, which Ray gives 30 seconds to start: on a machine that has much to do it gets them again."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(NodeTimeoutError):
+            return RayNode(command, environment)
+    return RayNode(command, environment)
 
 
 def _free_ports(count: int) -> list[int]:

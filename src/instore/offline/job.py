@@ -26,7 +26,7 @@ from instore.offline.plan import Plan, is_in_source, make_plan, scheme_of
 from instore.offline.progress import Progress
 from instore.offline.report import LINES, failed_names, is_lines, open_report
 from instore.offline.run import MakeWorkers, load_class, run, worker_command
-from instore.offline.settings import FailureLimit, JobSettings, parse_duration
+from instore.offline.settings import RAY, FailureLimit, JobSettings, parse_duration
 from instore.offline.tally import COMPLETE, JobReport, Tally
 from instore.offline.workers import WorkerProcesses
 from instore.server.app import ETLApplication
@@ -283,10 +283,6 @@ def _absolute(place: str) -> str:
     return place if scheme_of(place) else os.path.abspath(place)
 
 
-_RAY = "ray"
-_NEED_ON = "--cpus, --gpus and --shared-folders are for --on"
-
-
 def _check_on(settings: JobSettings) -> None:
     """Refuse what can't be done in a cluster, or only there.
 
@@ -296,9 +292,9 @@ def _check_on(settings: JobSettings) -> None:
     on = printable(settings.on)
     if not settings.on:
         if (settings.cpus, settings.gpus, settings.shared_folders) != (1, 0, False):
-            raise ConfigurationError(_NEED_ON)
+            raise ConfigurationError("--cpus, --gpus and --shared-folders are for --on")
         return
-    if settings.on != _RAY and not settings.on.startswith(f"{_RAY}://"):
+    if settings.on != RAY and not settings.on.startswith(f"{RAY}://"):
         raise ConfigurationError(f"--on {on}: it takes ray, the cluster of this machine, or ray://HOST:10001")
     if not settings.cpus and not settings.gpus:
         raise ConfigurationError("--cpus 0: a worker takes at least a part of a CPU or of a GPU")

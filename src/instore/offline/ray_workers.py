@@ -21,11 +21,10 @@ from instore.errors import ConfigurationError, IncompleteAnswerError
 from instore.offline.interfaces import Item, RemoteWorker
 from instore.offline.output import Printed
 from instore.offline.ray_agent import AgentNews, AgentOutcome, AgentStart, AgentTask, RayAgent
+from instore.offline.settings import RAY
 from instore.protocol.environment import INSTORE_MEMBERS_LOG
 from instore.system.printable import printable
 from instore.system.threads import to_its_end
-
-RAY = "ray"
 
 _TRAVEL = ("INSTORE_", "AIS_")  # how the names of the variables begin that go to the machines
 _TRIES = 3  # agents that may be lost while one worker starts

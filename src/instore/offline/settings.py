@@ -12,6 +12,8 @@ from instore.protocol.environment import FAIL
 from instore.system.printable import printable
 
 LOG_LEVELS = ("debug", "info", "warning")
+RAY = "ray"
+"""What `--on` begins with: the cluster of this machine; with `://HOST:PORT` another one."""
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
