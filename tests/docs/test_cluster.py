@@ -89,8 +89,6 @@ def test_each_command_of_the_page_runs(cloud: Cloud, tmp_path: Path, programs: P
     loud = b"HELLO, STORE\n"
     for folder in ("loud", "shared/loud", "shared/louder", "shared/loudest", "shared/by-ray"):
         assert (tmp_path / folder / "first.txt").read_bytes() == loud, folder
-    assert cloud.content("photos") == {
-        "notes/first.txt": b"hello, store\n",
-        "loud/notes/first.txt": loud,
-        "on-ray/notes/first.txt": loud,
-    }
+    assert cloud.content("photos") == dict.fromkeys(
+        ["loud/first.txt", "louder/loud/first.txt", "on-ray/loud/first.txt"], loud
+    )
