@@ -140,7 +140,7 @@ def test_an_interrupted_job_leaves_nothing_half_and_goes_on(cluster: LocalRay) -
     assert "the same command goes on from here" in job.communicate()[1]
     assert job.returncode == 130
     there = tree(Path("dst"))
-    assert 10 <= len(there) < len(NAMES)
+    assert 0 < len(there) < len(NAMES)
     assert [name for name in there if not name.startswith("d")] == []
     done = on(cluster, "--report", "r.json")
     assert done.returncode == 0, done.stderr
