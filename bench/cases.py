@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from bench import batch, health, node, offline, stream, websocket
+from bench import batch, health, node, offline, ray, stream, websocket
 from bench.load import Request, check, wrk
 from bench.peers import EVERY, FASTAPI, FLASK, GO, INSTORE, Kind
 from bench.processes import BOTH_CORES, forget_peak, memory
@@ -213,6 +213,10 @@ def _batch(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
     return *model, *batch.echo(site, pace.warm_up, pace.seconds)
 
 
+def _ray(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
+    return (ray.times_as_fast(site, pace.files // 25),)
+
+
 def _node(site: Site, kind: Kind, pace: Pace) -> Sequence[float]:
     alone = node.server_alone(site, site.server(kind, "echo"), pace.files // 2, pace.warm_up, pace.seconds)
     in_job = node.job(site, pace.files // 2)
@@ -318,6 +322,13 @@ CASES = (
         _batch,
         (INSTORE,),
         quick=False,  # LitServe is an environment of its own
+    ),
+    Case(
+        "ray-two-nodes",
+        (Row("CPU-bound transform, two Ray nodes of one core each against one", "times"),),
+        _ray,
+        (INSTORE,),
+        quick=False,
     ),
     Case(
         "node-16k",

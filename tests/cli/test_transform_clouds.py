@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import tarfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from tests.cli.test_transform_buckets import (
     verdicts,
 )
 from tests.offline.support import fill, tree
+from tests.shards.archives import content, shard, tar
 from tests.support.clouds import Cloud
 from tests.support.faulty_cloud import Asked, FaultyCloud, answering, faulty_cloud
 from tests.support.node import running_node, wait_until
@@ -298,3 +300,28 @@ def own_memory_of(process: "subprocess.Popen[str]") -> int:
     except OSError:
         return 0
     return int(status.partition("RssAnon:")[2].partition("kB")[0] or 0) << 10
+
+
+@pytest.mark.whole
+def test_shards_of_a_bucket_go_through(cloud: Cloud) -> None:
+    """As those of a folder: all formats, names of any length; and what is damaged, empty or no shard is a failure."""
+    files = {"a.txt": b"one", "n" * 120 + ".txt": b"two", "b.bin": b"three"}
+    kinds = {
+        "gnu.tar": tar(files),
+        "pax.tar": tar(files, tarfile.PAX_FORMAT),
+        "x.tar.gz": shard("tar.gz", files),
+        "x.zip": shard("zip", files),
+    }
+    bad = {"cut.tar": tar({"a.txt": b"x" * 2000})[:1500], "empty.tar": b"", "none.tar": tar({})}
+    bucket, results = cloud.bucket({**kinds, **bad}), cloud.bucket()
+    code, _, said = transform(f"s3://{bucket}", f"s3://{results}", "--members", "*.txt", "--continue-on-error")
+    assert code == 1
+    for failure in ("failed cut.tar: the shard is damaged: it is truncated", "failed empty.tar: ", "failed none.tar: "):
+        assert failure in said
+    made = cloud.content(results)
+    assert set(made) == set(kinds)
+    for name, data in made.items():
+        assert content(name.partition(".")[2], data) == {
+            **{one: text.upper() for one, text in files.items()},
+            "b.bin": b"three",
+        }

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import textwrap
 from pathlib import Path
 
@@ -129,3 +130,35 @@ def test_a_node_does_the_same(tmp_path: Path) -> None:
         )
         assert (job.returncode, "1 transformed, 2 copied" in job.stderr) == (0, True)
         assert content("tar", Path("dst/x.tar").read_bytes()) == {**FILES, "a.txt": b"ONE"}
+
+
+COUNTS = """
+    from instore import ETLServer
+
+    class Counts(ETLServer):
+        def transform(self, data, path, etl_args):
+            return b"%d" % len(data)
+"""
+
+
+@pytest.mark.soak
+def test_twenty_gigabytes_take_no_memory() -> None:
+    """20,000 members of 1 MB, which are holes; prints the most that a process of the job had in memory."""
+    Path("counts.py").write_text(textwrap.dedent(COUNTS))
+    size = 1_000_000
+    with Path("src/large.tar").open("wb") as file:
+        for number in range(20_000):
+            info = tarfile.TarInfo(f"{number:05}.bin")
+            info.size = size
+            file.write(info.tobuf(tarfile.GNU_FORMAT))
+            file.seek(-(-size // 512) * 512, os.SEEK_CUR)
+        file.write(bytes(1024))
+    line = [sys.executable, "-m", "instore", "transform", "counts.py", "src", "dst", "--workers", "1"]
+    command = subprocess.Popen([*line, "--members", "*.bin"])
+    _, status, usage = os.wait4(command.pid, 0)
+    command.returncode = os.waitstatus_to_exitcode(status)
+    print(f"\n{Path('src/large.tar').stat().st_size / 1e9:.1f} GB, {usage.ru_maxrss >> 10} MiB in memory at most")
+    assert command.returncode == 0
+    with tarfile.open("dst/large.tar") as archive:
+        assert sum(archive.extractfile(member).read() == b"1000000" for member in archive) == 20_000  # type: ignore[union-attr]
+    assert usage.ru_maxrss < 200 << 10  # KiB

@@ -117,7 +117,10 @@ DOCS = Environment("docs", tuple(_extra("docs")), own=False)
 TORCH = Environment("torch", ("aistore==2.0.0", "alive_progress>=3.1"), own=False)
 """The official SDK's data sets for PyTorch; its base is whichever Python has that (see `torch`)."""
 
-EVERY = (OFFICIAL, OWN, BOTH, BROWSER)
+RAY = Environment("ray", (*_extra("cloud"), *_extra("glob"), *_extra("ray")), own=True)
+"""instore beside Ray, which is 70 MB to download and 0.3 GB on the disk."""
+
+EVERY = (OFFICIAL, OWN, BOTH, BROWSER, RAY)
 
 
 @functools.cache

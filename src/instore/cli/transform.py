@@ -68,9 +68,13 @@ _said = group("What is said")
 @_run_as("--anonymous", is_flag=True, help="Read a public SRC without credentials.")
 @_made("--members", default="", metavar="GLOB", help="Members of shards; --members-on-error drop or keep.")
 @_made("--members-on-error", default=FAIL, hidden=True)
-@_run_as("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: the number of CPUs]")
+@_run_as("--workers", type=click.IntRange(min=1), metavar="N", help="Processes, one a CPU; --on ray: elsewhere.")
 @_run_as("--devices", default="", metavar="LIST|auto", help="One accelerator a worker; --workers-per-device 2.")
 @_run_as("--workers-per-device", default=1, type=click.IntRange(min=1), hidden=True)
+@_run_as("--on", default="", metavar="ray[://ADDRESS]", hidden=True)
+@_run_as("--cpus", default=1.0, type=click.FloatRange(min=0), hidden=True)
+@_run_as("--gpus", default=0.0, type=click.FloatRange(min=0), hidden=True)
+@_run_as("--shared-folders", is_flag=True, hidden=True)
 @_run_as("--timeout", default="", metavar="TIME", help="An object that takes longer fails: 90s, 5m.")
 @_run_as("--retries", default=0, type=click.IntRange(min=0), metavar="N", help="Try N times more what has failed.")
 @_run_as("--continue-on-error", is_flag=True, help="Go on when an object fails.")
@@ -99,6 +103,10 @@ def transform(
     workers: int | None,
     devices: str,
     workers_per_device: int,
+    on: str,
+    cpus: float,
+    gpus: float,
+    shared_folders: bool,
     prefix: str,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -152,6 +160,10 @@ def transform(
         workers=workers or 0,
         devices=devices,
         workers_per_device=workers_per_device,
+        on=on,
+        cpus=cpus,
+        gpus=gpus,
+        shared_folders=shared_folders,
         prefix=prefix,
         include=include,
         exclude=exclude,
@@ -185,6 +197,10 @@ def transform(
             if dry_run and file:
                 raise ConfigurationError(f"--dry-run does nothing that a {option} could tell of; leave one of them out")
         _check_modes(dry_run, check, debug, watch, timeout)
+        if on and (debug or watch):
+            raise ConfigurationError(
+                f"--on runs workers elsewhere; leave it out, or {'--debug' if debug else '--watch'}"
+            )
         work: Coroutine[None, None, int]
         if watch:
             work = run_and_watch(settings, lambda text: click.echo(text, err=True))

@@ -13,6 +13,9 @@ say so; it is known which of several objects that was only once it is alone, so 
 When a store is away, each object fails, slowly, and none of them is to blame: after `MOST_AWAY` of them in a row, with
 none done between them, the job ends, whatever the options say of errors.
 
+A worker elsewhere may be lost with its machine, and no object is to blame. What was under way in it goes back into the
+queue, and another is waited for in its place, until the others have done all there is.
+
 However often a job is cancelled, it ends once and whole: its workers, then the committer, then the flush.
 """
 
@@ -22,7 +25,8 @@ import contextlib
 import errno
 import itertools
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic
 
@@ -54,6 +58,7 @@ from instore.offline.interfaces import (
     JobOptions,
     ObjectSource,
     Observer,
+    RemoteWorker,
     Workers,
 )
 from instore.protocol.headers import RESULTS_TYPE
@@ -67,6 +72,8 @@ MOST_AWAY = 10
 
 SKIPPED_BY_TRANSFORM = "its transform skipped it"
 """Why an object was skipped whose transform gives no reason."""
+MOST_LOST = 3
+"""Lost workers that an object may have been under way in; with the last of them it fails."""
 
 _AHEAD = 512  # objects in the queue
 _BATCH = 256  # items found in one thread hop
@@ -104,7 +111,11 @@ class Engine(Generic[AnyWorker, AnyStored]):
         # None ends both; in the first it stays, so that every slot comes across it.
         self._queue: asyncio.Queue[Item | None] = asyncio.Queue(_AHEAD)
         self._written: asyncio.Queue[tuple[ItemResult, AnyStored] | None] = asyncio.Queue(_UNCOMMITTED)
+        self._lost = Counter[str]()  # workers, by the names of the objects that were under way in them
+        self._is_served = False  # a worker has been ready
+        self._open = 0  # objects that are in the queue, or were taken from it and are not settled
         self._fed = False
+        self._drained = asyncio.Event()  # none is open, and none will come
         self._away = 0  # objects in a row
         self._failures = 0
         self._stop = asyncio.Event()
@@ -132,7 +143,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
         if self._stop.is_set():
             return False
         _raise_first(work.exception())
-        if not self._is_drained():
+        if not self._drained.is_set():
             raise JobFailedError("objects are left that no worker took: each worker says that it runs none at once")
         return True
 
@@ -150,35 +161,82 @@ class Engine(Generic[AnyWorker, AnyStored]):
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._feed())
-            for _ in range(self._options.workers):
-                group.create_task(self._run_worker())
+            feed = group.create_task(self._feed())
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self._options.workers):
+                    workers.create_task(self._run_worker())
+            feed.cancel()  # where nobody takes what it has
 
     async def _feed(self) -> None:
         """Walk, a little ahead of the slots."""
         async for items in in_batches(self._items):
             for item in items:
                 if item.state is ItemState.TODO:
+                    self._open += 1
                     await self._queue.put(item)
                 else:
                     self._settle(ItemResult(item, item.reason if item.state is ItemState.FAILED else ""))
-        await self._queue.put(None)
         self._fed = True
+        self._end_if_drained()
 
-    def _is_drained(self) -> bool:
-        return self._fed and self._queue.qsize() == 1
+    def _close(self) -> None:
+        """Note that an object is settled."""
+        self._open -= 1
+        self._end_if_drained()
+
+    def _end_if_drained(self) -> None:
+        if self._fed and not self._open:
+            self._drained.set()
+            self._queue.put_nowait(None)
 
     async def _run_worker(self) -> None:
         """Keep one worker alive and at work until there is none left."""
-        worker = await self._workers.start()
-        suspects = await self._run_slots(worker)
-        while worker.exited.done():
-            self._tell_of_death(worker, suspects)
-            worker = await self._run_suspects(worker, suspects)
-            if self._is_drained():
+        worker = await self._until_drained(self._workers.start())
+        while worker is not None:
+            self._is_served = True
+            under_way = await self._run_slots(worker)
+            if not worker.exited.done():
                 return
-            worker = await self._living(worker)
-            suspects = await self._run_slots(worker)
+            self._tell_of_death(worker, under_way)
+            if _is_lost(worker):
+                worker = await self._replaced(worker, under_way)
+                continue
+            worker = await self._run_suspects(worker, under_way)
+            if self._drained.is_set():
+                return
+            worker = await self._until_drained(self._living(worker))
+
+    async def _until_drained(self, ready: Coroutine[Any, Any, AnyWorker]) -> AnyWorker | None:
+        """A worker once it is ready; None if others have done all that there is before."""
+        start = asyncio.ensure_future(ready)
+        drained = asyncio.ensure_future(self._drained.wait())
+        try:
+            await asyncio.wait({start, drained}, return_when=asyncio.FIRST_COMPLETED)
+            if start.done() or not self._is_served:
+                return await start
+            return None
+        finally:
+            drained.cancel()
+            start.cancel()
+            await asyncio.wait({start})
+            if not start.cancelled():
+                start.exception()  # raised above, if it was waited for
+
+    async def _replaced(self, lost: AnyWorker, under_way: Sequence[Item]) -> AnyWorker | None:
+        """Another worker in the place of a lost one, once there is room for it; others may do what it had meanwhile."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._put_back(under_way))
+            another = both.create_task(self._until_drained(self._living(lost)))
+        return another.result()
+
+    async def _put_back(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self._lost[item.name] += 1
+            if self._lost[item.name] < MOST_LOST:
+                await self._queue.put(item)
+            else:
+                self._fail(item, f"it was under way in {MOST_LOST} workers that were lost, and is not tried again")
+                self._close()
 
     async def _run_suspects(self, worker: AnyWorker, suspects: Sequence[Item]) -> AnyWorker:
         """Run one after the other, each in a worker of its own if it kills it."""
@@ -190,8 +248,13 @@ class Engine(Generic[AnyWorker, AnyStored]):
                 for lost in suspects[number:]:
                     self._observer.settled(ItemResult(lost, f"it was under way when the worker {died}"))
                 raise
-            if not await self._attempt(worker, item):
+            if await self._attempt(worker, item):
+                self._close()
+            elif _is_lost(worker):
+                await self._put_back([item])
+            else:
                 self._blame(worker, item)
+                self._close()
         return worker
 
     async def _living(self, worker: AnyWorker) -> AnyWorker:
@@ -229,6 +292,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
             if not await self._attempt(worker, item, limit.turns, turns):
                 suspects.append(item)
                 return
+            self._close()
             seconds = time.perf_counter() - began
             if limit.grows(seconds):
                 slots.create_task(self._run_slot(worker, suspects, limit, turns, slots))
@@ -273,7 +337,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
             try:
                 async with asyncio.timeout(limit) as timeout:
                     with contextlib.nullcontext() if turns is None else turns.taken(timeout):
-                        result, stored = await self._transfer(worker, item)
+                        result, stored = await self._transferred(worker, item)
             except IncompleteAnswerError as error:
                 _end_if_out_of_files(error.__cause__)
                 if await worker.is_dead():
@@ -322,30 +386,42 @@ class Engine(Generic[AnyWorker, AnyStored]):
             self._fail(item, f"it {late}, and its worker was ended", started, TIMED_OUT)
         return is_alone
 
-    async def _transfer(self, worker: AnyWorker, item: Item) -> tuple[ItemResult, AnyStored | None]:
+    async def _transferred(self, worker: AnyWorker, item: Item) -> tuple[ItemResult, AnyStored | None]:
         """Have one object transformed, once; what became of it, and what is still to be committed."""
-        request = self._source.request(item, self._options.etl_args)
-        if self._options.timeout is not None:
-            request = request._replace(seconds=self._options.timeout)
         try:
-            answer = await worker.communicator.send(request)
+            done, written = await self.transfer(worker, item)
         except Skip as skip:
             reason = skip.reason or SKIPPED_BY_TRANSFORM
             skipped = item._replace(state=ItemState.SKIPPED, reason=reason, result="")
             return ItemResult(skipped), await self._destination.skip(item, reason)
+        if isinstance(written, int):
+            return ItemResult(done, "", written), None
+        return ItemResult(done, "", written.size, results=written.results), written
+
+    async def transfer(self, worker: AnyWorker, item: Item) -> tuple[Item, AnyStored | int]:
+        """Have one object transformed and its result written, once; a worker elsewhere does so there.
+
+        Returns:
+            The object, with what its result is called, and what `Destination.write` says of it.
+
+        Raises:
+            Skip: the transform has skipped it.
+        """
+        if isinstance(worker, RemoteWorker):
+            return item, await worker.transfer(item, self._observer.received)
+        request = self._source.request(item, self._options.etl_args)
+        if not self._options.takes_results:
+            request = request._replace(takes_results=False)
+        answer = await worker.communicator.send(request)
         if answer is None:
-            return ItemResult(item, "", self._destination.delivered(item)), None
+            return item, self._destination.delivered(item)
         try:
             if request.takes_results and answer.content_type == RESULTS_TYPE:
                 results = ResultStream(self._counted(answer)).results()
-                several = await self._destination.write_results(item, results)
-                return ItemResult(item._replace(result=""), "", several.size, results=several.results), several
-            written = await self._destination.write(item, self._counted(answer), answer.content_type)
+                return item._replace(result=""), await self._destination.write_results(item, results)
+            return item, await self._destination.write(item, self._counted(answer), answer.content_type)
         finally:
             await answer.close()
-        if isinstance(written, int):
-            return ItemResult(item, "", written), None
-        return ItemResult(item, "", written.size), written
 
     def _end_if_away(self, error: InstoreError) -> None:
         """Count an object that failed because a store is away, and raise if it is one too many."""
@@ -403,7 +479,8 @@ class Engine(Generic[AnyWorker, AnyStored]):
             self._stop.set()
 
     def _tell_of_death(self, worker: AnyWorker, suspects: Sequence[Item]) -> None:
-        again = f"; the {len(suspects)} objects under way in it are run again, one by one" if suspects else ""
+        how = "" if _is_lost(worker) else ", one by one"
+        again = f"; the {len(suspects)} objects under way in it are run again{how}" if suspects else ""
         self._observer.noted(f"worker {worker.pid} {worker.how_it_died()}, another takes its place{again}")
 
     def _blame(self, worker: AnyWorker, item: Item) -> None:
@@ -421,6 +498,10 @@ class Engine(Generic[AnyWorker, AnyStored]):
             sentence, frames = split_frames(ast.literal_eval(said))
             return with_frames(f"; the worker's log says: {sentence!r}", frames)
         return f"; the worker's log says: {printable(said)}"
+
+
+def _is_lost(worker: object) -> bool:
+    return isinstance(worker, RemoteWorker) and worker.is_lost
 
 
 def given_up(limit: float) -> str:

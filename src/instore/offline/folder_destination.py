@@ -137,8 +137,25 @@ class FolderDestination:
         if part is not None:
             self._partial = os.path.join(self._top, f"part-{part.index}-of-{part.count}")
         self._numbers = itertools.count()
+        self._writer = ""
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
         self._lock = self._shared = -1
+
+    def join(self, writer: str) -> None:
+        """Write results of a job that another process has the folder for, and commits; in place of entering it.
+
+        Args:
+            writer: what the names of unfinished files begin with; no other process of the job has it.
+
+        Raises:
+            ConfigurationError: no job has the folder, as this process sees it.
+        """
+        if not os.path.exists(os.path.join(self._partial, _LOCK)):
+            raise ConfigurationError(
+                f"DST {printable(self.folder)} is not the folder that the command writes to; mount it at the same path "
+                "on every node, or name a bucket"
+            )
+        self._writer = f"{writer}-"
 
     async def __aenter__(self) -> Self:
         try:
@@ -237,7 +254,7 @@ class FolderDestination:
     async def _write(
         self, item: Item, body: AsyncIterator[bytes], metadata: Mapping[str, str] = _NO_METADATA
     ) -> tuple[str, int]:
-        path = os.path.join(self._partial, f"{next(self._numbers):x}")
+        path = os.path.join(self._partial, f"{self._writer}{next(self._numbers):x}")
         first = await anext(body, b"")
         second = await anext(body, b"")
         try:
@@ -292,6 +309,8 @@ class FolderDestination:
             os.utime(file, ns=(item.modified, item.modified))
         if metadata:
             _keep_metadata(file, metadata)
+        if self._writer:  # whoever commits can't flush what this machine has in memory
+            os.fsync(file)
 
     def _recorded(
         self, item: Item, results: Sequence[MadeResult] = (), reason: str = "", files: Sequence[str] = ()

@@ -4,11 +4,12 @@ A source and a destination are composed, in any mixture; neither knows the other
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 from urllib.parse import quote, unquote
 
 from instore.etl.communicator import Communicator, TransformRequest
@@ -296,18 +297,14 @@ class CommittedError(asyncio.CancelledError):  # it is a cancellation
         super().__init__()
 
 
-class Worker(Protocol):
-    """A process that transforms.
+class WorkerProtocol(Protocol):
+    """A process that transforms, here or elsewhere.
 
     Attributes:
-        communicator: how to talk to it.
         concurrency: how many transforms it runs at once.
         exited: done when it has died.
         pid: its id.
     """
-
-    @property
-    def communicator(self) -> Communicator: ...
 
     @property
     def concurrency(self) -> int: ...
@@ -331,7 +328,57 @@ class Worker(Protocol):
         """The last lines of its log that contain a text."""
 
 
-AnyWorker = TypeVar("AnyWorker", bound=Worker)
+class Worker(WorkerProtocol, Protocol):
+    """One that is asked for objects here.
+
+    Attributes:
+        communicator: how to talk to it.
+    """
+
+    @property
+    def communicator(self) -> Communicator: ...
+
+
+class RemoteWorker(ABC):
+    """A worker on another machine, which reads objects and writes results there.
+
+    Attributes:
+        concurrency, exited, pid: see `WorkerProtocol`.
+        is_lost: it died with its machine, or can't be reached: no object is to blame.
+    """
+
+    concurrency: int
+    exited: "asyncio.Future[int]"
+    pid: int
+    is_lost: bool
+
+    @abstractmethod
+    async def transfer(self, item: Item, received: Callable[[int], None]) -> Any:
+        """Have one object transformed, and its result written: what `Destination.write` returns and raises.
+
+        Args:
+            item: the object.
+            received: is told the bytes of the result.
+        """
+
+    @abstractmethod
+    async def is_dead(self) -> bool:
+        """See `WorkerProtocol`."""
+
+    @abstractmethod
+    async def give_up(self, reason: str) -> None:
+        """See `WorkerProtocol`."""
+
+    @abstractmethod
+    def how_it_died(self) -> str:
+        """See `WorkerProtocol`."""
+
+    @abstractmethod
+    def last_lines(self, containing: str = "") -> list[str]:
+        """See `WorkerProtocol`."""
+
+
+AnyWorker = TypeVar("AnyWorker", bound=Worker | RemoteWorker)
 
 
 class Workers(Protocol[AnyWorker]):
@@ -405,6 +452,7 @@ class JobOptions:
         timeout: seconds that one object may take, once the worker has time for it; None: as long as it takes.
         replaces_hung: a worker that takes longer over an object is ended, and another takes its place.
         most_failures: with `continue_on_error`: with one more the job ends; None: however many there are.
+        takes_results: objects may have several results, or names of their own.
     """
 
     workers: int = 1
@@ -417,3 +465,4 @@ class JobOptions:
     timeout: float | None = None
     replaces_hung: bool = False
     most_failures: int | None = None
+    takes_results: bool = True

@@ -22,20 +22,22 @@ from instore.offline.names import expanded, read_names
 from instore.offline.own_process import OwnProcess
 from instore.offline.part import JobPart
 from instore.offline.patterns import matcher
-from instore.offline.plan import Plan, is_in_source, make_plan
+from instore.offline.plan import Plan, is_in_source, make_plan, scheme_of
 from instore.offline.progress import Progress
 from instore.offline.report import LINES, failed_names, is_lines, open_report
 from instore.offline.run import MakeWorkers, load_class, run, worker_command
-from instore.offline.settings import FailureLimit, JobSettings, parse_duration
+from instore.offline.settings import RAY, FailureLimit, JobSettings, parse_duration
 from instore.offline.several_folders import SeveralFolders
 from instore.offline.standard_input import STANDARD_INPUT, StandardInput
 from instore.offline.tally import COMPLETE, JobReport, Tally
 from instore.offline.workers import WorkerProcesses
 from instore.server.app import ETLApplication
+from instore.shipping.class_copy import copy_class
 from instore.system.printable import printable
 
 if TYPE_CHECKING:
     from instore.offline.job_metrics import JobMetrics
+    from instore.offline.ray_workers import RayCluster
 
 _GOES_ON = "; what is done is kept, and the same command goes on from here"
 
@@ -51,6 +53,7 @@ class TransformJob:
     """
 
     def __init__(self, settings: JobSettings) -> None:
+        _check_on(settings)
         self.plan = planned(settings)
         self._settings = settings
         self._members = MemberOptions.of(settings)
@@ -74,7 +77,7 @@ class TransformJob:
             timeout=parse_duration("--timeout", settings.timeout) if settings.timeout else None,
             replaces_hung=True,
         )
-        self._make_workers = partial(
+        self._make_workers: MakeWorkers[Any] = partial(
             WorkerProcesses, worker_command(settings.transform, settings.log_level), devices=devices
         )
         self._metrics = _job_metrics(settings) if settings.metrics else None
@@ -93,12 +96,16 @@ class TransformJob:
         """
         settings = self._settings
         options = self._options
-        make_workers: MakeWorkers[Any] = self._make_workers
+        make_workers = self._make_workers
         if make_application is not None:
             make_workers = partial(OwnProcess, make_application)
             options = replace(options, workers=1, slots=1, timeout=None)
         with contextlib.ExitStack() as undo:
             report = log = None
+            if settings.on:
+                cluster = undo.enter_context(_cluster(settings))
+                make_workers = self._ray_workers(cluster)
+                options = replace(options, workers=settings.workers or cluster.room())
             if settings.log_file:
                 log = undo.enter_context(contextlib.closing(LogFile(settings.log_file)))
             if settings.report:
@@ -133,7 +140,25 @@ class TransformJob:
             ConfigurationError: it can't.
         """
         progress = Progress(Tally(), verbose=self._settings.verbose)
-        await load_class(self.plan, self._make_workers, progress, self._settings.etl_args)
+        with contextlib.ExitStack() as undo:
+            make_workers = self._make_workers
+            if self._settings.on:
+                make_workers = self._ray_workers(undo.enter_context(_cluster(self._settings)))
+            await load_class(self.plan, make_workers, progress, self._settings.etl_args)
+
+    def _ray_workers(self, cluster: "RayCluster") -> MakeWorkers[Any]:
+        """Makes the workers of this job in a cluster."""
+        from instore.offline.ray_agent import AgentTask
+        from instore.offline.ray_workers import RayWorkers
+
+        settings = self._settings
+        task = AgentTask(
+            _plan_maker(settings)[0],
+            copy_class(settings.transform),
+            settings.etl_args,
+            settings.log_level,
+        )
+        return partial(RayWorkers, cluster, task)
 
     def _described(self) -> dict[str, object]:
         """The job, as its report begins."""
@@ -152,26 +177,41 @@ class TransformJob:
         return f"stopped: more than {limit} failed" if limit else "stopped at the first failure"
 
 
-def planned(settings: JobSettings) -> Plan:
-    """What goes where."""
+_MakePlan = Callable[[], Plan]
+
+
+def _plan_maker(settings: JobSettings) -> tuple[_MakePlan, Sequence[str], JobPart | None]:
+    """Makes the plan for all objects of SRC, here or on a machine that sees the same."""
     place, files = _place(settings)
     part = _part(settings)
-    names, way = _names(settings)
-    plan = make_plan(
+    destination = None if settings.checks else settings.destination
+    if settings.on:
+        place = _absolute(place) if isinstance(place, str) else place
+        destination = destination and _absolute(destination)
+    plan = partial(
+        make_plan,
         place,
-        None if settings.checks else settings.destination,
+        destination,
         settings.prefix,
         settings.extensions,
         settings.prepend,
         settings.overwrite,
         settings.clouds,
         names=files,
-        is_listed=names is None,
+        is_listed=not _are_named(settings),
         maker=settings.maker or maker_of(settings.transform, MemberOptions.of(settings).said_of(settings.etl_args)),
         update=settings.update,
         preserve=settings.preserve,
         part=part,
     )
+    return plan, files, part
+
+
+def planned(settings: JobSettings) -> Plan:
+    """What goes where."""
+    maker, files, part = _plan_maker(settings)
+    names, way = _names(settings)
+    plan = maker()
     source: ListedSource = plan.source
     ways = list[str]()
     if files and names is not None:
@@ -208,6 +248,11 @@ def _part(settings: JobSettings) -> JobPart | None:
             f"ends in {LINES}, which all of them append to"
         )
     return JobPart.parse(settings.part, os.environ)
+
+
+def _are_named(settings: JobSettings) -> bool:
+    named = settings.files_from or settings.template or settings.retry_failed
+    return bool(named) or settings.names is not None
 
 
 def _names(settings: JobSettings) -> tuple[Sequence[str] | None, str]:
@@ -251,6 +296,44 @@ def _place(settings: JobSettings) -> tuple[str | ListedSource, list[str]]:
     if len(folders) == 1 and all(map(os.path.isfile, sources)):
         return folders.pop(), [os.path.basename(source) for source in sources]
     return SeveralFolders(sources, settings.prefix), []
+
+
+def _absolute(place: str) -> str:
+    return place if scheme_of(place) else os.path.abspath(place)
+
+
+def _check_on(settings: JobSettings) -> None:
+    """Refuse what can't be done in a cluster, or only there.
+
+    Raises:
+        ConfigurationError: so it is.
+    """
+    on = printable(settings.on)
+    if not settings.on:
+        if (settings.cpus, settings.gpus, settings.shared_folders) != (1, 0, False):
+            raise ConfigurationError("--cpus, --gpus and --shared-folders are for --on")
+        return
+    if settings.on != RAY and not settings.on.startswith(f"{RAY}://"):
+        raise ConfigurationError(f"--on {on}: it takes ray, the cluster of this machine, or ray://HOST:10001")
+    if not settings.cpus and not settings.gpus:
+        raise ConfigurationError("--cpus 0: a worker takes at least a part of a CPU or of a GPU")
+    if STANDARD_INPUT in settings.sources:
+        raise ConfigurationError(f"--on {on}: a worker elsewhere can't read standard input; name a folder or a bucket")
+    if settings.devices:
+        raise ConfigurationError("--devices is for this machine, and Ray says which GPUs a worker has: use --gpus")
+    places = [*settings.sources, *([settings.destination] if settings.destination and not settings.checks else [])]
+    folders = [place for place in places if not scheme_of(place)]
+    if folders and not settings.shared_folders:
+        raise ConfigurationError(
+            f"--on {on}: every node of the cluster reads or writes {printable(folders[0])} itself; if it is shared, at "
+            "the same path on each of them, say so with --shared-folders, else use buckets"
+        )
+
+
+def _cluster(settings: JobSettings) -> contextlib.AbstractContextManager["RayCluster"]:
+    from instore.offline.ray_workers import ray_cluster  # which imports Ray
+
+    return ray_cluster(settings.on, settings.cpus, settings.gpus, is_full=not settings.workers)
 
 
 def _job_metrics(settings: JobSettings) -> "JobMetrics":

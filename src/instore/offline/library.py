@@ -9,6 +9,7 @@ import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from math import inf
 from typing import Any, Literal, TypedDict, Unpack
 
 import uvloop
@@ -37,6 +38,10 @@ class RunOptions(TypedDict, total=False):
     no_clobber: bool
     keep_metadata: bool
     workers_per_device: int
+    on: str
+    cpus: float
+    gpus: float
+    shared_folders: bool
     prefix: str
     include: str | Sequence[str]
     exclude: str | Sequence[str]
@@ -88,6 +93,10 @@ def run(
             - `workers` (int): processes. Default: as many as there are CPUs.
             - `devices` (str): accelerators such as `"0,1"`, or `"auto"`; each worker sees one. Default: none.
             - `workers_per_device` (int): how many workers share one. Default 1.
+            - `on` (str): where workers run: `"ray"` or `"ray://HOST:10001"` (docs/cluster.md). Default: here.
+            - `cpus`, `gpus` (float): what each worker takes of the cluster. Default 1 and 0.
+            - `shared_folders` (bool): a folder `source` or `destination` is the same one, at the same path, on every
+              machine of the cluster. Default False: such a folder is refused there.
             - `prefix` (str): only objects whose names start with it.
             - `include`, `exclude` (str, or several): only objects whose names match one pattern of the first and none
               of the second, such as `"train/**/*.jpg"` (docs/jobs.md#which-objects).
@@ -219,6 +228,10 @@ def _settings(
         workers=_count("workers", options.get("workers"), 1),
         devices=_string("devices", options.get("devices", "")),
         workers_per_device=_count("workers_per_device", options.get("workers_per_device"), 1) or 1,
+        on=_string("on", options.get("on", "")),
+        cpus=_amount("cpus", options.get("cpus", 1)),
+        gpus=_amount("gpus", options.get("gpus", 0)),
+        shared_folders=_flag("shared_folders", options.get("shared_folders", False)),
         prefix=_string("prefix", options.get("prefix", "")),
         include=_strings("include", options.get("include", ())),
         exclude=_strings("exclude", options.get("exclude", ())),
@@ -292,6 +305,13 @@ def _count(name: str, value: object, least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigurationError(f"{name} is {value!r}; it takes a whole number of at least {least}")
     return value
+
+
+def _amount(name: str, value: object) -> float:
+    """A number that may be a fraction."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < inf:
+        raise ConfigurationError(f"{name} is {value!r}; it takes a number of at least 0")
+    return float(value)
 
 
 def _number(name: str, value: object) -> str:

@@ -12,6 +12,8 @@ from instore.protocol.environment import FAIL
 from instore.system.printable import printable
 
 LOG_LEVELS = ("debug", "info", "warning")
+RAY = "ray"
+"""What `--on` begins with: the cluster of this machine; with `://HOST:PORT` another one."""
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
@@ -67,6 +69,9 @@ class JobSettings:
         workers: processes; 0: as many as there are CPUs.
         devices: the accelerators of the workers, as `instore.etl.devices.parse_devices` reads them; empty: none.
         workers_per_device: how many workers share one, unless `workers` says how many there are.
+        on: where workers run: `ray`, or `ray://HOST:PORT`; empty: here.
+        cpus, gpus: what each of them takes of a cluster.
+        shared_folders: SRC and DST, if they are folders, are the same on every machine of it.
         prefix: only objects whose names start with it.
         include, exclude: only objects whose names match one of the first, and none of the second.
         files_from: file with the names of the objects; `-` for standard input; empty: none.
@@ -109,6 +114,10 @@ class JobSettings:
     workers: int = 0
     devices: str = ""
     workers_per_device: int = 1
+    on: str = ""
+    cpus: float = 1
+    gpus: float = 0
+    shared_folders: bool = False
     prefix: str = ""
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
