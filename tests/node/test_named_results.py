@@ -90,6 +90,7 @@ def test_a_job_keeps_all_results_of_an_object_or_none(
         assert list(properties.custom_metadata) == ["of"]
 
 
+@pytest.mark.whole
 def test_a_job_refuses_one_name_to_two_objects(client: Client, bucket: Bucket) -> None:
     put(bucket, {"x": b"=", "y": b"="})
     with etl(client, letters()) as made:
@@ -99,6 +100,7 @@ def test_a_job_refuses_one_name_to_two_objects(client: Client, bucket: Bucket) -
         assert "would both have a result that is called shared" in error.msg
 
 
+@pytest.mark.whole
 def test_a_job_keeps_a_result_by_its_own_name_beside_plain_ones(client: Client, bucket: Bucket) -> None:
     put(bucket, {"a": b"new/name", "b": b"", "c": b"b", "d": b"skip"})
     with etl(client, renamed()) as made:
@@ -108,6 +110,7 @@ def test_a_job_keeps_a_result_by_its_own_name_beside_plain_ones(client: Client, 
         assert "c and b would both have a result that is called b" in error.msg
 
 
+@pytest.mark.whole
 def test_a_single_object_has_one_result_and_a_skip_is_its_error(client: Client, bucket: Bucket) -> None:
     put(bucket, {"a": b"new/name", "d": b"skip", "p": b""})
     with etl(client, renamed()) as made:
@@ -121,6 +124,7 @@ def test_a_single_object_has_one_result_and_a_skip_is_its_error(client: Client, 
     assert set(content(bucket)) == {"a", "d", "p"}
 
 
+@pytest.mark.whole
 def test_a_pipeline_has_one_result_of_each_object(client: Client, bucket: Bucket) -> None:
     put(bucket, {"a": b"new/name"})
     with etl(client, renamed()) as made:

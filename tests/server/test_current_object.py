@@ -156,6 +156,7 @@ def test_a_file_has_its_size(server: Server, tmp_path: Path) -> None:
     assert (found["bucket"], found["name"], found["size"]) == ("photos", "cat.jpg", 7)
 
 
+@pytest.mark.whole
 def test_another_stage_of_a_pipeline_knows_the_name_too(server: Server, file: str) -> None:
     with Server(f"{file}:Whole") as second:
         found = told(server.pipeline([second], "photos/cat.jpg", b"123"))
@@ -183,6 +184,7 @@ def test_a_job_and_a_sender_say_what_else_is_known(server: Server) -> None:
         assert told(read_reply(ask(server.url, Sent("PUT", target, b"123", {OBJECT_INFO: odd}), 60)))["size"] == 3
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("cls", "sentence"),
     [
@@ -214,7 +216,7 @@ def archive(data: bytes) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("size", [0, 3_000_000])
+@pytest.mark.parametrize("size", [0, pytest.param(3_000_000, marks=pytest.mark.whole)])
 def test_a_seekable_class_may_go_back_in_an_object_however_it_comes(file: str, tmp_path: Path, size: int) -> None:
     data = bytes(size)
     (tmp_path / "a.zip").write_bytes(archive(data))
@@ -228,6 +230,7 @@ def test_a_seekable_class_may_go_back_in_an_object_however_it_comes(file: str, t
             assert "BadZipFile" not in cut.error
 
 
+@pytest.mark.whole
 def test_an_asynchronous_one_may_too(file: str) -> None:
     with Server(f"{file}:AsyncBack") as server:
         assert server.put("b/o", b"0123456789").body == b"789"
@@ -244,6 +247,7 @@ def test_a_disk_that_takes_no_more_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         spooled(BytesReader(b"data"))
 
 
+@pytest.mark.whole
 def test_one_that_reads_forward_says_why_and_what_to_do(file: str) -> None:
     with Server(f"{file}:Forward") as server:
         error = server.put("b/o", b"1").error

@@ -259,16 +259,19 @@ def test_a_member_may_have_another_name_or_be_left_out(named: Path) -> None:
     assert list(content("tar", answer.body).items()) == [("to/c.txt", b"TO/C.TXT"), ("d.txt", b"D"), ("e.bin", b"to/f")]
 
 
+@pytest.mark.whole
 def test_a_member_may_become_several_or_none(named: Path) -> None:
     answer = of_members(named, "Several", {"a.txt": b"x,y/z", "b.txt": b"u,skip", "c.txt": b"v"})
     assert content("tar", answer.body) == {"x": b"x", "y/z": b"y/z", "v": b"v"}
 
 
+@pytest.mark.whole
 def test_a_shard_of_which_all_members_are_skipped_is_skipped(named: Path) -> None:
     answer = of_members(named, "Named", {"a.txt": b"skip", "b.txt": b"skip"})
     assert (answer.skipped, answer.error) == (True, "skipped: all of its members were skipped")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [

@@ -101,6 +101,12 @@ def many(request: pytest.FixtureRequest, file: str) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module", name="stream")
+def _stream(file: str) -> Iterator[Server]:
+    with Server(f"{file}:Stream") as server:
+        yield server
+
+
 def ways(server: Server, data: bytes) -> dict[str, Answer]:
     """The answers to all requests that take one result."""
     return {
@@ -146,6 +152,7 @@ def test_a_skipped_object_is_an_error_that_says_so(whole: Server) -> None:
     assert not whole.put("b/o", b"plain").skipped
 
 
+@pytest.mark.whole
 def test_a_pipeline_passes_a_skip_on(whole: Server, file: str) -> None:
     answer = whole.pipeline([f"{file}:Whole"], "b/o", b"skip")
     assert (answer.status, answer.error, answer.skipped) == (422, "skipped: too small", True)
@@ -163,9 +170,8 @@ def test_a_text_is_refused_as_it_is_without_a_result(whole: Server) -> None:
         (b"late", "Skip was raised behind a piece of the result; raise it before the first piece (skipped: too late)"),
     ],
 )
-def test_a_stream_is_skipped_before_its_first_piece_or_not_at_all(file: str, data: bytes, sentence: str) -> None:
-    with Server(f"{file}:Stream") as server:
-        answer = server.put("b/o", data)
+def test_a_stream_is_skipped_before_its_first_piece_or_not_at_all(stream: Server, data: bytes, sentence: str) -> None:
+    answer = stream.put("b/o", data)
     assert answer.status == 422
     assert sentence in answer.error
     assert answer.skipped == (data == b"skip")

@@ -1,7 +1,8 @@
 from instore import ETLServer
 
 NAMES = [name for name in dir(ETLServer) if not name.startswith("_") and not name.startswith("transform")]
-NEEDED = ("concurrency", "offered_concurrency", "max_batch_size", "batch_timeout", "get_mime_type", "warm_up", "Args")
+NEEDED = ("concurrency", "offered_concurrency", "max_batch_size", "batch_timeout", "get_mime_type")
+NEEDED += ("warm_up", "Args", "seekable")
 
 
 class Overwrites(ETLServer):

@@ -29,7 +29,9 @@ _TABLES = """
     CREATE TABLE results (name BLOB PRIMARY KEY, object BLOB, is_recorded INTEGER) WITHOUT ROWID;
     CREATE INDEX results_of_objects ON results (object);
     CREATE TABLE plain (digest INTEGER PRIMARY KEY);
+    BEGIN;
 """
+"""One transaction, which is never committed: nobody else reads it, and a commit for each name takes far longer."""
 
 
 OF_A_JOB = "the records of a job"
