@@ -255,3 +255,43 @@ def test_a_module_that_the_transform_imports_counts_as_saved() -> None:
     saves.wait()
     Path("helper.py").write_text("# saved while the transform can't be read")
     saves.wait()
+
+
+NAMED = """
+    from instore import ETLServer, Result, Skip
+
+    class Parts(ETLServer):
+        def transform_many(self, data, path, etl_args):
+            if etl_args == "skip":
+                raise Skip("too small")
+            for number, word in enumerate(data.split()):
+                yield Result(word, name=f"{self.object.name}/{number}.txt" if etl_args != "named" else "d/x")
+
+    class Named(ETLServer):
+        def transform(self, data, path, etl_args):
+            return Result(data, name="d/other.txt", content_type="text/plain", metadata={"words": "2"})
+"""
+
+
+def test_each_of_several_results_is_shown_and_written_below_a_folder() -> None:
+    Path("named.py").write_text(textwrap.dedent(NAMED))
+    shown = CliRunner().invoke(main, ["try", "named.py:Parts", "o.txt"])
+    assert shown.exit_code == 0, shown.stderr
+    assert "o.txt: 2 results, 10 bytes in, 8 bytes out, " in shown.stderr
+    assert "o.txt/0.txt: application/octet-stream, 2 bytes" in shown.stderr
+    written = CliRunner().invoke(main, ["try", "named.py:Parts", "o.txt", "-o", "parts"])
+    assert written.exit_code == 0, written.stderr
+    assert {str(path): path.read_bytes() for path in Path("parts").rglob("*.txt") if path.is_file()} == {
+        "parts/o.txt/0.txt": b"an",
+        "parts/o.txt/1.txt": b"object",
+    }
+
+
+def test_a_results_name_and_metadata_are_shown_and_a_skip_is_no_failure() -> None:
+    Path("named.py").write_text(textwrap.dedent(NAMED))
+    shown = CliRunner().invoke(main, ["try", "named.py:Named", "o.txt", "-o", "out.txt"])
+    assert shown.exit_code == 0, shown.stderr
+    assert "d/other.txt: text/plain, 10 bytes, words=2" in shown.stderr
+    assert Path("out.txt").read_bytes() == b"an object\n"
+    skipped = CliRunner().invoke(main, ["try", "named.py:Parts", "o.txt", "--args", "skip"])
+    assert (skipped.exit_code, skipped.stderr) == (0, "o.txt: skipped: too small\n")

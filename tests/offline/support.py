@@ -3,10 +3,11 @@
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from instore.offline.interfaces import ItemResult, JobOptions, ShardMembers
 from instore.offline.maker import Maker
@@ -14,6 +15,7 @@ from instore.offline.plan import Plan, make_plan
 from instore.offline.run import run as run_plan
 from instore.offline.settings import FailureLimit
 from instore.offline.workers import WorkerProcesses
+from instore.protocol.result_frames import ResultHead
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 
@@ -118,3 +120,17 @@ def fill(folder: Path, names: list[str]) -> None:
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+async def pieces(*data: bytes) -> AsyncIterator[bytes]:
+    for piece in data:
+        yield piece
+
+
+async def several(*results: tuple[str, tuple[bytes, ...]], broken: bool = False) -> AsyncIterator[Any]:
+    """Results as an answer has them; it may break off behind them."""
+    for name, data in results:
+        size = sum(map(len, data))
+        yield ResultHead(name, "text/plain", {}, size, is_only=False), pieces(*data)
+    if broken:
+        raise ConnectionError

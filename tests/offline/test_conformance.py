@@ -9,6 +9,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,17 @@ from instore.offline.cloud_source import CloudSource
 from instore.offline.cloud_store import CloudOptions
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource
-from instore.offline.interfaces import CommittedError, Item, ItemState, ListedDestination, ListedSource
+from instore.offline.interfaces import CommittedError, Item, ItemState, JobOptions, ListedDestination, ListedSource
 from instore.offline.naming import PLAIN_NAMES, Naming
+from instore.offline.own_process import OwnProcess
 from instore.offline.patterns import matcher
+from instore.offline.plan import Plan
 from instore.offline.records import RECORDS, Record, RecordState
-from instore.protocol.result_frames import ResultHead
-from tests.offline.support import fill, tree
+from instore.offline.run import run
+from instore.protocol.environment import AIS_TARGET_URL, NO_TARGET
+from instore.webserver.base_etl_server import application_of
+from tests.offline.support import Seen, fill, pieces, several, tree
+from tests.offline.test_results import Letters, texts
 from tests.support.azurite import AZURE, make_container, running_azurite
 from tests.support.cancelling import TIMES, cancelled_at
 from tests.support.clouds import Cloud, google_key
@@ -189,11 +195,6 @@ def _az(_azurite: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def objects(names: list[str]) -> dict[str, bytes]:
     return {name: b"" if name.endswith("empty") else f"object {name}".encode() for name in names}
-
-
-async def pieces(*data: bytes) -> AsyncIterator[bytes]:
-    for piece in data:
-        yield piece
 
 
 def item(name: str) -> Item:
@@ -369,15 +370,6 @@ def test_however_often_it_is_cancelled_a_result_is_whole_or_not_there(
 # Several results of an object
 
 
-async def several(*results: tuple[str, tuple[bytes, ...]], broken: bool = False) -> AsyncIterator[Any]:
-    """Results as an answer has them; it may break off behind them."""
-    for name, data in results:
-        size = sum(map(len, data))
-        yield ResultHead(name, "text/plain", {}, size, is_only=False), pieces(*data)
-    if broken:
-        raise ConnectionError
-
-
 async def store_several(destination: ListedDestination[Any], name: str, *results: tuple[str, tuple[bytes, ...]]) -> str:
     written = await destination.write_results(item(name), several(*results))
     return (await destination.commit([(written, "")]))[0]
@@ -513,3 +505,26 @@ def test_however_often_it_is_cancelled_all_results_are_there_or_none(kind: Kind,
                     break
 
     asyncio.run(check())
+
+
+def test_a_job_of_several_results_goes_on_where_it_was(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ) | {AIS_TARGET_URL: NO_TARGET})
+    texts(tmp_path / "src", {"ab": "ab", "none": "", "bad": "c!"})
+
+    def job() -> Seen:
+        seen = Seen()
+        what = Plan(FolderSource(str(tmp_path / "src")), kind.destination(kind.place), overwrite=False)
+        make = partial(OwnProcess, lambda: application_of(Letters()))
+        asyncio.run(run(what, make, JobOptions(continue_on_error=True), seen))
+        return seen
+
+    assert job().statuses() == {"ab": "done", "none": "skipped", "bad": "failed"}
+    assert kind.content() == {"a/ab": b"a", "b/ab": b"b"}
+    texts(tmp_path / "src", {"bad": "good", "new": "n"})
+    seen = job()
+    assert seen.statuses() == {"ab": "already there", "none": "skipped", "bad": "failed", "new": "done"}
+    assert seen.errors() == {"bad": "the transform of 'src/bad' failed: ValueError: transform_many yielded two results "
+                             "that are called 'o/bad'"}  # fmt: skip
+    assert set(kind.content()) == {"a/ab", "b/ab", "n/new"}

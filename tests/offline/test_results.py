@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from instore import ETLServer, Result, Skip
+from instore.errors import NameConflictError
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.interfaces import Item, ItemState, JobOptions
 from instore.offline.maker import Maker
@@ -25,7 +27,7 @@ from instore.offline.records import RECORDS
 from instore.offline.run import run
 from instore.protocol.environment import AIS_TARGET_URL, NO_TARGET
 from instore.webserver.base_etl_server import application_of
-from tests.offline.support import Seen, plan, tree
+from tests.offline.support import Seen, plan, several, tree
 
 FIRST, SECOND = Maker("one", "-"), Maker("another", "-")
 
@@ -246,9 +248,6 @@ def test_every_name_is_one_objects_whatever_becomes_of_them(
 
 
 async def _claim(folder: Path, steps: list[tuple[int, list[str]]], owners: dict[str, str]) -> None:
-    from instore.errors import NameConflictError
-    from tests.offline.test_conformance import several
-
     async with FolderDestination(str(folder), overwrite=True) as destination:
         for number, names in steps:
             name = f"x{number}"
@@ -265,3 +264,55 @@ async def _claim(folder: Path, steps: list[tuple[int, list[str]]], owners: dict[
             error = (await destination.commit([(written, "")]))[0]
             assert error == ""
             owners.update(dict.fromkeys(wanted, name))
+
+
+def committed(destination: Path) -> int:
+    """How many results have their names by now, beside a command that gives them."""
+    return sum(len(os.listdir(place)) for number in range(3) if (place := destination / str(number)).is_dir())
+
+
+SLOWLY = """
+import os, time
+from instore import ETLServer, Result, Skip
+
+class Slowly(ETLServer):
+    def transform_many(self, data, path, etl_args):
+        if self.object.name.endswith("7"):
+            raise Skip("a seven")
+        for number in range(3):
+            time.sleep(0.003)
+            yield Result(data * 10, name=f"{number}/{self.object.name}")
+"""
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("part", [(), ("--part", "0/1")])
+def test_a_command_that_is_killed_again_and_again_has_all_results_of_its_objects_in_the_end(
+    tmp_path: Path, part: tuple[str, ...]
+) -> None:
+    source, destination = tmp_path / "src", tmp_path / "dst"
+    texts(source, {f"x{number:03}": f"object {number}" for number in range(120)})
+    (tmp_path / "slowly.py").write_text(SLOWLY)
+    command = [sys.executable, "-m", "instore", "transform", str(tmp_path / "slowly.py"), str(source), str(destination)]
+    done: dict[str, int] = {}
+    for _ in range(4):
+        process = subprocess.Popen([*command, "--workers", "2", *part], stderr=subprocess.DEVNULL)
+        wanted = len(done) + 20
+        while process.poll() is None and committed(destination) < wanted:
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+        now = {name: (destination / name).stat().st_ino for name in results(destination)}
+        assert {name: now.get(name) for name in done} == done  # nothing is made twice
+        done = now
+    ended = subprocess.run([*command, "--workers", "2", *part], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    made = {
+        f"{number}/{path.name}": path.read_bytes() * 10
+        for path in source.iterdir()
+        for number in range(3)
+        if not path.name.endswith("7")
+    }
+    assert results(destination) == made
+    assert {name: (destination / name).stat().st_ino for name in done} == done
+    assert "12 skipped" in ended.stderr

@@ -9,6 +9,8 @@ import pytest
 import requests
 from websockets.exceptions import ConnectionClosed
 
+from instore.testing import Answer
+from instore.testing import Server as TransformServer
 from tests.server.test_websocket import exchange, ws
 from tests.shards.archives import KINDS, content, shard, tar
 from tests.support.servers import Server, running
@@ -214,3 +216,70 @@ def test_the_documented_transform_of_ones_own_makes_shards(tmp_path: Path) -> No
 def test_settings_that_mean_nothing_are_refused(tmp_path: Path, variables: dict[str, str], sentence: str) -> None:
     with pytest.raises(AssertionError, match=sentence), running(tmp_path, of_shape("buffered"), environment=variables):
         pass
+
+
+NAMED = """
+import instore
+from instore import Result, Skip
+
+class Named(instore.ETLServer):
+    def transform(self, data, path, etl_args):
+        text = data.decode().strip()
+        if text == "skip":
+            raise Skip("too small")
+        if text == "metadata":
+            return Result(data, metadata={"a": "b"})
+        return Result(data.upper(), name=text) if text.startswith("to/") else data.upper()
+
+class Several(instore.ETLServer):
+    def transform_many(self, data, path, etl_args):
+        assert self.object.name == "train.tar"
+        for part in data.decode().split(","):
+            if part == "skip":
+                raise Skip
+            yield Result(part.encode(), name=part)
+"""
+
+
+@pytest.fixture(name="named")
+def _named(tmp_path: Path) -> Path:
+    path = tmp_path / "named.py"
+    path.write_text(NAMED)
+    return path
+
+
+def of_members(path: Path, cls: str, files: dict[str, bytes], on_error: str = "fail") -> Answer:
+    environment = {"INSTORE_MEMBERS": "*.txt", "INSTORE_MEMBERS_ON_ERROR": on_error}
+    with TransformServer(f"{path}:{cls}", environment) as server:
+        return server.put("photos/train.tar", tar(files))
+
+
+def test_a_member_may_have_another_name_or_be_left_out(named: Path) -> None:
+    answer = of_members(named, "Named", {"a.txt": b"skip", "b.txt": b"to/c.txt", "d.txt": b"d", "e.bin": b"to/f"})
+    assert list(content("tar", answer.body).items()) == [("to/c.txt", b"TO/C.TXT"), ("d.txt", b"D"), ("e.bin", b"to/f")]
+
+
+def test_a_member_may_become_several_or_none(named: Path) -> None:
+    answer = of_members(named, "Several", {"a.txt": b"x,y/z", "b.txt": b"u,skip", "c.txt": b"v"})
+    assert content("tar", answer.body) == {"x": b"x", "y/z": b"y/z", "v": b"v"}
+
+
+def test_a_shard_of_which_all_members_are_skipped_is_skipped(named: Path) -> None:
+    answer = of_members(named, "Named", {"a.txt": b"skip", "b.txt": b"skip"})
+    assert (answer.skipped, answer.error) == (True, "skipped: all of its members were skipped")
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"a.txt": b"to/x", "b.txt": b"to/x"}, "two members would be called 'to/x', one of them by its Result"),
+        ({"to/x.txt": b"x", "b.txt": b"to/x.txt"}, "two members would be called 'to/x.txt'"),
+        ({"b.txt": b"to/x.txt", "to/x.txt": b"x"}, "two members would be called 'to/x.txt'"),
+        ({"b.txt": b"to/x.bin", "to/x.bin": b"x"}, "two members would be called 'to/x.bin'"),
+        ({"a.txt": b"metadata"}, "a member of a shard has no metadata, and a Result for one has some"),
+    ],
+)
+def test_what_a_shard_has_no_place_for_is_refused(named: Path, files: dict[str, bytes], sentence: str) -> None:
+    answer = of_members(named, "Named", files)
+    assert answer.result is None
+    assert sentence in answer.error

@@ -13,7 +13,7 @@ from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, Resu
 from instore.offline.lookup import Lookup
 from instore.offline.naming import PLAIN_NAMES, Naming
 from instore.offline.record_objects import RecordObjects
-from instore.offline.records import Records, check_not_records
+from instore.offline.records import ResultRecords, check_not_records
 from instore.offline.remote_bucket import configuring
 from instore.offline.spool import gathered
 from instore.offline.stored_in_bucket import ResultsInBucket, StoredInBucket
@@ -52,7 +52,7 @@ class CloudDestination:
         self._lookup = Lookup(self.bucket, naming.prepend)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
         objects = RecordObjects(self.bucket, naming.prepend)
-        self.records = Records(naming, objects.lines)
+        self.records = ResultRecords(naming, objects.lines)
         self._several = ResultsInBucket(self.bucket, self.records, objects, _check, self._in_thread)
         with configuring():
             if not self.bucket.exists():

@@ -29,7 +29,7 @@ from instore.offline.maker import Maker
 from instore.offline.naming import PLAIN_NAMES, Naming
 from instore.offline.part import JobPart
 from instore.offline.record_files import RecordFiles
-from instore.offline.records import MadeResult, Record, Records, RecordState, check_not_records
+from instore.offline.records import MadeResult, Record, RecordState, ResultRecords, check_not_records
 from instore.system.files import flush_file_system, lock, open_locked, rename_to_free, write_all
 from instore.system.printable import printable
 from instore.system.threads import in_thread
@@ -127,7 +127,9 @@ class FolderDestination:
         self.remembers = True
         self._overwrites = overwrite
         self._record_files = RecordFiles(self.folder, part)
-        self.records = Records(naming or PLAIN_NAMES, self._record_files.lines if naming is not None else lambda: ())
+        self.records = ResultRecords(
+            naming or PLAIN_NAMES, self._record_files.lines if naming is not None else lambda: ()
+        )
         self._maker = maker
         self._preserve = preserve
         self._top = self._partial = os.path.join(self.folder, PARTIAL)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 from instore.etl.communicator import Communicator, TransformRequest
-from instore.offline.records import MadeResult, Records
+from instore.offline.records import MadeResult, ResultRecords
 from instore.protocol.result_frames import ResultHead
 
 
@@ -202,7 +202,7 @@ class ListedDestination(Destination[AnyStored], Protocol):
     def folds_names(self) -> bool: ...
 
     @property
-    def records(self) -> Records: ...
+    def records(self) -> ResultRecords: ...
 
     async def __aenter__(self) -> Self: ...
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from instore.errors import AnswerError
 from instore.offline.interfaces import NOT_DELIVERED, Item, Results, Stored
 from instore.offline.naming import PLAIN_NAMES, Naming
-from instore.offline.records import MadeResult, Records
+from instore.offline.records import MadeResult, ResultRecords
 
 
 class NotStored(NamedTuple):
@@ -28,7 +28,7 @@ class Nowhere:
     folds_names = False
 
     def __init__(self, naming: Naming = PLAIN_NAMES) -> None:
-        self.records = Records(naming)
+        self.records = ResultRecords(naming)
 
     async def __aenter__(self) -> Self:
         return self

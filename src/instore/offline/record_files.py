@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from instore.offline.part import JobPart
-from instore.offline.records import RECORDS, Record, Records, line_of
+from instore.offline.records import RECORDS, Record, ResultRecords, line_of
 from instore.system.files import write_all
 
 _SUFFIX = ".jsonl"
@@ -46,7 +46,7 @@ class RecordFiles:
         write_all(self._file, b"\n" + b"".join(map(line_of, records)))
         os.fsync(self._file)
 
-    def shrink(self, records: Records) -> None:
+    def shrink(self, records: ResultRecords) -> None:
         """Write the files anew, as one, if most of their lines have been replaced; only where no part of a job runs."""
         count = records.count()
         if not self._is_whole or self._read <= 2 * count + _SPARE_LINES:

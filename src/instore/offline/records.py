@@ -108,7 +108,7 @@ def _parse(line: bytes) -> tuple[Record, int] | None:
         return None
 
 
-class Records:
+class ResultRecords:
     """The records of a destination, and the names that its results have taken. Any thread may ask.
 
     Args:

@@ -167,10 +167,15 @@ class RemoteBucket:
 
 
 class RemoteObject:
-    """An object's bytes, as a request's body. Its connection is given back with the stream's last reference."""
+    """An object's bytes, as a request's body. Its connection is given back with the stream's last reference.
+
+    Attributes:
+        info: what a transform may ask of it, once its first piece has come.
+    """
 
     def __init__(self, bucket: RemoteBucket, name: str) -> None:
         self.drained = False
+        self.info: Mapping[str, object] = {}
         self._bucket = bucket
         self._name = name
         self._raw: Any = None
@@ -186,6 +191,7 @@ class RemoteObject:
             self._raw = self._bucket._get(self._name)
             weakref.finalize(self, self._raw.close)
             self._announced = int(self._raw.headers.get("Content-Length", -1))
+            self.info = {"size": self._announced} if self._announced >= 0 else {}
         piece = self._bucket._read(self._name, self._raw)
         self._came += len(piece)
         self.drained = not piece or self._came == self._announced

@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple
 from instore.errors import InstoreError, RemoteStoreError, ResultExistsError
 from instore.offline.interfaces import CommittedError, Item, Results
 from instore.offline.record_objects import RecordObjects, RecordStore
-from instore.offline.records import MadeResult, Record, Records, RecordState
+from instore.offline.records import MadeResult, Record, RecordState, ResultRecords
 from instore.offline.spool import SpooledResults
 from instore.protocol.result_frames import ResultHead
 from instore.system.threads import to_its_end
@@ -58,7 +58,7 @@ class ResultsInBucket:
     def __init__(
         self,
         bucket: RecordStore,
-        records: Records,
+        records: ResultRecords,
         objects: RecordObjects,
         check: Callable[[str], None],
         in_thread: Callable[..., Awaitable[Any]],

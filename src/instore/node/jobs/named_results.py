@@ -8,7 +8,7 @@ from instore.errors import NameConflictError, ObjectNotFoundError
 from instore.node.cluster import Cluster
 from instore.offline.interfaces import Item, Results
 from instore.offline.naming import Naming
-from instore.offline.records import MadeResult, Records, shared
+from instore.offline.records import MadeResult, ResultRecords, shared
 from instore.offline.spool import SpooledResults
 from instore.protocol.result_frames import ResultHead
 from instore.store.names import Bucket, check_object_name
@@ -47,7 +47,7 @@ class NamedResults:
         self._destination = destination
         self._naming = naming
         self._dry = dry
-        self._names = Records(naming)
+        self._names = ResultRecords(naming)
 
     def close(self) -> None:
         """The job is over."""
