@@ -3,9 +3,9 @@
     instore transform examples/parquet.py tables parquet --ext csv:parquet
 
 The first line names the columns; their types are found by looking at all values. A column is of numbers only if these
-hold all that its text says: 01067, 0x10, 1e400 and a number of 23 digits stay text. `etl_args` is the delimiter, a comma
-if it is left out, and behind it the table's encoding, UTF-8 if it is left out: `;latin-1`. An empty field is a missing
-value, except in a column of text.
+hold all that its text says: 01067, 0x10, 1e400 and a number of 23 digits stay text. `etl_args` is the delimiter, a
+comma if it is left out, and behind it the table's encoding, UTF-8 if it is left out: `;latin-1`. An empty field is a
+missing value, except in a column of text.
 """
 
 import codecs
