@@ -6,6 +6,7 @@ An implementation is a `Kind`: how a place is filled and looked at from outside,
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from instore.offline.plan import Plan
 from instore.offline.records import RECORDS, Record, RecordState
 from instore.offline.run import run
 from instore.protocol.environment import AIS_TARGET_URL, NO_TARGET
+from instore.protocol.result_frames import ResultHead
 from instore.webserver.base_etl_server import application_of
 from tests.offline.support import Seen, fill, pieces, several, tree
 from tests.offline.test_results import Letters, texts
@@ -528,3 +530,33 @@ def test_a_job_of_several_results_goes_on_where_it_was(
     assert seen.errors() == {"bad": "the transform of 'src/bad' failed: ValueError: transform_many yielded two results "
                              "that are called 'o/bad'"}  # fmt: skip
     assert set(kind.content()) == {"a/ab", "b/ab", "n/new"}
+
+
+def metadata_of(kind: Kind, name: str, request: pytest.FixtureRequest) -> dict[str, str]:
+    """What is kept beside a result."""
+    if kind.destination is FolderDestination:
+        found: dict[str, str] = json.loads(os.getxattr(Path(kind.place) / name, "user.instore.metadata"))
+        return found
+    bucket = kind.place.partition("://")[2]
+    if kind.place.startswith("ais://"):
+        return dict(request.getfixturevalue("client").bucket(bucket).object(name).props.custom_metadata)
+    answer = request.getfixturevalue("cloud").client.head_object(Bucket=bucket, Key=name)
+    assert answer["ContentType"] == "text/markdown"
+    return dict(answer["Metadata"])
+
+
+def test_a_results_metadata_and_content_type_are_kept_where_there_is_a_place_for_them(
+    kind: Kind, request: pytest.FixtureRequest
+) -> None:
+    if kind.place.startswith(("az://", "gs://")):
+        pytest.skip("looked at through Amazon's client")
+
+    async def results() -> AsyncIterator[Any]:
+        yield ResultHead("d/x", "text/markdown", {"lines": "2"}, 3, is_only=True), pieces(b"one")
+
+    async def check() -> None:
+        async with kind.destination(kind.place) as destination:
+            assert await destination.commit([(await destination.write_results(item("x"), results()), "")]) == [""]
+
+    asyncio.run(check())
+    assert metadata_of(kind, "d/x", request) == {"lines": "2"}

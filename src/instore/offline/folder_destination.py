@@ -328,7 +328,7 @@ class FolderDestination:
         except OSError as error:
             return f"what became of it could not be recorded: {error.strerror}"
         for record in records:
-            if record.state is not RecordState.BEGUN:
+            if not record.files:
                 self.records.settle(record)
         return ""
 
@@ -346,7 +346,7 @@ class FolderDestination:
             _remove(stored.path)
             return f"its result can't be called {printable(name)}: {self._why(error, name)}"
         if stored.record is not None:
-            self._remove_results(name_ for name_ in stored.record.stale if name_ != name)
+            self._remove_results(stale for stale in stored.record.stale if stale != name)
             settled.append(stored.record._replace(old=()))
         return ""
 
@@ -366,7 +366,8 @@ class FolderDestination:
                 error = f"its result can't be called {printable(result.name)}: {self._why(reason, result.name)}"
         if error:
             self._remove_results([*record.files, *moved])
-            settled.append(record._replace(state=RecordState.PLAIN, results=(), files=(), old=()))
+            state = RecordState.BEGUN if record.old else RecordState.PLAIN  # it is still known which were its own
+            settled.append(record._replace(state=state, results=(), files=()))
             return error
         self._remove_results(record.stale)
         state = RecordState.SKIPPED if record.reason else RecordState.DONE
@@ -378,7 +379,7 @@ class FolderDestination:
         own = os.path.relpath(self._partial, self.folder) + "/"
         settled: list[Record] = []
         for record in self.records.begun():
-            if all(file.startswith(own) for file in record.files):
+            if record.files and all(file.startswith(own) for file in record.files):
                 self._finish(record, "", settled)
         if settled:
             flush_file_system(self._lock)

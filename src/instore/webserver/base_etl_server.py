@@ -90,7 +90,7 @@ class ETLServer:
     objects: Any = CurrentObjects()
     """Those of a batch, in order; of another transform its one object; elsewhere none."""
 
-    def __new__(cls, *_args: object, **_kwargs: object) -> "ETLServer":
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> "ETLServer":
         """Refuse a class that can't transform, whether or not it calls our `__init__`."""
         check_class(cls)
         return super().__new__(cls)
