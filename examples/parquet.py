@@ -3,9 +3,9 @@
     instore transform examples/parquet.py tables parquet --ext csv:parquet
 
 The first line names the columns; their types are found by looking at all values. A column is of numbers only if these
-hold all that its text says: 01067, and a number of 23 digits, stay text. `etl_args` is the delimiter, a comma if it is
-left out, and behind it the table's encoding, UTF-8 if it is left out: `;latin-1`. An empty field is a missing value,
-except in a column of text.
+hold all that its text says: 01067, 0x10, 1e400 and a number of 23 digits stay text. `etl_args` is the delimiter, a
+comma if it is left out, and behind it the table's encoding, UTF-8 if it is left out: `;latin-1`. An empty field is a
+missing value, except in a column of text.
 """
 
 import codecs
@@ -75,14 +75,17 @@ def check_names(names: list[str]) -> None:
 
 
 def holds(found: pa.ChunkedArray, text: pa.ChunkedArray) -> bool:
-    """Whether the numbers in `found` are all that their text says."""
+    """Whether the numbers in `found` are all that their text says; of truth values: whether none is a number there."""
+    if pa.types.is_boolean(found.type):
+        return not pc.any(pc.is_in(text, pa.array(["0", "1"]))).as_py()
     if not pa.types.is_integer(found.type) and not pa.types.is_floating(found.type):
         return True
-    lost = pc.match_substring_regex(text, r"^\s*([+]|-?0[0-9]|-0$)")  # a sign, or zeros, in front
+    lost = pc.match_substring_regex(text, r"^\s*([+]|-?0[0-9xX]|-0$)")  # a sign, or zeros, in front
     if pa.types.is_floating(found.type):  # a double holds 15 digits of an integer, and is written with up to 17
         digits = pc.replace_substring_regex(text, r"[eE].*$|[^0-9]", "")
         fraction = pc.match_substring_regex(text, r"[.eE]")
         limit = pc.if_else(fraction, 17, 15)
         significant = pc.utf8_length(pc.utf8_ltrim(digits, "0"))
         lost = pc.or_(lost, pc.greater(significant, limit))
+        lost = pc.or_(lost, pc.and_(pc.is_inf(found), pc.match_substring_regex(text, "[0-9]")))  # too large for it
     return not pc.any(lost).as_py()

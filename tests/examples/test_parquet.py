@@ -71,10 +71,16 @@ def test_broken_table_is_refused_with_the_line_that_breaks_it() -> None:
         "NA",  # Namibia
         "+4930123456",
         "-0",
+        "0x10",
+        "1e400",  # a double would be infinite
     ],
 )
 def test_a_column_whose_numbers_would_lose_something_stays_text(text: str) -> None:
     assert parquet(f"a,b\n{text},1\n17,2\n".encode()).to_pydict() == {"a": [text, "17"], "b": [1, 2]}
+
+
+def test_truth_values_that_are_numbers_in_a_row_stay_text() -> None:
+    assert parquet(b"a,b\ntrue,true\n1,FALSE\n").to_pydict() == {"a": ["true", "1"], "b": [True, False]}
 
 
 def test_a_long_number_stays_text_beside_fractions() -> None:
