@@ -18,7 +18,7 @@ from tests.support.environments import OWN, need
 
 pytestmark = pytest.mark.whole
 
-_LENIENT = (Variant.PLAIN, Variant.RETRIES, Variant.ORPHAN)
+_VARIANTS = (Variant.PLAIN, Variant.RETRIES, Variant.ORPHAN)
 _PATIENCE = 120.0  # seconds; a server that needs them has hung
 
 _COMMANDS = {
@@ -35,7 +35,7 @@ _THEIR_HANGS = {"uvicorn": "client_asks_for_a_websocket"}
 
 # The official servers have no such door.
 _DOWNLOADS = {
-    row.fault: row for row in ROWS if row.source is Source.URL and row.shape in MAIN_SHAPES and row.variant in _LENIENT
+    row.fault: row for row in ROWS if row.source is Source.URL and row.shape in MAIN_SHAPES and row.variant in _VARIANTS
 }.values()
 
 
