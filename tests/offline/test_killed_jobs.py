@@ -121,7 +121,7 @@ class Places:
         return "az://place"
 
     def _ais(self) -> str:
-        node = self.undo.enter_context(running_node(self.folder / "node"))
+        node = self.undo.enter_context(running_node(self.folder))
         self.variables |= {"AIS_ENDPOINT": node.endpoint}
         client: Client = node.client()
         bucket = client.bucket("place").create()
