@@ -43,4 +43,4 @@ def completed(folder: Path, *words: str) -> list[str]:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
     assert completed(tmp_path, "instore", "tr") == ["try", "transform"]
-    assert completed(tmp_path, "instore", "serve", "etl.py", "--re") == ["--reload"]
+    assert completed(tmp_path, "instore", "serve", "etl.py", "--rel") == ["--reload"]

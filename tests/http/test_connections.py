@@ -243,3 +243,15 @@ def test_a_peer_that_does_not_move_is_given_up() -> None:
 def test_an_origin_is_a_host_and_a_port(authority: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_origin("http", authority)
+
+
+def test_a_connection_that_was_lost_before_its_request_says_so() -> None:
+    async def run() -> None:
+        peer = Peer()
+        peer.connection.connection_lost(ConnectionResetError("reset by peer"))
+        peer.ask()
+        assert peer.transport.written == b""
+        with pytest.raises(BrokenExchangeError, match="reset by peer"):
+            await peer.connection.answered()
+
+    asyncio.run(run())

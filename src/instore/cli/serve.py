@@ -31,9 +31,9 @@ from instore.webserver.base_etl_server import ETLServer
 @click.argument("transform", type=PLACE)
 @listening
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
-@click.option("--devices", default="", metavar="LIST|auto", help="Accelerators, such as 0,1; each worker sees one.")
+@click.option("--devices", default="", metavar="LIST|auto", help="Accelerators, as 0,1; each worker sees one.")
 @click.option("--workers-per-device", default=1, type=click.IntRange(1), metavar="N", help="With --devices.")
-@click.option("--help-args", is_flag=True, help="Say which arguments the class takes, and end.")
+@click.option("--help-args", is_flag=True, help="Print the arguments of the class, and end.")
 @click.option("--reload", is_flag=True, help="A new worker whenever the code is saved, once it is ready.")
 @click.option("--members", metavar="GLOB", help="Objects are shards: serve it for each member that matches, '*.jpg'.")
 @click.option("--members-on-error", type=click.Choice((FAIL, DROP, KEEP)), help="A member that fails.  [default: fail]")

@@ -97,13 +97,15 @@ class Connection(asyncio.Protocol):
         self._framed = False
         self._keep = False
         self._failure: OSError | None = None
+        self._lost: OSError | None = None  # why it is closed
         self._news: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._busy = False
 
     def send(self, data: bytes | memoryview) -> None:
         """Hand `data` to the transport; after a failure it is dropped."""
-        self._transport.write(data)
+        if not self.closed:
+            self._transport.write(data)
 
     async def drain(self) -> None:
         """Wait until the transport takes more."""
@@ -123,6 +125,7 @@ class Connection(asyncio.Protocol):
         self.received = 0
         self._framed = False
         self._busy = True
+        self._failure = self._lost  # which it may have been since it was made
 
     def expect(self) -> None:
         """The peer is to move from now on."""
@@ -185,6 +188,7 @@ class Connection(asyncio.Protocol):
 
     def _lose(self, reason: OSError) -> None:
         self.closed = True
+        self._lost = reason
         if self._busy and not self.complete:
             if self.status >= 400 and not self._framed and isinstance(reason, BrokenExchangeError):
                 self.complete = True  # an error's text may end with its connection
