@@ -129,6 +129,7 @@ def test_objects_come_and_go_over_tls(
 
 def test_a_websocket_goes_over_tls(tmp_path: Path, authority: trustme.CA, certificates: Certificates) -> None:
     context = ssl.create_default_context(cafile=certificates.ca)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # as in `tests.faults.doors`
     with (
         serving(tmp_path, authority, certificates, "server") as server,
         connect(f"wss://{server.host}:{server.port}/ws", ssl=context) as client,
