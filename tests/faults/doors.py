@@ -30,7 +30,8 @@ from tests.support.websocket import ReadingConnection
 _HANG = 30.0  # seconds until an exchange is given up as hung; no measurement
 _CHUNK = 100_000
 UNVERIFIED = ssl.create_default_context()
-UNVERIFIED.maximum_version = ssl.TLSVersion.TLSv1_2  # in 1.3 tickets come while another thread sends: Python 3.11 may hang
+# In 1.3 tickets come while another thread sends, and Python 3.11 may hang.
+UNVERIFIED.maximum_version = ssl.TLSVersion.TLSv1_2
 UNVERIFIED.check_hostname = False
 UNVERIFIED.verify_mode = ssl.CERT_NONE
 
