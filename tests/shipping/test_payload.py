@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cloudpickle
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from instore.errors import ArgumentsError, PayloadError
@@ -201,6 +201,7 @@ WHOLE = cloudpickle.dumps(class_from(SCRIPT))
 
 @given(st.integers(0, len(WHOLE) - 1), st.binary(max_size=3))
 def test_a_damaged_pickle_is_looked_into_without_harm(place: int, middle: bytes) -> None:
+    assume(pickle.STOP not in middle)  # with which a part may be a whole pickle, of a class that lacks something
     damaged = WHOLE[:place] + middle
     with pytest.raises(PayloadError):
         deserialize_class(base64.b64encode(damaged).decode())
