@@ -252,7 +252,8 @@ class Mine(Base):
 
 
 def test_a_class_of_a_script_arrives_with_closures_bases_and_helpers() -> None:
-    reader = "import sys; from instore.webserver.utils import deserialize_class\n"
+    reader = "import sys; from instore.compat.aistore import install; install()\n"  # as whoever loads it here has
+    reader += "from instore.webserver.utils import deserialize_class\n"
     reader += "print(deserialize_class(sys.argv[1])().transform(b'abc', '', '').decode())"
     payload = serialize_class(class_from(CLOSURES))
     run = subprocess.run(
