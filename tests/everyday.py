@@ -25,7 +25,7 @@ Row = TypeVar("Row", bound=Hashable)
 
 _FEW_EXAMPLES = 15
 _FEW_ROWS = 2
-_LONG = 0.8  # seconds
+_LONG = 0.6  # seconds
 _SLOW = Path(__file__).parent / "slow.txt"
 _PROCESSES = ("tests/cli/", "tests/compat/", "tests/node/", "tests/testing/", "tests/server/test_odd_transforms.py")
 

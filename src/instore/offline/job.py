@@ -19,7 +19,6 @@ from instore.offline.log_file import LogFile
 from instore.offline.maker import maker_of
 from instore.offline.members import MemberOptions
 from instore.offline.names import expanded, read_names
-from instore.offline.own_process import OwnProcess
 from instore.offline.part import JobPart
 from instore.offline.patterns import matcher
 from instore.offline.plan import Plan, is_in_source, make_plan, scheme_of
@@ -31,13 +30,12 @@ from instore.offline.several_folders import SeveralFolders
 from instore.offline.standard_input import STANDARD_INPUT, StandardInput
 from instore.offline.tally import COMPLETE, JobReport, Tally
 from instore.offline.workers import WorkerProcesses
-from instore.server.app import ETLApplication
-from instore.shipping.class_copy import copy_class
 from instore.system.printable import printable
 
 if TYPE_CHECKING:
     from instore.offline.job_metrics import JobMetrics
     from instore.offline.ray_workers import RayCluster
+    from instore.server.app import ETLApplication
 
 _GOES_ON = "; what is done is kept, and the same command goes on from here"
 
@@ -84,7 +82,7 @@ class TransformJob:
         if settings.checks:
             self._options = replace(self._options, continue_on_error=True)
 
-    async def run(self, make_application: Callable[[], ETLApplication] | None = None) -> JobReport:
+    async def run(self, make_application: "Callable[[], ETLApplication]" | None = None) -> JobReport:
         """Do it, say how it ended, and write the report.
 
         Args:
@@ -98,6 +96,8 @@ class TransformJob:
         options = self._options
         make_workers = self._make_workers
         if make_application is not None:
+            from instore.offline.own_process import OwnProcess  # the whole server, for a debugger
+
             make_workers = partial(OwnProcess, make_application)
             options = replace(options, workers=1, slots=1, timeout=None)
         with contextlib.ExitStack() as undo:
@@ -150,6 +150,7 @@ class TransformJob:
         """Makes the workers of this job in a cluster."""
         from instore.offline.ray_agent import AgentTask
         from instore.offline.ray_workers import RayWorkers
+        from instore.shipping.class_copy import copy_class
 
         settings = self._settings
         task = AgentTask(
