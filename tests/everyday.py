@@ -6,7 +6,7 @@ need not have. Left to the whole run are
 - the rows of the fault table beyond those in which every two values of its five axes meet (`pairs`);
 - the rows of a test beyond its first two where each starts processes of its own: commands, nodes, foreign servers;
 - examples of hypothesis beyond the first few of each property;
-- the tests that take longest, which `slow.txt` lists: those that took more than 0.8 seconds when `make slow` last
+- the tests that take longest, which `slow.txt` lists: those that took more than 0.6 seconds when `make slow` last
   measured them, nearly all of them commands and nodes that are started and ended;
 - what is marked `whole`: a node of several targets where the same test runs with one; package installations and second
   environments; floods, kills, and time-outs that are waited for.

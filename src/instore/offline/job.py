@@ -82,7 +82,7 @@ class TransformJob:
         if settings.checks:
             self._options = replace(self._options, continue_on_error=True)
 
-    async def run(self, make_application: "Callable[[], ETLApplication]" | None = None) -> JobReport:
+    async def run(self, make_application: "Callable[[], ETLApplication] | None" = None) -> JobReport:
         """Do it, say how it ended, and write the report.
 
         Args:
