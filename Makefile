@@ -1,5 +1,7 @@
 # A fresh machine needs git, make and Python 3.11 or newer. Everything else goes into .venv, which git ignores.
 PYTHON ?= python3
+# What is compiled is kept, whatever the machine's default is: the tests start thousands of processes.
+export PYTHONDONTWRITEBYTECODE =
 BIN := .venv/bin
 READY := .venv/.ready
 LINTERS := .venv/.linters
