@@ -1,6 +1,8 @@
 """The fault table's count at the end of the run. It stands here because xdist's own process reads no conftest below."""
 
 import signal
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,6 +12,26 @@ pytest_plugins = ["tests.everyday", "tests.support.clouds"]
 for _ignored, _default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_ignored) is signal.SIG_IGN:
         signal.signal(_ignored, _default)
+
+_SERVERS = "aistore.sdk.etl.webserver"
+
+
+@pytest.fixture(autouse=True)
+def _overlay_goes() -> Iterator[None]:
+    """A command that a test runs in this process puts the overlay in place; it is gone for the tests behind it."""
+    before = {name: module for name, module in sys.modules.items() if name.startswith(_SERVERS)}
+    finders = list(sys.meta_path)
+    yield
+    added = [one for one in sys.meta_path if one not in finders and type(one).__name__ == "_Overlay"]
+    if added:
+        for one in added:
+            sys.meta_path.remove(one)
+        for name in [name for name in sys.modules if name.startswith(_SERVERS)]:
+            del sys.modules[name]
+        sys.modules.update(before)
+        if _SERVERS in before:
+            sys.modules["aistore.sdk.etl"].webserver = before[_SERVERS]  # type: ignore[attr-defined]
+
 
 _ROW = "test_fault_table.py::test_row["
 

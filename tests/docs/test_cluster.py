@@ -89,6 +89,5 @@ def test_each_command_of_the_page_runs(cloud: Cloud, tmp_path: Path, programs: P
     loud = b"HELLO, STORE\n"
     for folder in ("loud", "shared/loud", "shared/louder", "shared/loudest", "shared/by-ray"):
         assert (tmp_path / folder / "first.txt").read_bytes() == loud, folder
-    assert cloud.content("photos") == dict.fromkeys(
-        ["loud/first.txt", "louder/loud/first.txt", "on-ray/loud/first.txt"], loud
-    )
+    put = dict.fromkeys(["loud/first.txt", "louder/loud/first.txt", "on-ray/loud/first.txt"], loud)
+    assert put.items() <= cloud.content("photos").items()  # other pages have such a bucket, too
