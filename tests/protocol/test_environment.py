@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instore.errors import ConfigurationError
-from instore.protocol.environment import Environment
+from instore.protocol.environment import Environment, check_variable
 from instore.protocol.names import escape_path, escape_segment, unescape
 from tests.protocol.wire import texts
 
@@ -270,3 +270,9 @@ def test_no_secret_is_left_in_any_text(token: str, secret: str, around: list[str
 @given(texts)
 def test_text_without_a_secret_stays_as_it_is(text: str) -> None:
     assert read("AIS_AUTHN_TOKEN", TOKEN).redact(text) == text
+
+
+def test_a_variable_can_be_checked_alone() -> None:
+    check_variable("INSTORE_QUEUE", "10")
+    with pytest.raises(ConfigurationError, match="INSTORE_QUEUE"):
+        check_variable("INSTORE_QUEUE", "many")

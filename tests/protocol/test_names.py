@@ -14,6 +14,7 @@ from instore.protocol.names import (
     escape_segment,
     unescape,
     unescape_query,
+    why_no_object_name,
 )
 from tests.protocol.wire import names, texts
 
@@ -124,3 +125,22 @@ def test_a_uname_is_the_same_text_after_parsing(namespace: str, bucket: str, nam
     assume("/" not in namespace + bucket)
     uname = Uname("ais", f"@{namespace}", bucket, name)
     assert Uname.parse(str(uname)) == uname
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a/b.txt", ""),
+        ("bytes-\udcff", ""),
+        ("\ud800", "it is not UTF-8"),
+        ("a/" * 3000 + "a", "it is longer than"),
+        ("a\0b", "it holds a NUL"),
+        ("a//b", "a part between slashes is empty"),
+        ("/a", "a part between slashes is empty"),
+        ("a/../b", "a part between slashes is '..'"),
+        ("a/" + "b" * 300, "a part between slashes is longer than"),
+    ],
+)
+def test_what_no_file_can_be_called_is_said(name: str, reason: str) -> None:
+    assert why_no_object_name(name).startswith(reason)
+    assert bool(why_no_object_name(name)) == bool(reason)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instore.errors import InstoreError, InvalidPipelineError, InvalidRequestError
+from instore.protocol.headers import RESULTS
 from instore.protocol.names import escape_fqn, escape_path, escape_query, escape_segment
 from instore.protocol.pipeline import direct_put_url
 from instore.protocol.requests import (
@@ -277,3 +278,8 @@ def test_what_is_asked_for_a_pull_is_understood(uname: str, etl_args: str) -> No
     assert "/" not in raw_path[1:]
     request = parse_request("GET", raw_path, query, [])
     assert (request.path, request.origin, request.etl_args) == (uname, SourceKind.TARGET, etl_args.strip())
+
+
+def test_a_request_may_take_results_in_frames() -> None:
+    assert parse("/b/o", [(RESULTS.lower().encode(), b"1")]).takes_results
+    assert not parse("/b/o").takes_results
