@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import IO, Self
 
-from instore.errors import AnswerError, InvalidRequestError, NameConflictError
+from instore.errors import AnswerError
 from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, Results
 from instore.offline.lookup import Lookup
 from instore.offline.naming import PLAIN_NAMES, Naming
 from instore.offline.record_objects import RecordObjects
-from instore.offline.records import ResultRecords, check_not_records
+from instore.offline.records import ResultRecords, check_result
 from instore.offline.remote_bucket import RemoteBucket, configuring
 from instore.offline.spool import gathered
 from instore.offline.stored_in_bucket import ResultsInBucket, StoredInBucket
@@ -98,9 +99,4 @@ class BucketDestination:
             await self.bucket.in_thread(self.bucket.describe, name, head.metadata)
 
 
-def _check(name: str) -> None:
-    try:
-        check_object_name(name)
-    except InvalidRequestError as error:
-        raise NameConflictError(str(error)) from error
-    check_not_records(name)
+_check = partial(check_result, check=check_object_name)

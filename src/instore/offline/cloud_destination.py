@@ -5,17 +5,18 @@ import contextlib
 import mmap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import IO, Self
 
-from instore.errors import AnswerError, ConfigurationError, InvalidRequestError, NameConflictError
+from instore.errors import AnswerError, ConfigurationError
 from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, check_cloud_name
 from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, ResultOrigin, Results
 from instore.offline.lookup import Lookup
 from instore.offline.maker import Maker
 from instore.offline.naming import PLAIN_NAMES, Naming
 from instore.offline.record_objects import RecordObjects
-from instore.offline.records import ResultRecords, check_not_records
+from instore.offline.records import ResultRecords, check_result
 from instore.offline.remote_bucket import configuring
 from instore.offline.spool import gathered
 from instore.offline.stored_in_bucket import ResultsInBucket, StoredInBucket
@@ -166,9 +167,4 @@ class CloudDestination:
         return await in_thread(self._pool, function, *arguments)
 
 
-def _check(name: str) -> None:
-    try:
-        check_cloud_name(name)
-    except InvalidRequestError as error:
-        raise NameConflictError(str(error)) from error
-    check_not_records(name)
+_check = partial(check_result, check=check_cloud_name)

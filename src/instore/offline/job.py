@@ -252,18 +252,21 @@ def _part(settings: JobSettings) -> JobPart | None:
 
 
 def _are_named(settings: JobSettings) -> bool:
-    named = settings.files_from or settings.template or settings.retry_failed
-    return bool(named) or settings.names is not None
+    return any(_ways_to_name(settings).values()) or settings.names is not None
 
 
-def _names(settings: JobSettings) -> tuple[Sequence[str] | None, str]:
-    """The names of the objects, if they are given, and how, for a person."""
-    ways = {
+def _ways_to_name(settings: JobSettings) -> dict[str, str]:
+    """The options that name objects, and what they were given."""
+    return {
         "--files-from": settings.files_from,
         "--template": settings.template,
         "--retry-failed": settings.retry_failed,
     }
-    given = [f"{option} {printable(text)}" for option, text in ways.items() if text]
+
+
+def _names(settings: JobSettings) -> tuple[Sequence[str] | None, str]:
+    """The names of the objects, if they are given, and how, for a person."""
+    given = [f"{option} {printable(text)}" for option, text in _ways_to_name(settings).items() if text]
     if len(given) > 1:
         raise ConfigurationError(f"{' and '.join(given)} both name the objects; leave one of them out")
     if settings.retry_failed:

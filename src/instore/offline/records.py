@@ -14,7 +14,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import NamedTuple
 
-from instore.errors import NameConflictError
+from instore.errors import InvalidRequestError, NameConflictError
 from instore.offline.naming import Naming, folded
 from instore.protocol.names import why_no_object_name
 from instore.system.printable import printable
@@ -299,6 +299,15 @@ def check_not_records(name: str) -> None:
     """Refuse a result's name that is one of records."""
     if in_records(name):
         raise NameConflictError(f"{RECORDS} has the records of jobs")
+
+
+def check_result(name: str, check: Callable[[str], None]) -> None:
+    """Refuse a name that no result in a bucket can have, by the bucket's own check or because records have it."""
+    try:
+        check(name)
+    except InvalidRequestError as error:
+        raise NameConflictError(str(error)) from error
+    check_not_records(name)
 
 
 def lines_of(data: bytes) -> Iterator[bytes]:
