@@ -147,8 +147,8 @@ def test_while_a_worker_s_successor_loads_the_others_take_its_connections(tmp_pa
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "new"])
 def test_workers_that_are_killed_under_load_cost_the_objects_in_them_and_no_more(tmp_path: Path, kept: bool) -> None:
     clients, kills = 6, 3
+    (tmp_path / "load").touch()
     with running(tmp_path, WORKERS, options=("--workers", "3")) as server:
-        (tmp_path / "load").touch()
         load = Load(server, clients, kept)
         with load.going_on():
             for number in range(1, kills + 1):
@@ -171,8 +171,9 @@ def test_a_worker_that_has_served_enough_is_replaced_and_nobody_notices(
     with running(tmp_path, WHOAMI, options=options) as server:
         load = Load(server, 4, kept)
         with load.going_on():
-            wait_until(lambda: len(load.pids) >= 2 + workers)
+            wait_until(lambda: server.log_text().count("serves now, in place of") >= 2)
         assert load.wrong == []
+        assert len(load.pids) >= 2 + workers
         told = scrape(server.url)
         assert told["instore_objects_total"] == load.done
         assert told["instore_workers_recycled_total"] >= 2

@@ -134,7 +134,7 @@ def _accepts(server: Server) -> bool:
 
 def _healthy(server: Server) -> bool:
     try:
-        with urllib.request.urlopen(f"{server.url}/health") as answer:
+        with urllib.request.urlopen(f"{server.url}/health", timeout=_START_UP) as answer:
             return bool(answer.read() == b"Running")
     except OSError:
         return False

@@ -136,7 +136,9 @@ def choose(page: Any, bucket: str, name: str, etl: str, args: str | None = "") -
 def run(page: Any) -> tuple[Any, Any]:
     """Press the button; both sides."""
     page.get_by_role("button", name="Run").click()
-    page.get_by_role("status").filter(has_text=" became ").wait_for()
+    failure = page.get_by_role("region", name="Error")
+    page.get_by_role("status").filter(has_text=" became ").or_(failure).first.wait_for()
+    assert not failure.is_visible(), failure.inner_text()
     return page.get_by_role("region", name="Before", exact=True), page.get_by_role("region", name="After", exact=True)
 
 

@@ -8,7 +8,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from types import ModuleType
+from importlib.machinery import SourceFileLoader
+from types import CodeType, ModuleType
 
 from instore.compat.aistore import install
 from instore.errors import ConfigurationError, UnfitClassError
@@ -75,17 +76,24 @@ def _import_file(place: str) -> ModuleType:
     name = filename.removesuffix(".py")
     if name in sys.stdlib_module_names or name in _imported_from_elsewhere(path):
         name = f"transform_{name}"  # else whoever imports that name from now on would get this file
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigurationError(f"{place} can't be imported as a Python module")
-    module = importlib.util.module_from_spec(spec)
+    loader = _FromSource(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type] - none without a loader
     sys.modules[name] = module  # so that what it defines can be pickled, and found again by its name
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
         raise _import_failed(place, error) from error
     return module
+
+
+class _FromSource(SourceFileLoader):
+    """Runs what the file holds now: what was compiled before is taken for it if only the second and the size agree."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def _behind_standard_library() -> int:
