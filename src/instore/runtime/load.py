@@ -78,7 +78,7 @@ def _import_file(place: str) -> ModuleType:
         name = f"transform_{name}"  # else whoever imports that name from now on would get this file
     loader = _FromSource(name, path)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type] - none without a loader
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]  # it is none without a loader
     sys.modules[name] = module  # so that what it defines can be pickled, and found again by its name
     try:
         loader.exec_module(module)
