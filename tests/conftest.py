@@ -1,5 +1,6 @@
 """The fault table's count at the end of the run. It stands here because xdist's own process reads no conftest below."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ for _ignored, _default in ((signal.SIGINT, signal.default_int_handler), (signal.
         signal.signal(_ignored, _default)
 
 _SERVERS = "aistore.sdk.etl.webserver"
+
+_OURS = ("AIS_", "INSTORE_", "ETL_")
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +34,16 @@ def _overlay_goes() -> Iterator[None]:
         sys.modules.update(before)
         if _SERVERS in before:
             sys.modules["aistore.sdk.etl"].webserver = before[_SERVERS]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _variables_go() -> Iterator[None]:
+    """What a command that a test runs in this process sets in its environment is gone for the tests behind it."""
+    before = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
+    yield
+    for name in [name for name in os.environ if name.startswith(_OURS) and name not in before]:
+        del os.environ[name]
+    os.environ.update(before)
 
 
 _ROW = "test_fault_table.py::test_row["

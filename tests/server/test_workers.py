@@ -172,8 +172,8 @@ def test_a_worker_that_has_served_enough_is_replaced_and_nobody_notices(
         load = Load(server, 4, kept)
         with load.going_on():
             wait_until(lambda: server.log_text().count("serves now, in place of") >= 2)
+            wait_until(lambda: len(load.pids) >= 2 + workers)
         assert load.wrong == []
-        assert len(load.pids) >= 2 + workers
         told = scrape(server.url)
         assert told["instore_objects_total"] == load.done
         assert told["instore_workers_recycled_total"] >= 2

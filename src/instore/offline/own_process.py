@@ -25,7 +25,7 @@ class OwnProcess:
 
     Args:
         make_application: makes the user's object, and what serves it.
-        environment: what it finds in its environment, which is ours.
+        environment: what it finds in its environment, which is ours until the job ends.
     """
 
     concurrency = 1
@@ -41,6 +41,7 @@ class OwnProcess:
         self.pid = os.getpid()
 
     async def __aenter__(self) -> Self:
+        self._before = dict(os.environ)
         os.environ.update(self._environment)
         self._folder = private_folder()
         self._socket = os.path.join(self._folder, "sock")
@@ -57,6 +58,11 @@ class OwnProcess:
             self._server.close()
             await self._application.stop()
         shutil.rmtree(self._folder)
+        for name in self._environment:  # another job of this process has others
+            if name in self._before:
+                os.environ[name] = self._before[name]
+            else:
+                os.environ.pop(name, None)
 
     async def start(self) -> Self:
         """Serve."""
