@@ -179,6 +179,20 @@ def test_a_check_finds_what_a_job_would_and_writes_nothing(tmp_path: Path) -> No
     assert {path.name for path in tmp_path.iterdir()} == {"src"}
 
 
+def test_a_job_in_this_process_leaves_its_environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSTORE_MEMBERS", "*.jpg")
+    monkeypatch.delenv("INSTORE_MEMBERS_LOG", raising=False)
+    before = dict(os.environ)
+
+    async def enter() -> None:
+        others = {"INSTORE_MEMBERS": "*.txt", "INSTORE_MEMBERS_LOG": "log"}
+        async with OwnProcess(lambda: application_of(Letters()), others):
+            assert dict(os.environ) == {**before, **others}
+
+    asyncio.run(enter())
+    assert dict(os.environ) == before
+
+
 def test_records_that_a_full_disk_has_torn_are_left_out(tmp_path: Path) -> None:
     source, destination = texts(tmp_path / "src", {"x": "x", "y": "y"}), tmp_path / "dst"
     job(Letters, source, destination)
