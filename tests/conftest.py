@@ -16,7 +16,7 @@ for _ignored, _default in ((signal.SIGINT, signal.default_int_handler), (signal.
 
 _SERVERS = "aistore.sdk.etl.webserver"
 
-_OURS = ("AIS_", "INSTORE_", "ETL_")
+_OURS = "INSTORE_"
 
 
 @pytest.fixture(autouse=True)
