@@ -4,7 +4,6 @@ import contextlib
 import heapq
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,7 @@ from instore.node.statistics import Statistics
 from instore.store.names import Bucket
 from instore.store.placement import digest, owner
 from instore.store.store import Store
+from instore.system.pace import DiskPace
 from instore.system.threads import in_thread
 
 logger = logging.getLogger("instore")
@@ -24,8 +24,6 @@ Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 _THREADS = 16
-_SLOW = 0.02  # seconds for a few system calls that say that the disk keeps us waiting
-_WARY = 0.25  # seconds for which such a disk is left to threads; a core that was given to others looks the same
 _BACKGROUND = 16  # threads of jobs; a job has one for each target
 
 
@@ -86,7 +84,7 @@ class Cluster:
         self.changing = threading.Lock()
         self._digests = [target.digest for target in self.targets]
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")
-        self._slow_until = 0.0
+        self._pace = DiskPace()
         self._sweeper = ThreadPoolExecutor(1, thread_name_prefix="trash")
         self._closing = threading.Event()
         self._background = ThreadPoolExecutor(_BACKGROUND, thread_name_prefix="job")
@@ -107,28 +105,17 @@ class Cluster:
         return await in_thread(self._pool, lambda: work(*given, **named), always=True)
 
     async def quick(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
-        """Do something small with the disk: here and now while the disk is as quick as it is with most, else as `disk`.
-
-        A small file is made in a dozen system calls of microseconds. A thread gives up the interpreter for each of them
-        and has to wait for it again, behind a loop that is busy; so that way costs twice the work (a job of
-        small objects: 900 to 1,100 a second against 1,300 to 2,200). A disk that takes long once is left to threads for
-        a while.
-        """
+        """Do something small with the disk: here and now while the disk is as quick as it is with most, else as `disk`."""
         return self.at_once(work, *given, **named) if self.is_quick else await self.disk(work, *given, **named)
 
     @property
     def is_quick(self) -> bool:
         """Whether the disk has kept nobody waiting lately."""
-        return time.monotonic() >= self._slow_until
+        return self._pace.is_quick
 
     def at_once(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
         """Do something small with the disk here and now, and note how long it took; see `quick`."""
-        began = time.perf_counter()
-        try:
-            return work(*given, **named)
-        finally:
-            if time.perf_counter() - began > _SLOW:
-                self._slow_until = time.monotonic() + _WARY
+        return self._pace.at_once(work, *given, **named)
 
     async def background(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
         """As `disk`, in the threads that are for jobs, which may take long."""

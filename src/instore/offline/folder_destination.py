@@ -24,6 +24,7 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from instore.errors import AnswerError, ConfigurationError, NameConflictError
+from instore.http.limits import SMALL
 from instore.offline.interfaces import NOT_DELIVERED, Item, ResultOrigin, Results
 from instore.offline.maker import Maker
 from instore.offline.naming import PLAIN_NAMES, Naming
@@ -31,6 +32,7 @@ from instore.offline.part import JobPart
 from instore.offline.record_files import RecordFiles
 from instore.offline.records import MadeResult, Record, RecordState, ResultRecords, check_not_records
 from instore.system.files import flush_file_system, lock, open_locked, rename_to_free, write_all
+from instore.system.pace import DiskPace
 from instore.system.printable import printable
 from instore.system.threads import in_thread
 
@@ -139,6 +141,7 @@ class FolderDestination:
         self._numbers = itertools.count()
         self._writer = ""
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
+        self._pace = DiskPace()
         self._lock = self._shared = -1
 
     def join(self, writer: str) -> None:
@@ -220,7 +223,7 @@ class FolderDestination:
         return ResultOrigin("", "", -1, 0)
 
     async def write(self, item: Item, body: AsyncIterator[bytes], _content_type: str) -> StoredFile:
-        """Write a result that comes in pieces; a small one, which comes in one, in a single thread hop."""
+        """Write a result that comes in pieces; a small one, which comes in one, without a thread."""
         if self._overwrites:
             self.records.claim_plain(item.name)
         record = None
@@ -259,6 +262,8 @@ class FolderDestination:
         second = await anext(body, b"")
         try:
             if not second:
+                if len(first) <= SMALL and self._pace.is_quick and not self._writer:
+                    return path, self._pace.at_once(self._write_whole, path, first, item, metadata)
                 return path, await in_thread(self._pool, self._write_whole, path, first, item, metadata)
             return path, await self._write_pieces(path, (first, second), body, item, metadata)
         except BaseException:  # also when cancelled
