@@ -6,11 +6,13 @@ from typing import Any
 
 from instore.errors import AnswerError, IncompleteAnswerError, skip_of
 from instore.etl.communicator import PIECE, TransformRequest, TransformResponse
+from instore.etl.object_groups import GroupedAnswer, ObjectGroups
 from instore.http.bodies import Body
 from instore.http.client import Client, ClientResponse, UnaskableError, describe
 from instore.protocol.headers import (
     ARGUMENTS_PATH,
     DEFAULT_MIME_TYPE,
+    GROUPS,
     NODE_URL,
     OBJECT_INFO,
     RESULTS,
@@ -23,6 +25,7 @@ from instore.protocol.responses import LONGEST_ERROR, ResponseMeaning, error_tex
 
 _MOST_CONNECTIONS = 1024
 _LONGEST_SCHEMA = 1 << 20
+_Response = ClientResponse | GroupedAnswer
 _IDLE = 2.0  # seconds; servers drop idle connections after 5 s (as is usual), and none is used as it is being closed
 
 
@@ -33,10 +36,16 @@ class HTTPCommunicator:
         self._base = base
         self._pull = pull
         self._client = Client(timeout, _MOST_CONNECTIONS, _IDLE, PIECE, socket=socket)
+        self._groups = ObjectGroups(Client(timeout, _MOST_CONNECTIONS, _IDLE, 1, socket=socket), base)
+        self._takes_groups = False
 
     async def send(self, request: TransformRequest) -> TransformResponse | None:
         """Have one object transformed; see `Communicator`."""
-        response = await self._request(request)
+        response: _Response
+        if request.is_small and self._takes_groups:
+            response = await self._groups.ask(request)
+        else:
+            response = await self._request(request)
         has_results = request.takes_results and response.headers.get("content-type") == RESULTS_TYPE
         delivers = request.delivers and not has_results
         try:
@@ -62,6 +71,7 @@ class HTTPCommunicator:
         except OSError:
             return None
         await response.close()
+        self._takes_groups = GROUPS.lower() in response.headers
         return response.headers if response.status == 200 else None
 
     async def arguments(self) -> dict[str, Any] | None:
@@ -81,6 +91,7 @@ class HTTPCommunicator:
 
     async def close(self) -> None:
         """Close every connection."""
+        self._groups.close()
         self._client.close()
 
     async def _request(self, request: TransformRequest) -> ClientResponse:
@@ -111,7 +122,7 @@ class HTTPCommunicator:
 class HTTPTransformResponse:
     """The body of an HTTP answer as the object; see `TransformResponse`."""
 
-    def __init__(self, response: ClientResponse) -> None:
+    def __init__(self, response: _Response) -> None:
         length = response.headers.get("content-length", "")
         self.content_type = response.headers.get("content-type") or DEFAULT_MIME_TYPE
         self.length = int(length) if length.isdigit() else None
@@ -131,7 +142,7 @@ class HTTPTransformResponse:
         await self._response.close()
 
 
-async def _explain(response: ClientResponse, reading: ResponseMeaning, delivers: bool) -> str:
+async def _explain(response: _Response, reading: ResponseMeaning, delivers: bool) -> str:
     """Why an answer is not what was expected: its text, if it is an error."""
     if reading is not ResponseMeaning.ERROR:
         what = "that it is delivered was" if delivers else "the object was"
@@ -139,7 +150,7 @@ async def _explain(response: ClientResponse, reading: ResponseMeaning, delivers:
     return await _text(response) or f"the server answered {response.status} without saying why"
 
 
-async def _text(response: ClientResponse) -> str:
+async def _text(response: _Response) -> str:
     text = b""
     try:
         while len(text) < LONGEST_ERROR and (data := await response.take()):
@@ -149,7 +160,7 @@ async def _text(response: ClientResponse) -> str:
     return error_text(text)
 
 
-async def _read_to_end(response: ClientResponse) -> None:
+async def _read_to_end(response: _Response) -> None:
     try:
         while await response.take():
             pass

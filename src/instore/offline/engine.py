@@ -412,6 +412,8 @@ class Engine(Generic[AnyWorker, AnyStored]):
         request = self._source.request(item, self._options.etl_args)
         if not self._options.takes_results:
             request = request._replace(takes_results=False)
+        if self._options.timeout is not None:  # in a group it couldn't be given up alone
+            request = request._replace(is_small=False)
         answer = await worker.communicator.send(request)
         if answer is None:
             return item, self._destination.delivered(item)

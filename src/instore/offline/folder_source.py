@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from instore.errors import ConfigurationError
 from instore.etl.communicator import TransformRequest
+from instore.http.limits import SMALL
 from instore.offline.folder_destination import PARTIAL
 from instore.offline.interfaces import NOT_THERE, Item, ItemState
 from instore.offline.records import OF_A_JOB, in_records
@@ -49,7 +50,9 @@ class FolderSource:
 
     def request(self, item: Item, etl_args: str) -> TransformRequest:
         """By the path of its file; the result is the answer."""
-        return TransformRequest(self.path(item), item.path, etl_args, takes_results=True)
+        return TransformRequest(
+            self.path(item), item.path, etl_args, takes_results=True, is_small=item.size <= SMALL
+        )
 
     def list(self) -> Iterator[Item]:
         """Everything in the folder whose name starts with the prefix, folders excepted."""

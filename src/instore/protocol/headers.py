@@ -22,6 +22,7 @@ READY_PATH = "/ready"
 METRICS_PATH = "/metrics"
 ARGUMENTS_PATH = "/arguments"
 DOWNLOAD_PATH = "/download"
+GROUP_PATH = "/group"
 WEBSOCKET_PATH = "/ws"
 HEALTH_BODY = b"Running"
 
@@ -32,6 +33,9 @@ REQUEST_ID = "X-Request-Id"
 
 CONCURRENCY = "Instore-Concurrency"
 """Answer to `/health`: how many transforms this process runs at once (ours, not AIStore's)."""
+
+GROUPS = "Instore-Groups"
+"""Answer to `/health`: small objects may be asked for in groups (ours, not AIStore's)."""
 
 RESULTS = "Instore-Results"
 """Request: the answer may be several results, or one with a name or metadata (`RESULTS_TYPE`; ours, not AIStore's)."""

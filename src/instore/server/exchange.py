@@ -48,7 +48,11 @@ TEXT = "text/plain; charset=utf-8"
 
 
 class Service:
-    """What all requests of one process share."""
+    """What all requests of one process share.
+
+    Attributes:
+        takes_groups: small objects may come in groups: the class makes one result of each, whole.
+    """
 
     def __init__(self, transform: Transform) -> None:
         self.transform = transform
@@ -64,6 +68,7 @@ class Service:
         self._direct_put = DirectPut(self.environment, self._outbound, self._tracing)
         self._streams = transform.shape is Shape.STREAM or bool(self.environment.members)
         self._makes_several = transform.shape is Shape.MANY
+        self.takes_groups = not (self._streams or self._makes_several)
         self._is_timed = math.isfinite(self.environment.object_time)
 
     async def close(self) -> None:

@@ -20,17 +20,21 @@ from instore.protocol.headers import (
     ARGUMENTS_PATH,
     CONCURRENCY,
     DOWNLOAD_PATH,
+    GROUP_PATH,
+    GROUPS,
     HEALTH_BODY,
     HEALTH_PATH,
     METRICS_PATH,
     READY_PATH,
     RESULTS_TYPE,
 )
+from instore.protocol.object_groups import GROUP_TYPE, decode_group
 from instore.protocol.requests import METHODS, ObjectRequest, SourceKind, parse_download, parse_request
 from instore.server.arguments import schema_of
 from instore.server.direct_put import Response
 from instore.server.exchange import TEXT, Service
 from instore.server.held import HeldStream, hold
+from instore.server.object_group import ObjectGroup
 from instore.server.pipes import OutputPipe
 from instore.server.sources import BodySource, Source
 from instore.system.printable import say
@@ -74,6 +78,8 @@ class HTTPHandler:
             return respond(request, self._service.refusal(error))
         if raw_path == DOWNLOAD_PATH and method == "POST":
             return self._serve_object(request, raw_path, query, parse_download)
+        if raw_path == GROUP_PATH and method == "POST":
+            return self._serve_group(request)
         if method in METHODS:
             return self._serve_object(request, raw_path, query, partial(parse_request, method, raw_path))
         methods = ", ".join(METHODS)
@@ -95,7 +101,31 @@ class HTTPHandler:
         if path == READY_PATH and self.stopping:
             return Response(503, Body(b"Stopping"), TEXT)
         headers = {CONCURRENCY: str(self._service.transform.offered_concurrency)}
+        if self._service.takes_groups:
+            headers[GROUPS] = "true"
         return Response(200, Body(HEALTH_BODY), TEXT, headers)
+
+    async def _serve_group(self, request: Request) -> None:
+        try:
+            objects = decode_group(await request.whole())
+        except InstoreError as error:
+            await respond(request, self._service.refusal(error))
+            return
+        await request.begin(200, [(b"content-type", GROUP_TYPE.encode())])
+        group = ObjectGroup(request)
+        request.on_gone(group.client_left)
+        try:
+            for number, wanted in enumerate(objects):
+                group.start(number, partial(self._serve_grouped, wanted))
+            while answers := await group.take():
+                await request.write(answers)
+        finally:
+            request.on_gone(None)
+            group.end()
+        await request.end()
+
+    def _serve_grouped(self, wanted: ObjectRequest, request: Request) -> Coroutine[Any, Any, None]:
+        return self._serve_object(request, wanted.path, b"", lambda _query, _headers: wanted)
 
     async def _serve_object(self, request: Request, raw_path: str, query: bytes, parse: Parse) -> None:
         service = self._service

@@ -1,0 +1,137 @@
+"""A group of objects under way: each is served as if it had a request of its own, and is answered when it is there."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from instore.http.request import Headers, Request
+from instore.http.sockets import AnswerSocket, BodySocket
+from instore.protocol.object_groups import encode_answer
+from instore.system.steps import Stepper, Waiter
+
+
+class ObjectGroup:
+    """The objects of one request, and their answers.
+
+    Args:
+        request: the group's.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._loop = asyncio.get_running_loop()
+        self._members: dict[GroupedRequest, Stepper] = {}  # that are under way
+        self._answers: list[bytes] = []
+        self._failure: BaseException | None = None
+        self._news: Waiter[None] | None = None
+        self._is_told = False
+
+    def start(self, number: int, serve: Callable[["GroupedRequest"], Coroutine[Any, Any, None]]) -> None:
+        """Serve the object that is number so many of the group."""
+        member = GroupedRequest(self, number)
+        stepper = self._members[member] = Stepper(serve(member), partial(self._served, member))
+        stepper.step()
+
+    async def take(self) -> bytes:
+        """The answers that have come meanwhile; empty once all have."""
+        while not self._answers and self._members and self._failure is None:
+            self._news = Waiter(self._loop)
+            await self._news
+        if self._failure is not None:
+            raise self._failure
+        answers, self._answers = self._answers, []
+        return b"".join(answers)
+
+    def client_left(self) -> None:
+        """Nobody waits for the answers any more."""
+        for member in list(self._members):
+            member.client_left()
+
+    def end(self) -> None:
+        """Stop what is still under way."""
+        for stepper in list(self._members.values()):
+            stepper.cancel()
+
+    def answer(self, number: int, status: int, headers: Headers, body: bytes) -> None:
+        """An object has its answer."""
+        self._answers += (encode_answer(number, status, headers, len(body)), body)
+        self._tell()
+
+    def _served(self, member: "GroupedRequest", error: BaseException | None) -> None:
+        del self._members[member]
+        self._failure = self._failure or error
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake who takes at the end of this turn of the loop, in which more answers may come."""
+        if not self._is_told:
+            self._is_told = True
+            self._loop.call_soon(self._wake)
+
+    def _wake(self) -> None:
+        self._is_told = False
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+
+class GroupedRequest:
+    """One object of a group, as a request without a body; a `Request`."""
+
+    method = "PUT"
+    target = b""
+    streams = True
+    ended = True
+
+    def __init__(self, group: ObjectGroup, number: int) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.status = 0
+        self.sent = 0
+        self._group = group
+        self._number = number
+        self._gone: Callable[[], object] | None = None
+        self._headers: Headers = ()
+        self._pieces: list[bytes] = []
+
+    async def read(self) -> bytes:
+        return b""
+
+    async def whole(self) -> bytes:
+        return b""
+
+    @property
+    def must_wait(self) -> bool:
+        return self._group.request.must_wait
+
+    async def wait_for_memory(self) -> None:
+        await self._group.request.wait_for_memory()
+
+    def on_gone(self, callback: Callable[[], object] | None) -> None:
+        self._gone = callback
+
+    def client_left(self) -> None:
+        """Tell whoever wants to know."""
+        if self._gone is not None:
+            callback, self._gone = self._gone, None
+            callback()
+
+    async def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status = status
+        self.sent = len(body)
+        self._group.answer(self._number, status, headers, body)
+
+    async def begin(self, status: int, headers: Headers) -> None:
+        self.status = status
+        self._headers = headers
+
+    async def write(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+
+    async def end(self) -> None:
+        await self.respond(self.status, self._headers, b"".join(self._pieces))
+
+    async def lend_body(self) -> BodySocket | None:
+        return None
+
+    async def lend_answer(self) -> AnswerSocket | None:
+        return None
