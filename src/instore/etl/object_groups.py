@@ -16,7 +16,7 @@ from instore.protocol.headers import GROUP_PATH
 from instore.protocol.object_groups import HEAD_SIZE, decode_head, decode_headers, encode_group
 from instore.protocol.responses import error_text
 
-_MOST = 16  # objects in a group: while one is under way, another is made up
+_MOST = 32  # objects in a group: while one is under way, another is made up
 _BROKE_OFF = "the answer broke off after 0 bytes"
 
 _Awaited = asyncio.Future["GroupedAnswer"]

@@ -10,7 +10,7 @@ from itertools import islice
 from instore.errors import ConfigurationError
 from instore.offline.interfaces import JobOptions
 
-_SPARE = 15  # objects under way in a worker beyond those that it transforms: on their way in, or out
+_SPARE = 31  # objects under way in a worker beyond those that it transforms: on their way in, or out
 _QUICK = 0.1  # seconds under way that are mostly way, and not transform
 
 # Files open at most in a process, ours or a worker's: its own, for each worker, and for each object under way (its
