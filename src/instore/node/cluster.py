@@ -105,7 +105,7 @@ class Cluster:
         return await in_thread(self._pool, lambda: work(*given, **named), always=True)
 
     async def quick(self, work: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
-        """Do something small with the disk: here and now while the disk is as quick as it is with most, else as `disk`."""
+        """Do something small with the disk: here and now while the disk is quick, else as `disk`."""
         return self.at_once(work, *given, **named) if self.is_quick else await self.disk(work, *given, **named)
 
     @property

@@ -335,9 +335,12 @@ class Engine(Generic[AnyWorker, AnyStored]):
         attempt = 0
         while True:
             try:
-                async with asyncio.timeout(limit) as timeout:
-                    with contextlib.nullcontext() if turns is None else turns.taken(timeout):
-                        result, stored = await self._transferred(worker, item)
+                if seconds is None:
+                    result, stored = await self._transferred(worker, item)
+                else:
+                    async with asyncio.timeout(limit) as timeout:
+                        with contextlib.nullcontext() if turns is None else turns.taken(timeout):
+                            result, stored = await self._transferred(worker, item)
             except IncompleteAnswerError as error:
                 _end_if_out_of_files(error.__cause__)
                 if await worker.is_dead():
@@ -365,7 +368,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
                     self._settle(ItemResult(item, "", done.size, time.perf_counter() - started))
                     if _is_cancelled():
                         raise
-                elif timeout.expired():
+                elif seconds is not None and timeout.expired():
                     return await self._end_hung(worker, item, turns, limit or seconds or 0.0, started)
                 else:
                     _end_if_out_of_files(error)

@@ -37,6 +37,7 @@ class FolderSource:
             raise ConfigurationError(f"SRC {printable(folder)} {reason}; name a folder with the files to transform")
         self.folder = os.path.realpath(folder)
         self.prefix = prefix
+        self._start = os.path.join(self.folder, "")
         self._bucket = os.path.basename(self.folder) or "root"  # the bucket's name on the wire
 
     @property
@@ -50,9 +51,7 @@ class FolderSource:
 
     def request(self, item: Item, etl_args: str) -> TransformRequest:
         """By the path of its file; the result is the answer."""
-        return TransformRequest(
-            self.path(item), item.path, etl_args, takes_results=True, is_small=item.size <= SMALL
-        )
+        return TransformRequest(self.path(item), item.path, etl_args, takes_results=True, is_small=item.size <= SMALL)
 
     def list(self) -> Iterator[Item]:
         """Everything in the folder whose name starts with the prefix, folders excepted."""
@@ -98,7 +97,7 @@ class FolderSource:
 
     def _item(self, name: str) -> Item | None:
         """What `name` is; None for a folder."""
-        path = os.path.join(self.folder, name)
+        path = f"{self._start}{name}"
         if in_records(name):
             return Item(name, ItemState.SKIPPED, OF_A_JOB)
         if name == PARTIAL:

@@ -16,7 +16,8 @@ class DiskPace:
 
     A small file is made in a dozen system calls of microseconds. A thread gives up the interpreter for each of them
     and has to wait for it again, behind a loop that is busy; so that way costs twice the work (a job of small objects
-    in a node: 900 to 1,100 a second against 1,300 to 2,200). A disk that takes long once is left to threads for a while.
+    in a node: 900 to 1,100 a second against 1,300 to 2,200). A disk that takes long once is left to threads for a
+    while.
     """
 
     def __init__(self) -> None:
