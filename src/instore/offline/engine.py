@@ -64,6 +64,7 @@ from instore.offline.interfaces import (
 from instore.protocol.headers import RESULTS_TYPE
 from instore.protocol.responses import split_frames, with_frames
 from instore.system.backoff import backoff
+from instore.system.pace import DiskPace
 from instore.system.printable import printable
 from instore.system.threads import in_thread, to_its_end
 
@@ -83,15 +84,24 @@ TIMED_OUT = 400  # what AIStore answers where an object took too long
 _GATHER = 0.2  # seconds in which the results of one batch gather
 
 
-async def in_batches(items: Iterator[Item]) -> AsyncIterator[list[Item]]:
-    """`items` a batch at a time, each found in a thread."""
+async def in_batches(items: Iterator[Item], is_local: bool = False) -> AsyncIterator[list[Item]]:
+    """`items` a batch at a time, each found in a thread, or without one where they are on a disk that is quick."""
+    pace = DiskPace()
+
+    def find() -> list[Item]:
+        return list(itertools.islice(items, _BATCH))
+
     with ThreadPoolExecutor(1, thread_name_prefix="walk") as pool:
-        while batch := await in_thread(pool, lambda: list(itertools.islice(items, _BATCH))):
+        while batch := pace.at_once(find) if is_local and pace.is_quick else await in_thread(pool, find):
             yield batch
 
 
 class Engine(Generic[AnyWorker, AnyStored]):
-    """Puts items through workers."""
+    """Puts items through workers.
+
+    Args:
+        is_local: to find `items` takes nothing but a disk of this machine.
+    """
 
     def __init__(
         self,
@@ -101,9 +111,10 @@ class Engine(Generic[AnyWorker, AnyStored]):
         workers: Workers[AnyWorker],
         destination: Destination[AnyStored],
         observer: Observer,
+        is_local: bool = False,
     ) -> None:
         self._options = options
-        self._items = items
+        self._items = in_batches(items, is_local)
         self._source = source
         self._workers = workers
         self._destination = destination
@@ -169,7 +180,7 @@ class Engine(Generic[AnyWorker, AnyStored]):
 
     async def _feed(self) -> None:
         """Walk, a little ahead of the slots."""
-        async for items in in_batches(self._items):
+        async for items in self._items:
             for item in items:
                 if item.state is ItemState.TODO:
                     self._open += 1

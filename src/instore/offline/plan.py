@@ -60,6 +60,11 @@ class Plan:
     selection: str = ""
     folders: Sequence[str] = ()
 
+    @property
+    def is_local(self) -> bool:
+        """Whether both sides are folders."""
+        return isinstance(self.source, FolderSource) and isinstance(self.destination, FolderDestination)
+
     def items(self) -> Iterator[Item]:
         """Everything in the source, and what is to be made of it. It blocks, and may be called more than once."""
         taken: set[str] = set()

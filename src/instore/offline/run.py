@@ -68,7 +68,9 @@ async def run(
         with told_of_members(members, observer) as variables:
             environment = {**_environment(plan.source.file_root, options.etl_args), **variables}
             async with make_workers(environment, observer.printed) as workers:
-                return await Engine(options, items, plan.source, workers, plan.destination, observer).run()
+                return await Engine(
+                    options, items, plan.source, workers, plan.destination, observer, plan.is_local
+                ).run()
 
 
 async def load_class(plan: Plan, make_workers: MakeWorkers[Any], observer: JobObserver, etl_args: str) -> None:
