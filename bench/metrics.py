@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.peers import INSTORE
 from bench.site import HOST, WrongAnswerError, free_port
 
-_BURSTS, _ROUNDS, _WARM_UP = 200, 40, 500
+_BURSTS, _ROUNDS, _WARM_UP = 900, 40, 500
 _CONNECTIONS = 8
 _BODY = b"x" * 1024
 _PUT = b"PUT /bucket/object HTTP/1.1\r\nHost: etl\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
