@@ -6,7 +6,6 @@ object has waited `batch_timeout` and a thread is free; until then others may jo
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
 
 from instore.protocol.requests import ObjectRequest
 from instore.server.entry import AccessLogEntry
@@ -16,29 +15,23 @@ from instore.server.user_results import TypedBytes
 from instore.system.steps import Waiter
 
 
-class Promise(Waiter[bytes | TypedBytes]):
-    """The result of an object in a batch; a batch whose objects are all given up is given up itself."""
+class BatchMember(Waiter[bytes | TypedBytes]):
+    """One object of a batch, and its result; a batch whose objects are all given up is given up itself."""
 
-    __slots__ = ("running",)
+    __slots__ = ("batch", "entry", "load", "request")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self.running: _RunningBatch | None = None
+    def __init__(self, request: ObjectRequest, load: Load, entry: AccessLogEntry, batch: "_Batch") -> None:
+        Waiter.__init__(self, batch.loop)
+        self.request = request
+        self.load = load
+        self.entry = entry
+        self.batch = batch
 
     def cancel(self, msg: object = None) -> bool:
         was_awaited = super().cancel(msg)
-        if was_awaited and self.running is not None:
-            self.running.check()
+        if was_awaited:
+            self.batch.check()
         return was_awaited
-
-
-class BatchMember(NamedTuple):
-    """One object of a batch."""
-
-    request: ObjectRequest
-    load: Load
-    result: Promise
-    entry: AccessLogEntry
 
 
 Outcome = bytes | TypedBytes | BaseException
@@ -71,16 +64,15 @@ class Batches:
 
     def submit(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> Waiter[bytes | TypedBytes]:
         """Have an object transformed in a batch."""
-        loop = asyncio.get_running_loop()
-        member = BatchMember(request, load, Promise(loop), entry)
         batch = self._open.get(request.etl_args)
         if batch is None:
-            batch = self._open[request.etl_args] = _Batch(request.etl_args)
-            batch.timer = loop.call_later(self._timeout, self._wait_no_longer, batch)
+            batch = self._open[request.etl_args] = _Batch(asyncio.get_running_loop(), request.etl_args)
+            batch.timer = batch.loop.call_later(self._timeout, self._wait_no_longer, batch)
+        member = BatchMember(request, load, entry, batch)
         batch.members.append(member)
         if len(batch.members) >= self._size:
             self._start(batch)
-        return member.result
+        return member
 
     def _wait_no_longer(self, batch: "_Batch") -> None:
         if self._pool.has_free_thread:
@@ -89,13 +81,12 @@ class Batches:
             self._due.append(batch)
 
     def _start(self, batch: "_Batch") -> None:
-        batch.close()
         del self._open[batch.etl_args]
         if batch in self._due:
             self._due.remove(batch)
-        members = [member for member in batch.members if not member.result.done()]  # the others were given up
+        members = batch.close()
         if members:
-            _RunningBatch(self._pool.submit(self._run, members), members)
+            batch.run(self._pool.submit(self._run, members))
 
     def _start_due(self) -> None:
         """A thread is free."""
@@ -104,43 +95,41 @@ class Batches:
 
 
 class _Batch:
-    """Objects that wait together."""
+    """Objects that wait together, and then are transformed together."""
 
-    def __init__(self, etl_args: str) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, etl_args: str) -> None:
+        self.loop = loop
         self.etl_args = etl_args
         self.members: list[BatchMember] = []
         self.timer: asyncio.TimerHandle | None = None
+        self._call: Waiter[list[Outcome]] | None = None
 
-    def close(self) -> None:
-        """It is as it is."""
+    def close(self) -> list[BatchMember]:
+        """It is as it is: those of its objects that were not given up."""
         if self.timer is not None:
             self.timer.cancel()
+        self.members = [member for member in self.members if not member.done()]
+        return self.members
 
-
-class _RunningBatch:
-    """A batch in a thread: its objects get their outcomes."""
-
-    def __init__(self, call: Waiter[list[Outcome]], members: list[BatchMember]) -> None:
+    def run(self, call: Waiter[list[Outcome]]) -> None:
+        """A thread has it: its objects get their outcomes."""
         self._call = call
-        self._members = members
         call.add_done_callback(self._done)
-        for member in members:
-            member.result.running = self
 
     def check(self) -> None:
         """Give it up when nobody waits for any of it."""
-        if all(member.result.cancelled() for member in self._members):
+        if self._call is not None and all(member.cancelled() for member in self.members):
             self._call.cancel()
 
     def _done(self, call: Waiter[list[Outcome]]) -> None:
         try:
             outcomes = call.result()
         except BaseException as error:
-            outcomes = [error] * len(self._members)
-        for member, outcome in zip(self._members, outcomes, strict=True):
-            if member.result.done():
+            outcomes = [error] * len(self.members)
+        for member, outcome in zip(self.members, outcomes, strict=True):
+            if member.done():
                 continue
             if isinstance(outcome, BaseException):
-                member.result.set_exception(outcome)
+                member.set_exception(outcome)
             else:
-                member.result.set_result(outcome)
+                member.set_result(outcome)

@@ -33,7 +33,7 @@ from instore.protocol.names import escape_path
 from instore.protocol.requests import ObjectRequest
 from instore.protocol.responses import split_frames, with_frames
 from instore.protocol.result_frames import END
-from instore.server.batches import Batches, BatchMember, Outcome, Promise
+from instore.server.batches import Batches, BatchMember, Outcome
 from instore.server.contract import Shape, Transform
 from instore.server.current_object import NO_OBJECT, UNDER_WAY
 from instore.server.entry import AccessLogEntry
@@ -203,21 +203,26 @@ class TransformRunner:
 
     def _run_batch(self, members: list[BatchMember]) -> list[Outcome]:
         """One outcome for each object of a batch."""
-        outcomes: dict[Promise, Outcome] = {}
+        failed: dict[BatchMember, Outcome] = {}
         loaded: list[tuple[BatchMember, bytes | str]] = []
         with contextlib.ExitStack() as stack:
             for member in members:
                 member.entry.begun = perf_counter()
+                loading = _Loading(member.load, member.request)
                 try:
-                    loaded.append((member, stack.enter_context(_Loading(member.load, member.request))))
+                    loaded.append((member, loading.__enter__()))
                 except InstoreError as error:
-                    outcomes[member.result] = error
-                else:
-                    member.entry.loaded = perf_counter()
-            for (member, _), outcome in zip(loaded, self._transform_batch(loaded), strict=True):
-                outcomes[member.result] = outcome
-                member.entry.made = perf_counter()
-        return [outcomes[member.result] for member in members]
+                    failed[member] = error
+                    continue
+                if loading.is_open:
+                    stack.push(loading)
+                member.entry.loaded = perf_counter()
+            made = self._transform_batch(loaded)
+            ended = perf_counter()
+            for member, _ in loaded:
+                member.entry.made = ended
+        others = iter(made)
+        return [failed[member] if member in failed else next(others) for member in members] if failed else made
 
     def _transform_batch(self, loaded: list[tuple[BatchMember, bytes | str]]) -> list[Outcome]:
         """One outcome for each object; where the call raises, each is tried alone."""
@@ -246,7 +251,10 @@ class TransformRunner:
             what = f"{len(results)} results" if isinstance(results, list | tuple) else type(results).__name__
             sentence = f"transform_batch returned {what} for {len(requests)} objects; it takes a list with one for each"
             return [TransformError(sentence) for _ in requests]
-        return [self._outcome(result, request) for result, request in zip(results, requests, strict=True)]
+        return [
+            result if type(result) is bytes else self._outcome(result, request)
+            for result, request in zip(results, requests, strict=True)
+        ]
 
     def _outcome(self, result: Any, request: ObjectRequest) -> Outcome:
         if isinstance(result, BaseException):
@@ -443,6 +451,11 @@ class _Loading:
             ) from error
         except BaseException as error:
             raise SourceError(f"{self._request.path!r} could not be read: {say(error)}") from error
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to exit."""
+        return self._loading is not None
 
     def __exit__(self, *raised: Any) -> bool | None:
         return None if self._loading is None else self._loading.__exit__(*raised)

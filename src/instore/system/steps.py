@@ -125,7 +125,7 @@ class Stepper:
         except BaseException as error:
             self._done(error)
         else:
-            if type(waiting) is Waiter and not self._cancelling:
+            if isinstance(waiting, Waiter) and not self._cancelling:
                 waiting._asyncio_future_blocking = False
                 waiting._callback = self.step
                 self._waiting = waiting
