@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from bench import batch, health, node, offline, ray, stream, websocket
 from bench.load import Request, check, wrk
-from bench.peers import EVERY, FASTAPI, FLASK, GO, INSTORE, Kind
+from bench.peers import EVERY, FASTAPI, FLASK, GO, INSTORE, UNHELD, Kind
 from bench.processes import BOTH_CORES, forget_peak, memory
 from bench.site import HOST, Server, Site, fqn_query, uname
 
@@ -159,9 +159,9 @@ def _messages(size: int, *, file: bool, direct: bool = False) -> Measure:
     return measure
 
 
-def _stream(*, file: bool) -> Measure:
+def _stream(*, file: bool, held: bool) -> Measure:
     def measure(site: Site, kind: Kind, pace: Pace) -> Sequence[float]:
-        server = site.server(kind, "stream")
+        server = site.server(UNHELD if kind is INSTORE and not held else kind, "stream")
 
         def transfer(size: int, *, compare: bool) -> float:
             path = site.object(size)
@@ -239,9 +239,9 @@ def _objects(label: str, sdk: Times, go: Times) -> tuple[Row, ...]:
     return tuple(_row(f"{label}, {count} under way", "obj/s", sdk, go) for count in UNDER_WAY)
 
 
-def _transfer(label: str, sdk: Times, go: Times) -> tuple[Row, Row]:
-    peak = Row(f"{label}: peak memory of the worker", "MiB", higher=False, limit=80, limit_aim=60)
-    return _row(label, "MB/s", sdk, go), peak
+def _transfer(label: str, sdk: Times | None = None, go: Times | None = None) -> tuple[Row, Row]:
+    rate = _row(label, "MB/s", sdk, go) if sdk and go else Row(label, "MB/s")
+    return rate, Row(f"{label}: peak memory of the worker", "MiB", higher=False, limit=80, limit_aim=60)
 
 
 def _row(label: str, unit: str, sdk: Times, go: Times) -> Row:
@@ -276,8 +276,10 @@ CASES = (
         _messages(16 * KIB, file=True, direct=True),
         _WEBSOCKET,
     ),
-    Case("stream-put", _transfer("streamed PUT", (1, 1.5), (0.7, 1)), _stream(file=False)),
-    Case("stream-file", _transfer("streamed file", (1, 1.3), (0.7, 1)), _stream(file=True)),
+    Case("stream-put", _transfer("streamed PUT", (1, 1.5), (0.7, 1)), _stream(file=False, held=False)),
+    Case("stream-put-held", _transfer("streamed PUT, held until whole"), _stream(file=False, held=True), (INSTORE,)),
+    Case("stream-file", _transfer("streamed file", (1, 1.3), (0.7, 1)), _stream(file=True, held=False)),
+    Case("stream-file-held", _transfer("streamed file, held until whole"), _stream(file=True, held=True), (INSTORE,)),
     Case(
         "health-sleep",
         _probes("/health, 99th percentile, transforms sleep"),

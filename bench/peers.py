@@ -8,7 +8,7 @@ dependency of the project.
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.processes import BenchError
@@ -33,6 +33,7 @@ class Kind:
         footer: what comes after the class, with `{port}`.
         websocket: `/ws` is served.
         several: more than one worker can be asked for.
+        variables: of its environment, `NAME=VALUE`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Kind:
     footer: str = ""
     websocket: bool = True
     several: bool = True
+    variables: tuple[str, ...] = ()
 
     def write_module(self, transform: str, folder: Path, port: int) -> Path:
         """Write the module of `transform` for this kind of server."""
@@ -65,6 +67,7 @@ INSTORE = Kind(
     Path(sys.executable).parent,
     "instore serve {module}.py --host 127.0.0.1 --port {port} --workers {workers}",
 )
+UNHELD = replace(INSTORE, variables=("INSTORE_SPOOL=0",))  # sends a stream while it is made, as the others do
 FASTAPI = Kind(
     "FastAPI",
     OFFICIAL.programs,

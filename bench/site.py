@@ -102,7 +102,8 @@ class Site(contextlib.ExitStack):
         module = kind.write_module(transform, self.folder, port)
         log = module.with_suffix(".log")
         command = kind.start_command(module, port, workers)
-        with started(command, cores, log, self.variables(), self.folder) as process:
+        variables = self.variables() | dict(variable.split("=") for variable in kind.variables)
+        with started(command, cores, log, variables, self.folder) as process:
             _wait_until_ready(process, port, log)
             yield Server(kind, port, process.pid)
 
