@@ -35,7 +35,7 @@ from instore.http.request import Headers
 from instore.http.server_state import ServerState
 from instore.http.sockets import AnswerSocket, BodySocket, LentSocket
 from instore.http.websocket_connection import WebSocketConnection, accept_key
-from instore.system.steps import Stepper, Waiter
+from instore.system.steps import Stepper, Steps, Waiter
 
 logger = logging.getLogger("instore")
 
@@ -108,7 +108,7 @@ class HTTPRequest:
         self.over = False  # it was served
         self.understood = False  # its head was
         self.refused: RefusedError | None = None
-        self.stepper: Stepper | None = None
+        self.stepper: Stepper | Steps | None = None
         self.waiter: Waiter[None] | None = None  # who reads, and waits
         self._connection = connection
         self._pieces: deque[bytes] = deque()
@@ -129,11 +129,18 @@ class HTTPRequest:
         self._unread -= len(piece)
         return piece
 
+    def ready(self) -> "HTTPRequest | None":
+        is_here = self.complete and self.counted <= SMALL and not self._connection.state.memory.is_full
+        return self if is_here else None
+
+    def take(self) -> bytes:
+        self._held = self.counted
+        self._connection.state.memory.take(self._held)
+        return self._pieces.popleft() if len(self._pieces) == 1 else self._join()
+
     async def whole(self) -> bytes:
-        if self.complete and self.counted <= SMALL and not self._connection.state.memory.is_full:
-            self._held = self.counted
-            self._connection.state.memory.take(self._held)
-            return self._pieces.popleft() if len(self._pieces) == 1 else self._join()
+        if self.ready() is not None:
+            return self.take()
         if self.length is not None:
             await self._hold(self.length)
         body: BytesIO | None = None
@@ -160,13 +167,19 @@ class HTTPRequest:
         self._gone = callback
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        if not self.respond_at_once(status, headers, body):
+            await self.taken()
+
+    def respond_at_once(self, status: int, headers: Headers, body: bytes) -> bool:
         if len(body) > SMALL:
             self._connection.state.untaken.check()
         self._connection.respond(self, status, headers, body)
-        if self._connection.is_full:
-            sent, self.sent = self.sent, 0
-            await self._connection.room(len(body))
-            self.sent = sent
+        return not self._connection.is_full
+
+    async def taken(self) -> None:
+        sent, self.sent = self.sent, 0
+        await self._connection.room(sent)
+        self.sent = sent
 
     async def begin(self, status: int, headers: Headers) -> None:
         self._connection.begin(self, status, headers)
@@ -479,8 +492,13 @@ class HTTPConnection(asyncio.Protocol):
 
     def _open(self, request: HTTPRequest) -> None:
         request.opened = True
-        request.stepper = Stepper(self.state.application.serve(request), partial(self._served, request))
-        request.stepper.step()
+        steps, done = self.state.application.serve(request), partial(self._served, request)
+        if isinstance(steps, Steps):
+            request.stepper = steps
+            steps.start(done)
+        else:
+            request.stepper = stepper = Stepper(steps, done)
+            stepper.step()
 
     def _served(self, request: HTTPRequest, error: BaseException | None) -> None:
         request.over = True

@@ -1,10 +1,11 @@
 """A request as whoever answers it sees it, whichever server it came to."""
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol
 
 from instore.http.sockets import AnswerSocket, BodySocket
 from instore.http.websocket import WebSocketReceiver, WebSocketSender
+from instore.system.steps import Steps
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -38,6 +39,9 @@ class Request(Protocol):
     async def whole(self) -> bytes:
         """The whole body, which counts as memory in use until the request is over."""
 
+    def ready(self) -> "ReadyRequest | None":
+        """The request, if its body is here and small, and it can be answered without waiting."""
+
     @property
     def must_wait(self) -> bool:
         """Whether so many results are in memory that clients have not taken, that no more should be made."""
@@ -70,13 +74,26 @@ class Request(Protocol):
         """
 
 
+class ReadyRequest(Request, Protocol):
+    """A request that nothing need be awaited for."""
+
+    def take(self) -> bytes:
+        """As `whole`."""
+
+    def respond_at_once(self, status: int, headers: Headers, body: bytes) -> bool:
+        """As `respond`; False: the client has yet to take most of it, and `taken` is to be awaited."""
+
+    async def taken(self) -> None:
+        """Wait until the client has taken most of the answer."""
+
+
 class Application(Protocol):
     """What answers the requests of a server."""
 
     async def start(self) -> None:
         """Called before the first request."""
 
-    async def serve(self, request: Request) -> None:
+    def serve(self, request: Request) -> Coroutine[Any, Any, None] | Steps:
         """Answer one request. An exception breaks an answer that has begun; before, it is a bare 500."""
 
     def websocket(self, request: Request, sender: WebSocketSender) -> WebSocketReceiver | str:

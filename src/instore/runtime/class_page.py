@@ -1,10 +1,13 @@
 """The page in front of a server of one class."""
 
 import json
+from collections.abc import Coroutine
+from typing import Any
 
 from instore.errors import ForbiddenOriginError, status_of
 from instore.http.request import Request
 from instore.server.app import ETLApplication
+from instore.system.steps import Steps
 from instore.ui.origin import check_origin
 from instore.ui.page import WebPage, is_of_page
 from instore.webserver.base_etl_server import ETLServer
@@ -18,15 +21,14 @@ def add_page(application: ETLApplication, cls: type[ETLServer]) -> None:
     page = WebPage("serve.html", {"about.json": json.dumps({"name": cls.__name__, "about": about}).encode()})
     serve_object = application.serve
 
-    async def serve(request: Request) -> None:
+    def serve(request: Request) -> Coroutine[Any, Any, None] | Steps:
         path = request.target.partition(b"?")[0].decode("latin-1")
         is_page = request.method in ("GET", "HEAD") and is_of_page(path)
         try:
             _check(request, is_page)
         except ForbiddenOriginError as error:
-            await request.respond(status_of(error), _TEXT, str(error).encode(errors="replace"))
-        else:
-            await (page.serve(request) if is_page else serve_object(request))
+            return request.respond(status_of(error), _TEXT, str(error).encode(errors="replace"))
+        return page.serve(request) if is_page else serve_object(request)
 
     application.serve = serve
 

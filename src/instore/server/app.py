@@ -1,7 +1,9 @@
 """The ETL server: one service, and the handlers in front of it; on our own edge, or as an ASGI 3 application."""
 
 import logging
+from collections.abc import Coroutine
 from types import SimpleNamespace
+from typing import Any, cast
 
 from instore.errors import ArgumentsError, ConfigurationError
 from instore.http.request import Request
@@ -98,7 +100,8 @@ class ETLApplication:
         """Serve one ASGI connection."""
         match scope["type"]:
             case "http":
-                await self.serve(ASGIRequest(scope, receive, send, self.settings.timeout, self._watcher))
+                request = ASGIRequest(scope, receive, send, self.settings.timeout, self._watcher)
+                await cast(Coroutine[Any, Any, None], self.serve(request))  # which is never ready
             case "websocket":
                 path = scope["path"]
                 await serve_websocket(

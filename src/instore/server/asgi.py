@@ -55,6 +55,9 @@ class ASGIRequest:
     async def wait_for_memory(self) -> None:
         """Nothing is waited for."""
 
+    def ready(self) -> None:
+        """Everything is awaited."""
+
     async def read(self) -> bytes:
         if self._refuses_body:
             raise InvalidRequestError(

@@ -36,10 +36,13 @@ from instore.server.files import FileRules
 from instore.server.metrics import ObjectCounters
 from instore.server.next_hops import NextHops
 from instore.server.outbound import Outbound
+from instore.server.readers import Load
 from instore.server.results import BufferedResult, PendingResult, SeveralResults, StreamedResult
 from instore.server.sources import FileSource, RemoteSource, Source
 from instore.server.spans import tracing
 from instore.server.transforms import TransformRunner
+from instore.server.user_results import TypedBytes
+from instore.system.steps import Waiter
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -52,6 +55,7 @@ class Service:
 
     Attributes:
         takes_groups: small objects may come in groups: the class makes one result of each, whole.
+        awaits_nothing: of an object that is at hand, nothing but its transform.
     """
 
     def __init__(self, transform: Transform) -> None:
@@ -70,6 +74,7 @@ class Service:
         self._makes_several = transform.shape is Shape.MANY
         self.takes_groups = not (self._streams or self._makes_several)
         self._is_timed = math.isfinite(self.environment.object_time)
+        self.awaits_nothing = self.takes_groups and not self._is_timed
 
     async def close(self) -> None:
         """Close the connections to others and take no more transforms."""
@@ -79,7 +84,7 @@ class Service:
         if self._tracing is not None:
             await self._tracing.close()
 
-    def file(self, request: ObjectRequest) -> Source:
+    def file(self, request: ObjectRequest) -> FileSource:
         """The local file that `request` names."""
         return FileSource(request.fqn, self._rules, self.environment.direct_fqn)
 
@@ -120,6 +125,10 @@ class Service:
         else:
             result = BufferedResult(request, source, self._transforms, entry)
         return Exchange(self, entry, request, result, self._direct_put)
+
+    def start(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> Waiter[bytes | TypedBytes]:
+        """Begin to transform an object that `load` gives whole, whose result is whole."""
+        return self._transforms.start(request, load, entry)
 
     def time_out(self, result: PendingResult) -> asyncio.TimerHandle | None:
         """Give `result` up when its object has taken as long as one may."""

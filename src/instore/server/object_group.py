@@ -8,7 +8,7 @@ from typing import Any
 from instore.http.request import Headers, Request
 from instore.http.sockets import AnswerSocket, BodySocket
 from instore.protocol.object_groups import encode_answer
-from instore.system.steps import Stepper, Waiter
+from instore.system.steps import Stepper, Steps, Waiter
 
 
 class ObjectGroup:
@@ -21,17 +21,22 @@ class ObjectGroup:
     def __init__(self, request: Request) -> None:
         self.request = request
         self._loop = asyncio.get_running_loop()
-        self._members: dict[GroupedRequest, Stepper] = {}  # that are under way
+        self._members: dict[GroupedRequest, Stepper | Steps] = {}  # that are under way
         self._answers: list[bytes] = []
         self._failure: BaseException | None = None
         self._news: Waiter[None] | None = None
         self._is_told = False
 
-    def start(self, number: int, serve: Callable[["GroupedRequest"], Coroutine[Any, Any, None]]) -> None:
+    def start(self, number: int, serve: Callable[["GroupedRequest"], Coroutine[Any, Any, None] | Steps]) -> None:
         """Serve the object that is number so many of the group."""
         member = GroupedRequest(self, number)
-        stepper = self._members[member] = Stepper(serve(member), partial(self._served, member))
-        stepper.step()
+        steps, done = serve(member), partial(self._served, member)
+        if isinstance(steps, Steps):
+            self._members[member] = steps
+            steps.start(done)
+        else:
+            stepper = self._members[member] = Stepper(steps, done)
+            stepper.step()
 
     async def take(self) -> bytes:
         """The answers that have come meanwhile; empty once all have."""
@@ -99,6 +104,12 @@ class GroupedRequest:
     async def whole(self) -> bytes:
         return b""
 
+    def ready(self) -> "GroupedRequest":
+        return self
+
+    def take(self) -> bytes:
+        return b""
+
     @property
     def must_wait(self) -> bool:
         return self._group.request.must_wait
@@ -116,9 +127,16 @@ class GroupedRequest:
             callback()
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        self.respond_at_once(status, headers, body)
+
+    def respond_at_once(self, status: int, headers: Headers, body: bytes) -> bool:
         self.status = status
         self.sent = len(body)
         self._group.answer(self._number, status, headers, body)
+        return True
+
+    async def taken(self) -> None:
+        """An answer is in memory until its group's is taken."""
 
     async def begin(self, status: int, headers: Headers) -> None:
         self.status = status

@@ -127,8 +127,12 @@ class BytesSource:
         self.received = self.size = len(data)
         self._data = data
 
-    async def load(self) -> Load:
+    def at_hand(self) -> Load:
+        """As `load`, without waiting."""
         return lambda: self._data
+
+    async def load(self) -> Load:
+        return self.at_hand()
 
     async def stream(self) -> Callable[[], ObjectReader]:
         return functools.partial(BytesReader, self._data)
@@ -163,8 +167,12 @@ class FileSource:
         except (OSError, ValueError):
             return None
 
-    async def load(self) -> Load:
+    def at_hand(self) -> Load:
+        """As `load`, without waiting."""
         return functools.partial(self._rules.path, self._path) if self._as_path else self._read
+
+    async def load(self) -> Load:
+        return self.at_hand()
 
     async def stream(self) -> Callable[[], ObjectReader]:
         return self._open

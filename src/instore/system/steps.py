@@ -100,12 +100,30 @@ class Waiter(Generic[Result]):
             self._loop.call_soon(callback, self, context=self._context)
 
 
+Done = Callable[[BaseException | None], object]
+"""Is told that something has ended, and the error that has ended it."""
+
+
+class Steps:
+    """What is done by callbacks."""
+
+    __slots__ = ()
+
+    def start(self, done: Done) -> None:
+        """Begin it."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """End it with `CancelledError`."""
+        raise NotImplementedError
+
+
 class Stepper:
     """Runs a coroutine, from its first step to its end."""
 
     __slots__ = ("_cancelling", "_coroutine", "_done", "_waiting")
 
-    def __init__(self, coroutine: Coroutine[Any, None, None], done: Callable[[BaseException | None], object]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, None, None], done: Done) -> None:
         self._coroutine = coroutine
         self._done = done
         self._waiting: Any = None
