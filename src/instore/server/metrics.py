@@ -74,15 +74,17 @@ class ObjectCounters:
         """Count in one of these pages from now on; before the first request."""
         self.pages = pages
         self._page = pages[own]
+        self._counted = self._page[: BYTES_OUT + 1].tolist()  # what `ended` adds to: a list is twice as quick to read
         self._before = objects_ended(self._page)
 
     def ended(self, entry: AccessLogEntry, outcome: str, sent: int) -> None:
         """An object's way is over; `sent` bytes went back to whoever asked."""
-        request, source, page = entry.request, entry.source, self._page
-        page[_COLUMNS[outcome][entry.method][UNKNOWN if request is None else request.origin]] += 1
+        request, source, page, counted = entry.request, entry.source, self._page, self._counted
+        column = _COLUMNS[outcome][entry.method][UNKNOWN if request is None else request.origin]
+        page[column] = counted[column] = counted[column] + 1
         if source is not None:
-            page[BYTES_IN] += source.received
-        page[BYTES_OUT] += sent + entry.put
+            page[BYTES_IN] = counted[BYTES_IN] = counted[BYTES_IN] + source.received
+        page[BYTES_OUT] = counted[BYTES_OUT] = counted[BYTES_OUT] + sent + entry.put
         if entry.retries:
             page[RETRIES] += entry.retries
         if entry.made:
