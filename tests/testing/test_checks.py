@@ -106,7 +106,9 @@ def test_no_samples_are_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("transform", "what"), [(TRANSFORMS / "buffered.py", "a result of 4 bytes"), (Splits, "2 results")]
+    ("transform", "what"),
+    [(TRANSFORMS / "buffered.py", "a result of 4 bytes"), (Splits, "2 results")],
+    ids=["one", "several"],
 )
 def test_a_result_of_a_part_is_said(monkeypatch: pytest.MonkeyPatch, transform: type | Path, what: str) -> None:
     class Uncut(Server):

@@ -57,11 +57,10 @@ def check(
     """Check that a transform gives the same in every way that a cluster or a job asks for it, and nothing for a part.
 
     What it gives of a sample is its result, several results with their names, content types and metadata, or that it
-    is skipped. Each sample is sent whole by `put` (twice), by `put` without a length, by `pull` and as a file, all of
-    which take several results; by `put`, over WebSocket and by a direct put for one result, where several are to be
-    refused; and with its second half missing, by all of them but the file. Then all samples are sent as a group, if
-    the class makes one whole result of each: those of a class with `transform_batch` meet in batches, so it takes two
-    or more.
+    is skipped. Each sample is sent whole by `put` (twice), by `put` without a length, by `pull` and as a file, which
+    take several results; by `put`, over WebSocket and by a direct put for one result, where several must be refused;
+    and with its second half missing, by all of them but the file. Then all samples are sent as a group, if the class
+    makes one whole result of each; with `transform_batch` they meet in batches there, so give two or more.
 
     Args:
         transform: as for `Server`.
