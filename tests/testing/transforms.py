@@ -135,6 +135,15 @@ class FailsMessages(ETLServer):
         return Result(data, name="copy")
 
 
+class NamesMessages(ETLServer):
+    """Skips what comes in any other way than over WebSocket, and gives a name to the rest."""
+
+    def transform(self, data: Any, path: str, etl_args: str) -> Result:
+        if self.object.bucket:
+            raise Skip("it is no message")
+        return Result(data, name="copy")
+
+
 class DescribesByPath(ETLServer):
     """Its result has another name, content type or metadata, as the arguments say, for each path."""
 
