@@ -1,7 +1,7 @@
 """The pages that open with code: it does what the page says.
 
 A block of Python is written to the file that its first line names; a block of shell runs; a block of text behind it is
-what that has printed.
+what that has printed. Where a command asks a server, it is that of the last of these files.
 """
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from instore.runtime.load import load_class
+from instore.testing import Server
 from tests.docs.test_links import ROOT
 from tests.examples.support import EXAMPLES, photograph
 
@@ -26,7 +27,9 @@ CONCEPTS = (
     "websocket",
     "shipping",
     "tuning",
+    "testing",
 )
+SERVED = "http://127.0.0.1:8000"
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -63,12 +66,15 @@ def test_a_page_opens_with_code_that_is_a_transform(page: str, tmp_path: Path) -
 @pytest.mark.whole
 @pytest.mark.parametrize("page", CONCEPTS)
 def test_a_page_s_code_does_what_the_page_says(page: str, tmp_path: Path) -> None:
-    printed = ""
+    name = printed = ""
     ran = 0
     for kind, code in blocks(page):
         if kind == "python":
             name, text = named(code)
             (tmp_path / name).write_text(text)
+        elif kind == "sh" and SERVED in code:
+            with Server(tmp_path / name) as server:
+                printed = shell(code.replace(SERVED, server.url), tmp_path)
         elif kind == "sh":
             printed = shell(code, tmp_path)
             ran += 1

@@ -1,14 +1,18 @@
 import hashlib
 import io
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.examples.support import airports, gather, load, names_in, photograph, run_command
 
 
-def checksum_line(data: bytes, path: str) -> bytes:
-    return b"".join(load("checksums.py").transform_stream(io.BytesIO(data), path, ""))  # type: ignore[arg-type]
+def checksum_line(data: bytes, path: str, bucket: str = "photos") -> bytes:
+    example: Any = load("checksums.py")
+    example.object = SimpleNamespace(bucket=bucket)
+    return b"".join(example.transform_stream(io.BytesIO(data), path, ""))
 
 
 def test_lines_of_a_folder_are_those_of_hashlib_with_the_names_as_they_lie_in_it(tmp_path: Path) -> None:
@@ -34,6 +38,10 @@ def test_lines_of_a_folder_are_those_of_hashlib_with_the_names_as_they_lie_in_it
 )
 def test_name_is_the_objects_without_its_bucket(path: str, name: str) -> None:
     assert checksum_line(b"cat", path) == f"{hashlib.sha256(b'cat').hexdigest()}  {name}\n".encode()
+
+
+def test_name_that_comes_without_a_bucket_is_whole() -> None:
+    assert checksum_line(b"cat", "a/b/cat.jpg", bucket="").endswith(b"  a/b/cat.jpg\n")
 
 
 def test_name_that_would_break_the_line_is_escaped_as_sha256sum_does() -> None:

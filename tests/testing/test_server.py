@@ -12,7 +12,7 @@ from instore import ETLServer
 from instore.errors import ConfigurationError, NoResultError
 from instore.testing import Server
 from tests.support.servers import TRANSFORMS
-from tests.testing.transforms import Tells
+from tests.testing.transforms import Skips, SkipsTogether, Splits, Tells
 
 BUFFERED = TRANSFORMS / "buffered.py"
 
@@ -77,6 +77,53 @@ def test_an_object_that_is_cut_off_has_no_result(server: Server, size: int) -> N
         assert answer.result is None
         assert answer.error
     assert server.put("b/o", b"x").body
+
+
+def test_the_objects_of_a_group_have_an_answer_each(server: Server) -> None:
+    assert server.takes_groups
+    objects = {f"b/{number}": b"%d" % number for number in range(70)}
+    answers = server.group(objects, "&")
+    assert list(answers) == list(objects)
+    assert {name: answer.body for name, answer in answers.items()} == {
+        name: f"{name}|&|{data!r}".encode() for name, data in objects.items()
+    }
+    assert "upside down" in server.group({"b/1": b"", "b/2": b""}, "raise")["b/2"].error
+    assert server.group({}) == {}
+
+
+def test_the_objects_of_a_group_meet_in_batches() -> None:
+    with Server(SkipsTogether) as server:
+        assert all(answer.skipped for answer in server.group({"b/1": b"1", "b/2": b"2"}).values())
+        assert server.group({"b/1": b"1"})["b/1"].body == b"1"
+
+
+@pytest.mark.whole
+def test_a_server_that_dies_over_a_group_says_so_of_each() -> None:
+    with Server(Tells) as server:
+        for answer in server.group({"b/1": b"", "b/2": b""}, "die").values():
+            assert answer.error.startswith("the server was killed by SIGKILL")
+
+
+def test_all_results_come_by_each_way_that_takes_them(tmp_path: Path) -> None:
+    (tmp_path / "o").write_bytes(b"xy")
+    with Server(Splits) as server:
+        assert not server.takes_groups
+        for answer in (
+            server.put("b/o", b"xy", results=True),
+            server.put("b/o", b"xy", chunked=True, results=True),
+            server.pull("b/o", b"xy", results=True),
+            server.file(tmp_path / "o", results=True),
+        ):
+            assert [(result.name, result.data) for result in answer.results] == [("o/0", b"x"), ("o/1", b"y")]
+        assert "can carry one" in server.pull("b/o", b"xy").error
+
+
+def test_a_skipped_object_is_one_over_websocket_too() -> None:
+    with Server(Skips) as server:
+        answer = server.websocket("b/o", b"small")
+        assert answer.skipped
+        assert answer.error.startswith("skipped: it is small")
+        assert not server.websocket("b/o", b"x").skipped
 
 
 @pytest.mark.whole

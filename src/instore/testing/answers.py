@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from instore.errors import NoResultError
+from instore.errors import SKIPPED, NoResultError
 from instore.protocol.headers import RESULTS_TYPE, RETRY_REASON, SKIPPED_OBJECT
+from instore.protocol.object_groups import HEAD_SIZE, decode_head, decode_headers
 from instore.protocol.responses import ResponseMeaning, error_text, read_response, split_frames
 from instore.protocol.result_frames import split_results
 from instore.server.user_results import Result
@@ -36,6 +37,8 @@ class Answer:
 
     @property
     def skipped(self) -> bool:
+        if self.status is None:  # over WebSocket there is no header
+            return self.error.partition(":")[0] == SKIPPED
         return SKIPPED_OBJECT.lower() in self.headers
 
     @property
@@ -90,6 +93,21 @@ def _read_results(reply: Reply) -> Answer:
         seconds=reply.seconds,
         results=tuple(results),
     )
+
+
+def read_group(reply: Reply, count: int) -> list[Answer]:
+    """The answers to a group of so many objects, in their order."""
+    if reply.broken or reply.status != 200:
+        return [read_reply(reply)] * count
+    found: dict[int, Answer] = {}
+    end = 0
+    while end < len(reply.body):
+        head = decode_head(reply.body[end : end + HEAD_SIZE])
+        start = end + HEAD_SIZE + head.headers_size
+        headers = decode_headers(reply.body[end + HEAD_SIZE : start])
+        end = start + head.body_size
+        found[head.number] = read_reply(Reply(head.status, headers, reply.body[start:end], seconds=reply.seconds))
+    return [found[number] for number in range(count)]
 
 
 def read_delivery(reply: Reply, delivered: list[bytes]) -> Answer:

@@ -28,7 +28,8 @@ from instore.protocol.environment import (
     INSTORE_FRAMES,
     NUM_WORKERS,
 )
-from instore.protocol.headers import HEALTH_PATH, NODE_URL, RESULTS
+from instore.protocol.headers import GROUP_PATH, GROUPS, HEALTH_PATH, NODE_URL, RESULTS
+from instore.protocol.object_groups import MOST_OBJECTS, encode_group
 from instore.protocol.pipeline import join_pipeline
 from instore.protocol.requests import object_target, pull_target
 from instore.protocol.websocket import write_control
@@ -38,7 +39,7 @@ from instore.system import exit_codes
 from instore.system.addresses import url_of
 from instore.system.logs import LogOptions
 from instore.system.printable import printable
-from instore.testing.answers import Answer, read_delivery, read_reply
+from instore.testing.answers import Answer, read_delivery, read_group, read_reply
 from instore.testing.command import started
 from instore.testing.target import StandInTarget
 from instore.testing.wire import Reply, Sent, ask, ask_websocket
@@ -143,12 +144,41 @@ class Server:
             results: as for `put`.
         """
         name = name or f"{_BUCKET}/{Path(path).name}"
-        place = Path(tempfile.mkdtemp(dir=self._folder)) / "@ais" / _BUCKET / "%ob" / Path(name).name
-        place.parent.mkdir(parents=True)
+        place = self._new_place(name)
         shutil.copyfile(path, place)
         return read_reply(self._ask(Sent("PUT", object_target(name, str(place), args), b"", _headers(results))))
 
-    def pull(self, name: str, data: bytes, args: str = "", *, cut: bool = False) -> Answer:
+    @property
+    def takes_groups(self) -> bool:
+        """Whether objects may be asked for in groups: the class makes one result of each, whole."""
+        return GROUPS.lower() in ask(self.url, Sent("GET", HEALTH_PATH), self._timeout).headers
+
+    def group(self, objects: Mapping[str, bytes], args: str = "", *, results: bool = False) -> dict[str, Answer]:
+        """Name several objects' files in one request, as the jobs of `instore transform` do for small ones.
+
+        They are under way at once, and those of a class with `transform_batch` meet in batches.
+
+        Args:
+            objects: each by its name, as for `put`. More than 64 are several requests.
+            args: as for `put`.
+            results: as for `put`.
+
+        Returns:
+            Each object's answer by its name. Where the class doesn't take groups, an error of one may be that of all.
+        """
+        names = list(objects)
+        answers: dict[str, Answer] = {}
+        for start in range(0, len(names), MOST_OBJECTS):
+            chosen = names[start : start + MOST_OBJECTS]
+            places = [self._new_place(name) for name in chosen]
+            for name, place in zip(chosen, places, strict=True):
+                place.write_bytes(objects[name])
+            body = encode_group((name, str(place), args, results) for name, place in zip(chosen, places, strict=True))
+            reply = self._ask(Sent("POST", GROUP_PATH, body))
+            answers |= zip(chosen, read_group(reply, len(chosen)), strict=True)
+        return answers
+
+    def pull(self, name: str, data: bytes, args: str = "", *, cut: bool = False, results: bool = False) -> Answer:
         """Have the server fetch the object from the target, as `hpull://` does. Two at once need two names.
 
         Args:
@@ -156,10 +186,11 @@ class Server:
             data: the object that the target has.
             args: as for `put`.
             cut: the target breaks off in the middle of it. Default: it sends all of it.
+            results: as for `put`.
         """
         uname = _uname(name)
         self._target.offer(uname, data, cut)
-        return read_reply(self._ask(Sent("GET", pull_target(uname, args))))
+        return read_reply(self._ask(Sent("GET", pull_target(uname, args), headers=_headers(results))))
 
     def websocket(self, name: str, data: bytes, args: str = "", *, cut: bool = False) -> Answer:
         """Send an object over WebSocket, as `ws://` does.
@@ -195,6 +226,12 @@ class Server:
             pipeline = join_pipeline([server.url for server in servers], destination)
             reply = self._ask(Sent("PUT", object_target(name, "", args), data, {NODE_URL: pipeline}, cut=cut))
             return read_delivery(reply, self._target.delivered(token))
+
+    def _new_place(self, name: str) -> Path:
+        """Where an object's file can lie, in the layout of a target's disk."""
+        place = Path(tempfile.mkdtemp(dir=self._folder)) / "@ais" / _BUCKET / "%ob" / Path(name).name
+        place.parent.mkdir(parents=True)
+        return place
 
     def _ask(self, sent: Sent) -> Reply:
         return self._seen(ask(self.url, sent, self._timeout))
