@@ -94,6 +94,7 @@ def test_a_page_s_code_does_what_the_page_says(page: str, tmp_path: Path) -> Non
     assert ran >= 1
 
 
+@pytest.mark.whole
 def test_a_failed_object_is_logged_as_the_page_says() -> None:
     (line,) = (line for line in (ROOT / "docs" / "serving.md").read_text().splitlines() if "instore.outcome" in line)
     with Server(Picky) as server:
