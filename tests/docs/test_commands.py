@@ -28,14 +28,14 @@ from tests.support.environments import OFFICIAL, need
 ELSEWHERE = {
     # pages whose code other tests run, or which has none that a reader would paste
     "architecture": "a drawing",
-    "benchmarks": "takes as long as the page says, and its figures are the proof that it ran",
+    "benchmarks": "commands that take as long as the page says, and leave its figures",
     "clouds": "test_clouds.py",
     "cluster": "test_cluster.py",
     "compared": "what tests/faults/compare.py has seen",
     "compat": "tests/compat/test_commands.py and test_overlay.py",
     "jobs": "test_pages.py, and here",
     "shards": "test_pages.py, tests/server/test_members.py, and here",
-    "testing": "tests/testing",
+    "testing": "its calls are those of tests/testing",
 }
 HERE = ("examples", "node", "operating", "page", "runtime")
 
