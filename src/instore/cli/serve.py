@@ -67,7 +67,7 @@ def serve(
     instore serve thumbs.py --port 8000 --workers 4
 
     The environment is that of the AIStore ETL protocol: AIS_TARGET_URL, DIRECT_PUT, ETL_DIRECT_FQN and so on.
-    It answers /health, /ready and, for Prometheus, /metrics.
+    It answers /health, /ready and, for Prometheus, /metrics. Without a cluster, take instore try or instore node.
     """
     if help_args:
         click.echo(args_of(load_class(transform)))

@@ -160,7 +160,8 @@ class Environment:
         if "target_url" not in values:
             raise MissingTargetError(
                 f"no target URL: set {AIS_TARGET_URL} (or give --target-url) to the base URL of the local target, "
-                "http://HOST:PORT/v1/etl/_object/<etl-name>/<secret>"
+                "http://HOST:PORT/v1/etl/_object/<etl-name>/<secret>; without a cluster, instore try runs a "
+                "transform on a file, and instore node is a store for it"
             )
         settings = cls(**values)
         settings.check_tls()

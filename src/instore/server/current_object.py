@@ -24,7 +24,7 @@ class ObjectInfo:
 
     It is right in the thread of the transform's call, and in the tasks that it starts, however many objects are under
     way. Where the members of a shard are transformed it is the shard. What nobody has said is empty, or None
-    (docs/guide.md#the-object).
+    (docs/transform.md#the-object).
     """
 
     __slots__ = ("_entry", "_said")

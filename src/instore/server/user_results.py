@@ -21,7 +21,7 @@ class Result:
     """A result with more to it than its bytes. A transform returns it in place of bytes, or yields several.
 
     `instore transform`, `instore.run` and the bucket jobs of `instore node` keep all of it. A request for a single
-    object carries the data and the content type; a name or metadata make it fail there (docs/guide.md#results).
+    object carries the data and the content type; a name or metadata make it fail there (docs/results.md).
 
     Args:
         data: the result's bytes; a text only from a class that `encodes_text`.
