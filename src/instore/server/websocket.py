@@ -9,6 +9,7 @@ An object begins as soon as it is read; answers wait for their turn. What may be
 and in bytes, and reading stops there.
 """
 
+import asyncio
 from collections import deque
 from functools import partial
 
@@ -28,8 +29,9 @@ from instore.protocol.websocket import CLOSE_FAILED, CLOSE_GOING_AWAY, CLOSE_POL
 from instore.server.direct_put import Response
 from instore.server.entry import AccessLogEntry
 from instore.server.exchange import Service
-from instore.server.sources import BytesSource, Source
-from instore.system.steps import Stepper
+from instore.server.sources import BytesSource, FileSource, Source
+from instore.server.user_results import TypedBytes
+from instore.system.steps import Stepper, Waiter
 
 _AHEAD = 8  # objects under way beyond those that transform: on their way in, or to the next hop
 _BYTES_AHEAD = 64 << 20
@@ -71,7 +73,7 @@ class _PendingObject:
         self.failure: InstoreError | OSError | None = None
         self.code = 0
         self.ready = False
-        self.stepper: Stepper | None = None
+        self.stepper: Stepper | Waiter[bytes | TypedBytes] | None = None
 
 
 class _WebSocketObjects:
@@ -141,17 +143,49 @@ class _WebSocketObjects:
 
     # From an object to its answer.
 
-    def _start(self, request: ObjectRequest, source: Source, size: int) -> None:
+    def _start(self, request: ObjectRequest, source: BytesSource | FileSource, size: int) -> None:
         entry = self._service.access_log.begin("WS", "message")
         entry.request, entry.source = request, source
         item = _PendingObject(entry, size)
         self._items.append(item)
         self._bytes += size
-        item.stepper = Stepper(self._object(item, request, source), partial(self._done, item))
-        item.stepper.step()
+        if self._service.awaits_nothing and not request.next_url:
+            self._start_ready(item, request, source)
+        else:
+            item.stepper = stepper = Stepper(self._object(item, request, source), partial(self._done, item))
+            stepper.step()
         if not self._paused and (len(self._items) >= self._most or self._bytes >= _BYTES_AHEAD):
             self._paused = True
             self._sender.pause()
+
+    def _start_ready(self, item: _PendingObject, request: ObjectRequest, source: BytesSource | FileSource) -> None:
+        """As `_object` does, by callbacks: the object is at hand, and its result is whole."""
+        try:
+            self._service.mime_type()  # which has to be right, though no message carries it
+            item.stepper = job = self._service.start(request, source.at_hand(), item.entry)
+        except Exception as error:
+            self._not_made(item, error)
+        else:
+            job.add_done_callback(partial(self._made, item))
+
+    def _made(self, item: _PendingObject, job: Waiter[bytes | TypedBytes]) -> None:
+        try:
+            result = job.result()
+        except (Exception, asyncio.CancelledError) as error:
+            if job.cancelled():
+                self._service.watchdog.check()
+            self._not_made(item, error)
+            return
+        item.status = 200
+        item.answer = result.data if isinstance(result, TypedBytes) else result
+        self._done(item, None)
+
+    def _not_made(self, item: _PendingObject, error: BaseException) -> None:
+        if isinstance(error, (InstoreError, *FAILURES)):
+            self._failed(item, error, self._service.refusal(error).output.first)
+            self._done(item, None)
+        else:
+            self._done(item, error)
 
     async def _object(self, item: _PendingObject, request: ObjectRequest, source: Source) -> None:
         exchange = self._service.exchange(item.entry, request, source)
