@@ -16,7 +16,7 @@ from bench.processes import BenchError
 from bench.site import HOST, Server, Site, WrongAnswerError
 from tests.support.environments import LITSERVE
 
-TEXT = "red shoes"  # as people search: the shorter a text, the more a batch brings
+TEXT = "shoes"  # as people tag and search: the shorter a text, the more a batch brings
 SIZE = 32
 CONNECTIONS = 2 * SIZE  # one batch in the model, one that fills
 _ALIKE = 0.99  # cosine of two embeddings of one text by weights of 8 bits

@@ -314,7 +314,7 @@ CASES = (
     Case(
         "batch",
         (
-            Row("embeddings of short texts, in batches of 32", "obj/s"),
+            Row("embeddings of a word, in batches of 32", "obj/s"),
             Row("the same, one by one", "obj/s"),
             Row("the same in batches of 32, by LitServe", "obj/s"),
             Row("a text's time in a batch against alone", "times", higher=False, limit=1 / 3, limit_aim=0.25),
