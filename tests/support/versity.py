@@ -1,6 +1,7 @@
 """Versity's S3 gateway, a server that keeps objects in a folder: Amazon's protocol by other hands than moto's.
 
-It is built from its source on first use, which takes minutes, and lies in `.peers/`, which git ignores.
+It is built from its source on first use, which takes minutes, and lies in `.peers/`, which git ignores. Where that
+fails, there is an `UnavailableError` with the reason.
 """
 
 import contextlib
@@ -10,37 +11,40 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import requests
 
 from tests.compat.commands import free_port
 from tests.support.clouds import CREDENTIALS, Cloud, client_of
-from tests.support.environments import FOLDER, alone
+from tests.support.environments import FOLDER, UnavailableError, alone
 from tests.support.node import wait_until
 
 _MODULE = "github.com/versity/versitygw/cmd/versitygw"
 _VERSION = "v1.8.0"
 _PROGRAM = FOLDER / "go" / f"versitygw-{_VERSION}"
 
+VARIABLES = {
+    "ROOT_ACCESS_KEY": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+    "ROOT_SECRET_KEY": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+}
+"""What its environment needs."""
+
+
+def versity_command(port: int, folder: Path) -> list[str]:
+    """The command that serves a folder, whose own folders are buckets, on a port of this machine."""
+    place = ["--port", f"127.0.0.1:{port}", "--region", CREDENTIALS["AWS_DEFAULT_REGION"]]
+    return [str(_program()), *place, "posix", str(folder)]
+
 
 @contextlib.contextmanager
 def running_versity(tmp_path: Path) -> Iterator[Cloud]:
-    """The server on a free port until the context ends. The test is skipped where it can't be built."""
-    program, port = _program(), free_port()
+    """The server on a free port until the context ends."""
+    port = free_port()
     folder = tmp_path / "objects"
     folder.mkdir()
     endpoint = f"http://127.0.0.1:{port}"
-    keys = {
-        "ROOT_ACCESS_KEY": CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        "ROOT_SECRET_KEY": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-    }
+    command = versity_command(port, folder)
     with (tmp_path / "versity.log").open("w") as log:
-        process = subprocess.Popen(
-            [program, "--port", f"127.0.0.1:{port}", "--region", CREDENTIALS["AWS_DEFAULT_REGION"], "posix", folder],
-            env={**os.environ, **keys},
-            stdout=log,
-            stderr=log,
-        )
+        process = subprocess.Popen(command, env={**os.environ, **VARIABLES}, stdout=log, stderr=log)
     try:
         wait_until(lambda: process.poll() is not None or _answers(endpoint))
         assert process.poll() is None, (tmp_path / "versity.log").read_text()
@@ -60,7 +64,7 @@ def _answers(endpoint: str) -> bool:
 def _program() -> Path:
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
-        pytest.skip("Versity's server can't be built here: there is no Go")
+        raise UnavailableError("Versity's server can't be built here: there is no Go")
     FOLDER.mkdir(exist_ok=True)
     with alone(FOLDER / "go.lock"):
         if not _PROGRAM.exists():
@@ -78,5 +82,5 @@ def _build(go: str) -> None:
         check=False,
     )
     if done.returncode:
-        pytest.skip(f"Versity's server can't be built here: {done.stderr.strip().splitlines()[-1:]}")
+        raise UnavailableError(f"Versity's server can't be built here: {done.stderr.strip().splitlines()[-1:]}")
     (folder / "versitygw").rename(_PROGRAM)
