@@ -60,7 +60,7 @@ from tests.support.versity import running_versity
 from tests.support.web import web_server
 
 NAMES = ["a.txt", "b/c d%41#?.txt", "b/empty", "b/é日.txt", "ba", "z"]
-BIG = b"0123456789abcdef" * (5 << 16)  # more than is held in memory before it is sent
+BIG = b"0123456789abcdef" * (5 << 16)  # more than is held in memory before it is sent; two of it are sent in parts
 
 _NUMBERS = itertools.count()
 
@@ -354,7 +354,7 @@ def test_a_source_that_is_not_there_is_refused(origin: Origin) -> None:
 # Destinations
 
 
-@pytest.mark.parametrize("data", [(), (b"one",), (b"one", b"two", b"three"), (BIG, b"end")])
+@pytest.mark.parametrize("data", [(), (b"one",), (b"one", b"two", b"three"), (BIG, b"end"), (BIG, BIG)])
 def test_a_result_is_there_whole_once_it_is_committed(kind: Kind, data: tuple[bytes, ...]) -> None:
     async def check() -> None:
         async with kind.destination(kind.place) as destination:
