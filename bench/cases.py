@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from bench import batch, health, node, offline, ray, stream, websocket
+from bench import batch, clouds, health, node, offline, ray, stream, websocket
 from bench.load import Request, check, wrk
 from bench.peers import EVERY, FASTAPI, FLASK, GO, INSTORE, UNHELD, Kind
 from bench.processes import BOTH_CORES, forget_peak, memory
@@ -24,6 +24,7 @@ class Pace:
         warm_up: seconds before it.
         stream: bytes of the large object.
         files: of the offline job.
+        objects: of the jobs from a bucket.
     """
 
     rounds: int
@@ -31,10 +32,11 @@ class Pace:
     warm_up: float
     stream: int
     files: int
+    objects: int
 
 
-FULL = Pace(rounds=3, seconds=4, warm_up=1, stream=512 * MIB, files=20_000)
-QUICK = Pace(rounds=1, seconds=1, warm_up=0, stream=64 * MIB, files=1_000)
+FULL = Pace(rounds=3, seconds=4, warm_up=1, stream=512 * MIB, files=20_000, objects=10_000)
+QUICK = Pace(rounds=1, seconds=1, warm_up=0, stream=64 * MIB, files=1_000, objects=1_000)
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,22 @@ def _offline(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
     return ours, one, script, script / ours, one / ours
 
 
+def _beside_boto3(rates: Callable[[Site, int, Sequence[clouds.Way]], list[float]]) -> Measure:
+    def measure(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
+        ours, boto3 = rates(site, pace.objects, (clouds.instore, clouds.boto3))
+        return ours, boto3, boto3 / ours
+
+    return measure
+
+
+def _beside_s5cmd(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
+    ways = (clouds.instore, clouds.s5cmd)
+    to_folder, s5cmd_to_folder = clouds.to_folder(site, pace.objects, ways)
+    to_bucket, s5cmd_to_bucket = clouds.to_bucket(site, pace.objects, ways)
+    ratios = s5cmd_to_folder / to_folder, s5cmd_to_bucket / to_bucket
+    return to_folder, s5cmd_to_folder, ratios[0], to_bucket, s5cmd_to_bucket, ratios[1]
+
+
 def _batch(site: Site, _kind: Kind, pace: Pace) -> Sequence[float]:
     model = batch.embeddings(site, pace.warm_up, pace.seconds)
     return *model, *batch.echo(site, pace.warm_up, pace.seconds)
@@ -246,6 +264,14 @@ def _transfer(label: str, sdk: Times | None = None, go: Times | None = None) -> 
 
 def _row(label: str, unit: str, sdk: Times, go: Times) -> Row:
     return Row(label, unit, least=sdk[0], aim=sdk[1], least_go=go[0], aim_go=go[1])
+
+
+def _beside(label: str, other: str, limit: float, aim: float) -> tuple[Row, Row, Row]:
+    return (
+        Row(label, "obj/s"),
+        Row(f"the same, {other}", "obj/s"),
+        Row("the other's rate against ours", "times", higher=False, limit=limit, limit_aim=aim),
+    )
 
 
 def _probes(label: str) -> tuple[Row]:
@@ -309,6 +335,27 @@ CASES = (
             Row("one worker's rate against ours", "times", higher=False, limit=1, limit_aim=0.9),
         ),
         _offline,
+        (INSTORE,),
+    ),
+    Case(
+        "bucket-folder",
+        _beside("instore transform, objects of 16 KiB, bucket to folder", "boto3 with 16 threads", 0.5, 0.33),
+        _beside_boto3(clouds.to_folder),
+        (INSTORE,),
+    ),
+    Case(
+        "bucket-bucket",
+        _beside("instore transform, objects of 16 KiB, bucket to bucket", "boto3 with 16 threads", 0.5, 0.33),
+        _beside_boto3(clouds.to_bucket),
+        (INSTORE,),
+    ),
+    Case(
+        "bucket-s5cmd",
+        (
+            *_beside("instore transform, objects of 16 KiB, bucket to folder", "s5cmd and a script", 1, 0.77),
+            *_beside("instore transform, objects of 16 KiB, bucket to bucket", "s5cmd and a script", 1, 0.77),
+        ),
+        _beside_s5cmd,
         (INSTORE,),
     ),
     Case(

@@ -11,9 +11,9 @@ from bench.peers import ROOT, TRANSFORMS
 from bench.processes import BOTH_CORES
 from bench.site import Site, WrongAnswerError, slice_of_block
 
+PROGRAM = (str(Path(sys.executable).parent / "instore"), "transform", str(TRANSFORMS / "echo.py"))
+SCRIPT = (sys.executable, str(ROOT / "bench" / "script.py"))
 _TIMEOUT = 900.0
-_PROGRAM = (str(Path(sys.executable).parent / "instore"), "transform", str(TRANSFORMS / "echo.py"))
-_SCRIPT = (sys.executable, str(ROOT / "bench" / "script.py"))
 
 
 class Rates(NamedTuple):
@@ -38,9 +38,9 @@ def objects_per_second(site: Site, count: int) -> Rates:
     """
     source = _folder(site, count)
     return Rates(
-        _rate(site, count, *_PROGRAM, str(source)),
-        _rate(site, count, *_PROGRAM, "--workers", "1", str(source)),
-        _rate(site, count, *_SCRIPT, str(source)),
+        _rate(site, count, *PROGRAM, str(source)),
+        _rate(site, count, *PROGRAM, "--workers", "1", str(source)),
+        _rate(site, count, *SCRIPT, str(source)),
     )
 
 
@@ -59,8 +59,8 @@ def _rate(site: Site, count: int, *command: str) -> float:
     if run.returncode:
         raise WrongAnswerError(f"{Path(command[0]).name} ended with {run.returncode}: {run.stderr[-300:]}")
     for number in range(count):
-        if (results / _name(number)).read_bytes() != slice_of_block(number):
-            raise WrongAnswerError(f"{Path(command[0]).name}: {_name(number)} is not the object")
+        if (results / object_name(number)).read_bytes() != slice_of_block(number):
+            raise WrongAnswerError(f"{Path(command[0]).name}: {object_name(number)} is not the object")
     shutil.rmtree(results)
     return count / took
 
@@ -69,12 +69,13 @@ def _folder(site: Site, count: int) -> Path:
     folder = site.folder / f"files-{count}"
     if not folder.exists():
         for number in range(count):
-            path = folder / _name(number)
+            path = folder / object_name(number)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(slice_of_block(number))
         subprocess.run(["sync"], check=True)
     return folder
 
 
-def _name(number: int) -> str:
+def object_name(number: int) -> str:
+    """That of object `number`, in a folder of a thousand."""
     return f"{number // 1000:03}/{number:06}.bin"

@@ -161,6 +161,7 @@ class GoKind(Kind):
 
 GO = GoKind("Go", Path(), "", several=False)
 GO_ECHO = ROOT / ".bench" / "go-echo"
+S5CMD = ROOT / ".bench" / "s5cmd"
 
 PEERS = (FASTAPI, FLASK, THREADED)
 EVERY = (INSTORE, *PEERS, GO)
@@ -176,19 +177,24 @@ def install(environment: Environment = OFFICIAL) -> None:
 
 def build_go() -> str:
     """Build the peer in Go; why it can't be had, else nothing."""
-    sources = [ROOT / "bench" / "go" / name for name in ("go.mod", "go.sum", "echo.go")]
-    if GO_ECHO.exists() and all(source.stat().st_mtime < GO_ECHO.stat().st_mtime for source in sources):
+    return _built(GO_ECHO, ROOT / "bench" / "go", ".", "AIStore's Go framework")
+
+
+def build_s5cmd() -> str:
+    """Build s5cmd; why it can't be had, else nothing."""
+    return _built(S5CMD, ROOT / "bench" / "s5cmd", "github.com/peak/s5cmd/v2", "s5cmd")
+
+
+def _built(program: Path, module: Path, package: str, name: str) -> str:
+    """Build a program from the Go module of a folder, unless it is newer than that."""
+    if program.exists() and all(source.stat().st_mtime < program.stat().st_mtime for source in module.iterdir()):
         return ""
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
-        return "there is no Go on this machine, so AIStore's Go framework is left out"
-    GO_ECHO.parent.mkdir(exist_ok=True)
-    done = subprocess.run([go, "build", "-o", GO_ECHO, "."], cwd=ROOT / "bench" / "go", capture_output=True, text=True)
-    return (
-        f"AIStore's Go framework can't be built and is left out: {done.stderr.strip()[-300:]}"
-        if done.returncode
-        else ""
-    )
+        return f"there is no Go on this machine, so {name} is left out"
+    program.parent.mkdir(exist_ok=True)
+    done = subprocess.run([go, "build", "-o", program, package], cwd=module, capture_output=True, text=True)
+    return f"{name} can't be built and is left out: {done.stderr.strip()[-300:]}" if done.returncode else ""
 
 
 def versions() -> str:

@@ -104,7 +104,7 @@ class Site(contextlib.ExitStack):
         command = kind.start_command(module, port, workers)
         variables = self.variables() | dict(variable.split("=") for variable in kind.variables)
         with started(command, cores, log, variables, self.folder) as process:
-            _wait_until_ready(process, port, log)
+            wait_until_ready(process, port, log)
             yield Server(kind, port, process.pid)
 
     def restart(self) -> None:
@@ -136,7 +136,7 @@ class Site(contextlib.ExitStack):
         log = self.folder / "target.log"
         command = [sys.executable, "-m", "bench.target", str(port), str(self.objects)]
         process = self.enter_context(started(command, str(LOAD_CORE), log, os.environ, ROOT))
-        _wait_until_ready(process, port, log, "/stats")
+        wait_until_ready(process, port, log, "/stats")
 
     def variables(self) -> dict[str, str]:
         """A server's environment: ours without what concerns it, and the target's address."""
@@ -168,7 +168,12 @@ def fqn_query(path: Path) -> str:
     return "etl_fqn=" + quote(quote(str(path)), safe="")
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path, path: str = "/health") -> None:
+def wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path, path: str = "/health") -> None:
+    """Wait until a server that has been started answers, whatever it answers.
+
+    Raises:
+        BenchError: it has ended, or takes too long.
+    """
     until = time.monotonic() + _START_UP
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(OSError, http.client.HTTPException):

@@ -34,7 +34,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
     raw_path, _, query = request.raw_path.partition("?")
     asked = parse_request("PUT", raw_path, query, ())
     kind = Path(asked.path).name
-    data = Path(asked.fqn).read_bytes()
+    data = Path(asked.fqn).read_bytes() if asked.fqn else await request.read()
     seen = Path(os.environ.get("FAKE_STATE", "/nonexistent")) / "died"
     if kind.startswith("die-once") and seen.exists():
         return web.Response(body=data.upper())

@@ -31,7 +31,10 @@ class Seen:
     bytes: int = 0
     todo: int = 0
 
-    def started(self, todo: int) -> None:
+    def started(self) -> None:
+        pass
+
+    def counted(self, todo: int) -> None:
         self.todo = todo
 
     def settled(self, result: ItemResult) -> None:

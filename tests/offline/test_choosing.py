@@ -62,12 +62,12 @@ def test_without_the_library_patterns_name_the_extra(monkeypatch: pytest.MonkeyP
 )
 def test_names_are_read_from_a_file(tmp_path: Path, file: str, form: str, content: bytes, names: list[str]) -> None:
     (tmp_path / file).write_bytes(content)
-    assert read_names(str(tmp_path / file), form) == names
+    assert list(read_names(str(tmp_path / file), form)) == names
 
 
 def test_names_are_read_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\0b\0")))
-    assert read_names("-", "nul") == ["a", "b"]
+    assert list(read_names("-", "nul")) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_a_line_without_a_name_is_said(
     monkeypatch.chdir(tmp_path)
     Path("names.jsonl").write_bytes(content)
     with pytest.raises(ConfigurationError, match=sentence):
-        read_names("names.jsonl")
+        list(read_names("names.jsonl"))
 
 
 def test_a_file_of_names_that_is_not_there_is_said() -> None:
     with pytest.raises(ConfigurationError, match=r"^--files-from none/names can't be read: No such file"):
-        read_names("none/names")
+        list(read_names("none/names"))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instore.store import walk as module
 from instore.store.walk import walk
+from instore.system import sorted_names as module
 
 
 def make(root: Path, names: list[str]) -> None:

@@ -8,19 +8,17 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from tests.support.environments import FOLDER, alone
+from tests.support.environments import FOLDER, UnavailableError, alone
 
 _FOLDER = FOLDER / "go"
 
 
 def go_program(name: str, package: str, version: str) -> Path:
-    """The program `name` that a package is. The test is skipped where it can't be built."""
+    """The program `name` that a package is. Raises `UnavailableError` where it can't be built."""
     program = _FOLDER / f"{name}-{version}"
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
-        pytest.skip(f"{name} can't be built here: there is no Go")
+        raise UnavailableError(f"{name} can't be built here: there is no Go")
     FOLDER.mkdir(exist_ok=True)
     with alone(FOLDER / "go.lock"):
         if not program.exists():
@@ -38,5 +36,5 @@ def _build(go: str, package: str, version: str, program: Path) -> None:
         check=False,
     )
     if done.returncode:
-        pytest.skip(f"{program.name} can't be built here: {' '.join(done.stderr.split())[-300:]}")
+        raise UnavailableError(f"{program.name} can't be built here: {' '.join(done.stderr.split())[-300:]}")
     (folder / package.rpartition("/")[2]).rename(program)

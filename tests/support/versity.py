@@ -1,4 +1,7 @@
-"""Versity's S3 gateway, a server that keeps objects in a folder: Amazon's protocol by other hands than moto's."""
+"""Versity's S3 gateway, a server that keeps objects in a folder: Amazon's protocol by other hands than moto's.
+
+Where it can't be built there is an `UnavailableError` with the reason.
+"""
 
 import contextlib
 import os
@@ -16,25 +19,29 @@ from tests.support.node import wait_until
 _PACKAGE = "github.com/versity/versitygw/cmd/versitygw"
 _VERSION = "v1.8.0"
 
+VARIABLES = {
+    "ROOT_ACCESS_KEY": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+    "ROOT_SECRET_KEY": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+}
+"""What its environment needs."""
+
+
+def versity_command(port: int, folder: Path) -> list[str]:
+    """The command that serves a folder, whose own folders are buckets, on a port of this machine."""
+    place = ["--port", f"127.0.0.1:{port}", "--region", CREDENTIALS["AWS_DEFAULT_REGION"]]
+    return [str(go_program("versitygw", _PACKAGE, _VERSION)), *place, "posix", str(folder)]
+
 
 @contextlib.contextmanager
 def running_versity(tmp_path: Path) -> Iterator[Cloud]:
-    """The server on a free port until the context ends. The test is skipped where it can't be built."""
-    program, port = go_program("versitygw", _PACKAGE, _VERSION), free_port()
+    """The server on a free port until the context ends."""
+    port = free_port()
     folder = tmp_path / "objects"
     folder.mkdir()
     endpoint = f"http://127.0.0.1:{port}"
-    keys = {
-        "ROOT_ACCESS_KEY": CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        "ROOT_SECRET_KEY": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-    }
+    command = versity_command(port, folder)
     with (tmp_path / "versity.log").open("w") as log:
-        process = subprocess.Popen(
-            [program, "--port", f"127.0.0.1:{port}", "--region", CREDENTIALS["AWS_DEFAULT_REGION"], "posix", folder],
-            env={**os.environ, **keys},
-            stdout=log,
-            stderr=log,
-        )
+        process = subprocess.Popen(command, env={**os.environ, **VARIABLES}, stdout=log, stderr=log)
     try:
         wait_until(lambda: process.poll() is not None or _answers(endpoint))
         assert process.poll() is None, (tmp_path / "versity.log").read_text()

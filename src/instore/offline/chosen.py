@@ -1,12 +1,23 @@
 """Some of a source's objects, as a source: those that match patterns, are named, or are in one part of a job."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
+from functools import cached_property
 
 from instore.errors import NothingSelectedError
 from instore.etl.communicator import TransformRequest
-from instore.offline.interfaces import NOT_THERE, FindingManySource, FindingSource, Item, ItemState, ListedSource
+from instore.offline.interfaces import (
+    NOT_THERE,
+    FindingManySource,
+    FindingSource,
+    Item,
+    ItemState,
+    ListedSource,
+    SpellingSource,
+)
 from instore.offline.part import JobPart
+from instore.system.files import temporary
 from instore.system.globs import Matches
+from instore.system.sorted_names import SortedNames
 
 NOTHING_SELECTED = "no object of SRC is selected by {}"
 
@@ -78,13 +89,17 @@ class PartOfObjects:
 
 
 class NamedObjects:
-    """The objects of a source with given names, each once; one that isn't there is a failure. It keeps the names."""
+    """The objects of a source with given names, each once; one that isn't there is a failure.
+
+    The names are kept in order, in which a bucket is quick to ask, and not in memory if they are many.
+    """
 
     def __init__(self, source: ListedSource, names: Iterable[str]) -> None:
         self.prefix = source.prefix
         self.file_root = source.file_root
         self._source = source
-        self._names = dict.fromkeys(sorted(names))  # in the order in which a bucket is quick to ask
+        with temporary("the names of the objects"):
+            self._names = SortedNames(map(source.spelled, names) if isinstance(source, SpellingSource) else names)
 
     def path(self, item: Item) -> str:
         """As the source has it."""
@@ -96,20 +111,17 @@ class NamedObjects:
 
     def list(self) -> Iterator[Item]:
         """One for each name that starts with the prefix."""
-        seen = set[str]()
-        for item in self._found():
-            if item.name.startswith(self.prefix) and item.name not in seen:
-                seen.add(item.name)
-                yield item
+        names = (name for name in self._names if name.startswith(self.prefix))
+        return self._source.find_all(names) if isinstance(self._source, FindingManySource) else map(self._find, names)
 
     def has(self, name: str) -> bool:
         """Whether it is one of the names, and there."""
-        return name in self._names and self._source.has(name)
+        return name in self._all and self._source.has(name)
 
-    def _found(self) -> Iterator[Item]:
-        if isinstance(self._source, FindingManySource):
-            return self._source.find_all(self._names)
-        return map(self._find, self._names)
+    @cached_property
+    def _all(self) -> Set[str]:
+        """All names, in memory: only asked for where two objects may want one result."""
+        return frozenset(self._names)
 
     def _find(self, name: str) -> Item:
         if isinstance(self._source, FindingSource):

@@ -1,10 +1,11 @@
 """A folder as a source: which of its files are objects.
 
-The walk is a generator: sorted within each folder, only the names of the folders on the way held in memory. It may
-be run more than once, and reads nothing but folders and the state of files.
+The walk is a generator, in the order of whole names, and in bounded memory, however many files a folder has. It may be
+run more than once, and reads nothing but folders and the state of files.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from instore.http.limits import SMALL
 from instore.offline.folder_destination import PARTIAL
 from instore.offline.interfaces import NOT_THERE, Item, ItemState
 from instore.offline.records import OF_A_JOB, in_records
+from instore.store.walk import sorted_entries
 from instore.system.printable import printable
 
 
@@ -76,12 +78,19 @@ class FolderSource:
         found = self._item(name)
         return found is not None and found.state is ItemState.TODO
 
-    def find(self, name: str) -> Item:
-        """The file at `name`, a path relative to the folder, or an absolute one below it; a failed item if none is."""
+    def spelled(self, name: str) -> str:
+        """The name of the file at a path, relative to the folder or absolute; of one that is not below it, the path."""
+        if not _IS_SPELLED_OTHERWISE(name):
+            return name
         path = os.path.normpath(os.path.join(self.folder, name))
-        if not is_inside(path, self.folder):
+        return path[len(self._start) :] if is_inside(path, self.folder) else name
+
+    def find(self, name: str) -> Item:
+        """The file at a path, as `spelled` takes it; a failed item if there is none."""
+        name = self.spelled(name)
+        path = os.path.join(self.folder, name)
+        if _IS_SPELLED_OTHERWISE(name):
             return Item(name, ItemState.FAILED, "that path is not below SRC")
-        name = path[len(self.folder.rstrip("/")) + 1 :]
         if not os.path.lexists(path):
             return Item(name, ItemState.FAILED, NOT_THERE)
         if not is_inside(os.path.realpath(os.path.dirname(path)) + "/", self.folder):
@@ -121,6 +130,9 @@ class FolderSource:
         return Item(name, ItemState.TODO, path=path, size=state.st_size, modified=state.st_mtime_ns)
 
 
+_IS_SPELLED_OTHERWISE = re.compile(r"\A\Z|(?:\A|/)(?:\.{0,2})(?:/|\Z)").search
+"""Whether a path is absolute, or has a part that is empty, `.` or `..`: no file's name is such."""
+
 _OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")
 _SPECIAL = {
     stat.S_IFIFO: "a pipe, not a file",
@@ -138,9 +150,7 @@ def is_inside(path: str, folder: str) -> bool:
 def _names(folder: str, start: str) -> Iterator[str | Item]:
     """The names in `folder`, each after `start`; one failed item if it can't be listed."""
     try:
-        names = sorted(os.listdir(folder))
+        for name in sorted_entries(folder):
+            yield start + name.removesuffix("/")
     except OSError as error:
         yield Item(start.rstrip("/") or ".", ItemState.FAILED, f"the folder can't be listed: {error.strerror}")
-        return
-    for name in names:
-        yield start + name

@@ -130,6 +130,14 @@ class FindingSource(Protocol):
 
 
 @runtime_checkable
+class SpellingSource(Protocol):
+    """A source whose objects may be spelled in several ways."""
+
+    def spelled(self, name: str) -> str:
+        """`name` as `FindingSource.find` has it; nothing is looked at."""
+
+
+@runtime_checkable
 class FindingManySource(Protocol):
     """A source that is quicker to ask for many objects at once."""
 
@@ -432,8 +440,11 @@ class JobObserver(Observer, Protocol):
     def made(self, shard: "ShardMembers") -> None:
         """A shard was made, and so it went with its members; told at the job's end."""
 
-    def started(self, todo: int) -> None:
-        """The source has been gone through, and so many objects are to do."""
+    def started(self) -> None:
+        """The workers are about to start."""
+
+    def counted(self, todo: int) -> None:
+        """The source has been gone through, before the job or beside it, and so many objects are to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -264,7 +264,7 @@ def _ways_to_name(settings: JobSettings) -> dict[str, str]:
     }
 
 
-def _names(settings: JobSettings) -> tuple[Sequence[str] | None, str]:
+def _names(settings: JobSettings) -> tuple[Iterable[str] | None, str]:
     """The names of the objects, if they are given, and how, for a person."""
     given = [f"{option} {printable(text)}" for option, text in _ways_to_name(settings).items() if text]
     if len(given) > 1:

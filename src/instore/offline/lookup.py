@@ -5,6 +5,7 @@ them begins a new listing, just before it. The names of a job come in order but 
 folders stand among files, and neither goes back far.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -48,8 +49,8 @@ class ListedBucket(Protocol):
         """The objects whose names start with `prefix`, from those greater than `after` on."""
 
 
-class Lookup:
-    """The names in a bucket. One thread at a time may ask."""
+class Lookup(threading.local):
+    """The names in a bucket. Each thread that asks has pages of its own."""
 
     def __init__(self, bucket: ListedBucket, prefix: str, page: int = _PAGE) -> None:
         self.bucket = bucket

@@ -10,12 +10,13 @@ from instore.errors import ConfigurationError, InvalidRequestError
 from instore.offline.selection import Selection
 from instore.system.printable import printable
 
-_MOST = 10_000_000  # names of a template, all of which are held in memory
+_MOST = 10_000_000  # names of a template
+_BLOCK = 1 << 16  # bytes of a file that are read at once
 FORMATS = ("lines", "nul", "jsonl")
 
 
-def read_names(path: str, form: str = "") -> list[str]:
-    """The names in a file.
+def read_names(path: str, form: str = "") -> Iterator[str]:
+    """The names in a file, read as they are taken.
 
     Args:
         path: of the file; `-` for standard input.
@@ -27,14 +28,15 @@ def read_names(path: str, form: str = "") -> list[str]:
     form = form or ("jsonl" if path.endswith(".jsonl") else "lines")
     try:
         if path == "-":
-            return list(_names(sys.stdin.buffer, form, "standard input"))
+            yield from _names(sys.stdin.buffer, form, "standard input")
+            return
         with open(path, "rb") as file:
-            return list(_names(file, form, printable(path)))
+            yield from _names(file, form, printable(path))
     except OSError as error:
         raise ConfigurationError(f"--files-from {printable(path)} can't be read: {error.strerror}") from error
 
 
-def expanded(template: str) -> list[str]:
+def expanded(template: str) -> Iterator[str]:
     """The names that a template with ranges stands for, such as `shard-{0000..0999}.tar`.
 
     Raises:
@@ -51,16 +53,24 @@ def expanded(template: str) -> list[str]:
     count = math.prod(map(len, selection.ranges))
     if count > _MOST:
         raise ConfigurationError(f"--template {printable(template)} stands for {count} names; the most are {_MOST}")
-    return list(selection.given())
+    return selection.given()
 
 
 def _names(file: BinaryIO, form: str, where: str) -> Iterator[str]:
-    pieces = file.read().split(b"\0") if form == "nul" else (line.rstrip(b"\r\n") for line in file)
+    pieces = _split_at_nul(file) if form == "nul" else (line.rstrip(b"\r\n") for line in file)
     for number, piece in enumerate(pieces, 1):
         if piece and form == "jsonl":
             yield _name(piece, f"line {number} of {where}")
         elif piece:
             yield piece.decode("utf-8", "surrogateescape")
+
+
+def _split_at_nul(file: BinaryIO) -> Iterator[bytes]:
+    rest = b""
+    while block := file.read(_BLOCK):
+        *whole, rest = (rest + block).split(b"\0")
+        yield from whole
+    yield rest
 
 
 def _name(line: bytes, where: str) -> str:

@@ -51,13 +51,13 @@ class Progress:
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._bar = rich.progress.Progress(
             rich.progress.BarColumn(bar_width=10),
-            rich.progress.TextColumn("{task.completed:.0f}/{task.total:.0f}, {task.fields[more]}", markup=False),
+            rich.progress.TextColumn("{task.completed:.0f}{task.fields[of]}, {task.fields[more]}", markup=False),
             rich.progress.TimeRemainingColumn(),
             console=self._console,
         )
         self._lines: asyncio.Task[None] | None = None
         self._began = time.perf_counter()
-        self._todo = 0
+        self._todo: int | None = None  # until it is known
         self._refreshed = 0.0
 
     def __enter__(self) -> Self:
@@ -72,18 +72,22 @@ class Progress:
             self._refresh()
             self._bar.stop()
 
-    def started(self, todo: int) -> None:
+    def started(self) -> None:
         """Show how the job gets on from now on."""
         self._began = time.perf_counter()
-        self._todo = todo
         if not self._paced:
             return
         if self._console.is_terminal:
-            self._task = self._bar.add_task("", total=todo, more=_STARTING)
+            self._task = self._bar.add_task("", total=self._todo, of=self._of(), more=_STARTING)
             self._bar.start()
             self._console.show_cursor()  # so that it is there, whatever ends us
         else:
             self._lines = asyncio.create_task(self._tell_now_and_then())
+
+    def counted(self, todo: int) -> None:
+        """Show how much there is to do, too."""
+        self._todo = todo
+        self._refresh()
 
     def settled(self, result: ItemResult) -> None:
         """Count it, report it, and say it if it is the first that failed, or was skipped, for its reason."""
@@ -150,7 +154,12 @@ class Progress:
 
     def _refresh(self) -> None:
         if self._bar.tasks:
-            self._bar.update(self._task, completed=self.tally.finished, more=self._more())
+            self._bar.update(
+                self._task, completed=self.tally.finished, total=self._todo, of=self._of(), more=self._more()
+            )
+
+    def _of(self) -> str:
+        return "" if self._todo is None else f"/{self._todo}"
 
     def _more(self) -> str:
         if not self.tally.received and not self.tally.finished:
@@ -161,4 +170,4 @@ class Progress:
     async def _tell_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(_INTERVAL)
-            self.noted(f"{self.tally.finished}/{self._todo} objects, {self._more()}")
+            self.noted(f"{self.tally.finished}{self._of()} objects, {self._more()}")

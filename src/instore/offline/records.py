@@ -126,6 +126,7 @@ class ResultRecords:
         self._naming = naming
         self._read_lines = read
         self._is_read = False
+        self._is_empty = True  # there is no record, and no name is taken but those of plain results
         self._lock = threading.RLock()
         self._opened: sqlite3.Connection | None = None
 
@@ -179,6 +180,7 @@ class ResultRecords:
                 other = next(self._naming.origins(whole), "")
             if other not in ("", name):
                 raise NameConflictError(shared(name, other, whole))
+            self._is_empty = False
             self._database.execute(
                 "INSERT OR IGNORE INTO results VALUES (?, ?, 0)", [self._name(whole), self._key(name)]
             )
@@ -252,13 +254,14 @@ class ResultRecords:
             for line in self._read_lines():
                 if (parsed := _parse(line)) is not None:
                     self._note(*parsed)
-            if self._opened is not None:
-                for (line,) in self._opened.execute("SELECT line FROM objects"):
+            if not self._is_empty:
+                for (line,) in self._database.execute("SELECT line FROM objects"):
                     if (parsed := _parse(line)) is not None:
                         self._add_names(parsed[0])
-        return self._opened is not None
+        return not self._is_empty
 
     def _note(self, record: Record, made: int) -> None:
+        self._is_empty = False
         self._database.execute(
             "INSERT INTO objects VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
             "SET state = excluded.state, line = excluded.line, time = excluded.time WHERE excluded.time >= time",

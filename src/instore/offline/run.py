@@ -1,10 +1,11 @@
 """A job from its plan to its last result: what the command line runs."""
 
+import asyncio
 import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -25,7 +26,9 @@ from instore.protocol.environment import (
     INSTORE_SPOOL,
     NO_TARGET,
 )
+from instore.system.threads import to_its_end
 
+_MOMENT = 0.2  # seconds after which the job begins, and is counted on beside it
 _FORGETS = (
     "DST's file system keeps no extended attributes, so it isn't known what made its results: only those of newer "
     "objects are made again"
@@ -55,22 +58,27 @@ async def run(
     """Put what is to do through workers. What has been written when it ends, however it ends, is committed.
 
     There is always a worker, also where nothing is to do: the class is always loaded, and what is wrong with it said.
+    A source that takes long to count is counted while the job runs, unless the job depends on the count.
     """
     async with plan.destination:
         if plan.update and isinstance(plan.destination, RemembersOrigins) and not plan.destination.remembers:
             observer.noted(_FORGETS)
-        todo = await _count(plan, observer)
-        most_failures = None if failure_limit is None else failure_limit.of(todo)
-        count = max(1, min(options.workers, todo))
-        options = within_file_limit(replace(options, workers=count, most_failures=most_failures))
-        items = plan.items()
-        observer.started(todo)
-        with told_of_members(members, observer) as variables:
-            environment = {**_environment(plan.source.file_root, options.etl_args), **variables}
-            async with make_workers(environment, observer.printed) as workers:
-                return await Engine(
-                    options, items, plan.source, workers, plan.destination, observer, plan.is_local
-                ).run()
+        async with _counting(plan, observer) as counting:
+            await asyncio.wait({counting}, timeout=None if _needs_count(plan, failure_limit) else _MOMENT)
+            todo = counting.result() if counting.done() else options.workers
+            most_failures = None if failure_limit is None else failure_limit.of(todo)
+            count = max(1, min(options.workers, todo))
+            options = within_file_limit(replace(options, workers=count, most_failures=most_failures))
+            observer.started()
+            with told_of_members(members, observer) as variables:
+                environment = {**_environment(plan.source.file_root, options.etl_args), **variables}
+                async with make_workers(environment, observer.printed) as workers:
+                    is_complete = await Engine(
+                        options, plan.items(), plan.source, workers, plan.destination, observer, plan.is_local
+                    ).run()
+            if is_complete:
+                await counting
+            return is_complete
 
 
 async def load_class(plan: Plan, make_workers: MakeWorkers[Any], observer: JobObserver, etl_args: str) -> None:
@@ -79,8 +87,27 @@ async def load_class(plan: Plan, make_workers: MakeWorkers[Any], observer: JobOb
         await workers.start()
 
 
+def _needs_count(plan: Plan, failure_limit: FailureLimit | None) -> bool:
+    """Whether nothing may be done before all objects have been seen."""
+    is_share = failure_limit is not None and failure_limit.is_share
+    return plan.update or bool(plan.naming.extensions) or is_share
+
+
+@contextlib.asynccontextmanager
+async def _counting(plan: Plan, observer: JobObserver) -> AsyncIterator["asyncio.Task[int]"]:
+    """The count of the objects to do, under way until the context ends."""
+    counting = asyncio.create_task(_count(plan, observer))
+    try:
+        yield counting
+    finally:
+        counting.cancel()
+        await to_its_end(asyncio.ensure_future(asyncio.wait({counting})))
+        if not counting.cancelled():
+            counting.exception()  # raised above, if it was waited for
+
+
 async def _count(plan: Plan, observer: JobObserver) -> int:
-    """How many objects there are to do. What is there and outdated is said."""
+    """How many objects there are to do, which is told. What is there and outdated is said."""
     counts = Counter[ItemState]()
     outdated = Counter[str]()
     async for batch in in_batches(plan.checked_items()):
@@ -90,6 +117,7 @@ async def _count(plan: Plan, observer: JobObserver) -> int:
     for why, count in outdated.items():
         what = ", and are made again" if plan.update else "; they stay as they are: --update makes them again"
         observer.noted(f"{count} results in DST were made {why}{what}")
+    observer.counted(counts[ItemState.TODO])
     return counts[ItemState.TODO]
 
 

@@ -63,6 +63,12 @@ class SeveralFolders:
         """Whether there is an object `name`."""
         return self.find(name).state is ItemState.TODO
 
+    def spelled(self, name: str) -> str:
+        """The object's name, by its folder's own rule."""
+        place, slash, rest = name.partition("/")
+        source, file = self._places.get(place, (None, ""))
+        return name if source is None or file or not slash else f"{place}/{source.spelled(rest)}"
+
     def find(self, name: str) -> Item:
         """The object `name`, which begins with its folder's; a failed item if there is none."""
         place, slash, rest = name.partition("/")

@@ -1,20 +1,15 @@
 """Names below a folder in lexicographic order, however many there are, in bounded memory.
 
 Strategy: depth first, with a folder's name compared as if a slash were part of it: that makes the order of the walk
-the order of whole names (`a-b` < `a/b` < `a0`). A folder is read once, when the walk gets there. One with more entries
-than `_RUN` is sorted in runs on the disk, in a file without a name, and the runs are merged as they are read.
+the order of whole names (`a-b` < `a/b` < `a0`). A folder is read once, when the walk gets there.
 """
 
-import heapq
 import os
-import tempfile
 from collections.abc import Iterator
 
-from instore.system.files import write_all
+from instore.system.sorted_names import SortedNames
 
-_RUN = 16_384  # names that are sorted in memory
 _NO_NAMES = ("", ".", "..")
-_BLOCK = 32_768  # bytes of a run that are read at once
 _SECTOR = 512  # bytes; what `st_blocks` counts in
 
 
@@ -35,7 +30,7 @@ def walk(root: str, scratch: str, prefix: str = "", after: str = "", recurse: bo
 
 
 def _below(root: str, scratch: str, top: str, start: str, after: str, recurse: bool) -> Iterator[str]:
-    for key in _sorted_entries(os.path.join(root, top), scratch, start):
+    for key in sorted_entries(os.path.join(root, top), scratch, start):
         name = top + key
         if not key.endswith("/"):
             if name > after:
@@ -84,42 +79,21 @@ def _has_file(folder: str) -> bool:
         return False
 
 
-def _sorted_entries(folder: str, scratch: str, start: str) -> Iterator[str]:
-    """The entries of `folder` that begin with `start`, folders with a slash, in order."""
-    runs: list[tuple[int, int]] = []
-    names: list[str] = []
-    spill = None
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(start):
-                    names.append(entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name)
-                if len(names) == _RUN:
-                    spill = spill or tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
-                    runs.append(_write_run(spill.fileno(), names))
-                    names = []
-        names.sort()
-        if spill is None:
-            yield from names
-        else:
-            yield from heapq.merge(names, *(_read_run(spill.fileno(), *run) for run in runs))
-    finally:
-        if spill is not None:
-            spill.close()
+def sorted_entries(folder: str, scratch: str | None = None, start: str = "") -> Iterator[str]:
+    """The entries of `folder` that begin with `start`, folders with a slash, in order.
 
-
-def _write_run(descriptor: int, names: list[str]) -> tuple[int, int]:
-    names.sort()
-    begin = os.lseek(descriptor, 0, os.SEEK_END)
-    size = write_all(descriptor, "\0".join([*names, ""]).encode(errors="surrogateescape"))
-    return begin, begin + size
-
-
-def _read_run(descriptor: int, begin: int, end: int) -> Iterator[str]:
-    rest = b""
-    while begin < end:
-        block = os.pread(descriptor, min(_BLOCK, end - begin), begin)
-        begin += len(block)
-        *whole, rest = (rest + block).split(b"\0")
-        for name in whole:
-            yield name.decode(errors="surrogateescape")
+    Args:
+        folder: its path.
+        scratch: where a file without a name may lie; default: where temporary files do.
+        start: what the entries begin with.
+    """
+    with os.scandir(folder) as entries:
+        names = SortedNames(
+            (
+                entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
+                for entry in entries
+                if entry.name.startswith(start)
+            ),
+            scratch,
+        )
+    yield from names
