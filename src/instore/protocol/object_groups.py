@@ -47,8 +47,10 @@ def decode_group(body: bytes) -> Sequence[ObjectRequest]:
     """The objects in a request's body."""
     try:
         return [_object(*entry) for entry in _entries(json.loads(body))]
+    except RecursionError as error:
+        raise InvalidRequestError("this is not a group of objects: nested too deeply") from error
     except (ValueError, TypeError) as error:
-        raise InvalidRequestError(f"this is no group of objects: {error}") from error
+        raise InvalidRequestError(f"this is not a group of objects: {error}") from error
 
 
 def _entries(group: object) -> list[list[object]]:
@@ -60,6 +62,8 @@ def _entries(group: object) -> list[list[object]]:
 def _object(path: object, fqn: object, etl_args: object, takes_results: object) -> ObjectRequest:
     if not (isinstance(path, str) and isinstance(fqn, str) and isinstance(etl_args, str) and path and fqn):
         raise ValueError("an object takes a path, a file and arguments")
+    for text in (path, fqn, etl_args):
+        text.encode("utf-8", "surrogateescape")  # half a surrogate pair that stands for no byte is no text
     return ObjectRequest(path, SourceKind.FILE, fqn, etl_args.strip(), takes_results=bool(takes_results))
 
 
