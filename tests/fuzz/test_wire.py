@@ -14,6 +14,7 @@ from instore.errors import InstoreError, status_of
 from instore.http.connections import BrokenExchangeError
 from instore.node.api.objects import parse_range
 from instore.protocol.etl_spec import ETLSpec
+from instore.protocol.object_groups import decode_group
 from instore.protocol.requests import METHODS, parse_download, parse_request
 from instore.protocol.websocket import parse_control
 from tests.fuzz.mutation import corpus, fuzzed, mutated, pieces
@@ -120,6 +121,12 @@ def refuses_or_takes(parse: Callable[..., object], *arguments: object) -> None:
 @given(mutated("control"))
 def test_a_control_message_is_taken_or_refused(message: bytes) -> None:
     refuses_or_takes(parse_control, message)
+
+
+@fuzzed
+@given(mutated("groups"))
+def test_a_group_of_objects_is_taken_or_refused(body: bytes) -> None:
+    refuses_or_takes(decode_group, body)
 
 
 @fuzzed

@@ -117,7 +117,7 @@ def test_what_is_no_group_is_refused(tmp_path: Path, group: object) -> None:
     with running(tmp_path, ONE_BY_ONE) as server:
         answer = post(server, group)
         assert answer.status_code == 400
-        assert "this is no group of objects" in answer.text
+        assert "this is not a group of objects" in answer.text
 
 
 def test_a_skipped_object_of_a_group_says_so(tmp_path: Path, folder: Path) -> None:
