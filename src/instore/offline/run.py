@@ -28,7 +28,7 @@ from instore.protocol.environment import (
 )
 from instore.system.threads import to_its_end
 
-_MOMENT = 0.2  # seconds after which the job begins, and is counted on beside it
+_MOMENT = 0.1  # seconds after which the job begins, and is counted on beside it
 _FORGETS = (
     "DST's file system keeps no extended attributes, so it isn't known what made its results: only those of newer "
     "objects are made again"
