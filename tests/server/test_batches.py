@@ -100,7 +100,7 @@ def test_results_that_nobody_can_tell_apart_fail_them_all(server: Server, args: 
 
 def test_a_batch_that_waits_for_its_turn_goes_on_filling(server: Server) -> None:
     with ThreadPoolExecutor(8) as clients:
-        first = clients.submit(put, server, b"slow", "sleep 1.5")
+        first = clients.submit(put, server, b"slow", "sleep 3")
         time.sleep(0.6)  # its batch has begun
         others = []
         for number in range(4):
