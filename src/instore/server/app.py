@@ -77,6 +77,7 @@ class ETLApplication:
     async def start(self) -> None:
         """Called before the first request."""
         set_up_process()
+        self.counters.start()
         self.warm_up()
         logger.info("%s is ready", self._transform.name)
 

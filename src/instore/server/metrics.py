@@ -6,12 +6,14 @@ there after its death: the worker that replaces it goes on in the same page. Som
 there before their predecessors have gone.
 """
 
+import asyncio
 import itertools
 import math
 import mmap
 import os
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import TypeAlias
 
@@ -42,8 +44,9 @@ _COUNTS = BYTES_IN, BYTES_OUT, RETRIES, RESTARTS, RECYCLED, REFUSED = range(_FIR
 _NOW = IN_PROGRESS, QUEUED, MEMORY, BEATS = range(_COUNTS[-1] + 1, _COUNTS[-1] + 5)
 """What is true of a worker that is there: of one that is not, these are 0."""
 
+_MOMENT = 0.02  # seconds: a killed worker's bytes of that long are not counted
 _PAGE = 4096  # bytes: processors that write beside each other in one line of memory hold each other up
-_ALL, _EACH = 256, 8  # objects of which all are timed before the numbers are published anew; then each eighth
+_ALL, _EACH = 256, 32  # objects of which all are timed before the numbers are published anew; then one of so many
 _AT_ONCE = 256 * len(STAGES)  # times that are sorted into the buckets together, for a fifth of the cost
 _COLUMNS = {
     outcome: {method: {str(source): OBJECTS[method, source, outcome] for source in SOURCES} for method in METHODS}
@@ -67,6 +70,9 @@ class ObjectCounters:
         # Of each timed object a number for each stage: of those that count for one, and those that count for several.
         self._seconds: list[float] = []
         self._of_many: list[float] = []
+        self._in = self._out = 0  # bytes that are not in the page yet
+        self._owes_bytes = False
+        self._soon: Callable[[Callable[[], None]], object] = lambda add: add()
         self._timed = 0  # those that could have been, since the numbers were published
         self.use(_pages_of(memoryview(bytearray(_PAGE))), 0)  # which a process that forks has for itself
 
@@ -74,8 +80,12 @@ class ObjectCounters:
         """Count in one of these pages from now on; before the first request."""
         self.pages = pages
         self._page = pages[own]
-        self._counted = self._page[: BYTES_OUT + 1].tolist()  # what `ended` adds to: a list is twice as quick to read
+        self._counted = self._page[: len(OBJECTS)].tolist()  # what `ended` adds to: quicker to read
         self._before = objects_ended(self._page)
+
+    def start(self) -> None:
+        """From now on the bytes of objects that end within a moment are added together; on the event loop."""
+        self._soon = partial(asyncio.get_running_loop().call_later, _MOMENT)
 
     def ended(self, entry: AccessLogEntry, outcome: str, sent: int) -> None:
         """An object's way is over; `sent` bytes went back to whoever asked."""
@@ -83,16 +93,25 @@ class ObjectCounters:
         column = _COLUMNS[outcome][entry.method][UNKNOWN if request is None else request.origin]
         page[column] = counted[column] = counted[column] + 1
         if source is not None:
-            page[BYTES_IN] = counted[BYTES_IN] = counted[BYTES_IN] + source.received
-        page[BYTES_OUT] = counted[BYTES_OUT] = counted[BYTES_OUT] + sent + entry.put
+            self._in += source.received
+        self._out += sent + entry.put
+        if not self._owes_bytes:
+            self._owes_bytes = True
+            self._soon(self._add_bytes)
         if entry.retries:
             page[RETRIES] += entry.retries
         if entry.made:
-            self._timed += 1
-            if self._timed <= _ALL:
+            self._timed = timed = self._timed + 1
+            if timed <= _ALL:
                 self._time(entry, self._seconds)
-            elif not self._timed % _EACH:
+            elif not timed % _EACH:
                 self._time(entry, self._of_many)
+
+    def _add_bytes(self) -> None:
+        self._page[BYTES_IN] += self._in
+        self._page[BYTES_OUT] += self._out
+        self._in = self._out = 0
+        self._owes_bytes = False
 
     def _time(self, entry: AccessLogEntry, seconds: list[float]) -> None:
         asked, begun, loaded, made = entry.asked, entry.begun, entry.loaded, entry.made
@@ -108,6 +127,7 @@ class ObjectCounters:
     def publish(self, queued: int, memory: int | None = None) -> None:
         """Let all workers see what is known here alone; how many wait, and the bytes of all bodies in memory."""
         self._sort()
+        self._add_bytes()
         self._timed = 0
         page = self._page
         page[BEATS] += 1
