@@ -35,7 +35,7 @@ from instore.http.request import Headers
 from instore.http.server_state import ServerState
 from instore.http.sockets import AnswerSocket, BodySocket, LentSocket
 from instore.http.websocket_connection import WebSocketConnection, accept_key
-from instore.system.steps import Stepper, Steps, Waiter
+from instore.system.steps import Steps, Waiter, steps_of
 
 logger = logging.getLogger("instore")
 
@@ -84,7 +84,7 @@ class HTTPRequest:
         "refused",
         "sent",
         "status",
-        "stepper",
+        "steps",
         "streams",
         "target",
         "understood",
@@ -109,7 +109,7 @@ class HTTPRequest:
         self.over = False  # it was served
         self.understood = False  # its head was
         self.refused: RefusedError | None = None
-        self.stepper: Stepper | Steps | None = None
+        self.steps: Steps | None = None
         self.waiter: Waiter[None] | None = None  # who reads, and waits
         self._connection = connection
         self._pieces: deque[bytes] = deque()
@@ -497,17 +497,12 @@ class HTTPConnection(asyncio.Protocol):
 
     def _open(self, request: HTTPRequest) -> None:
         request.opened = True
-        steps, done = self.state.application.serve(request), partial(self._served, request)
-        if isinstance(steps, Steps):
-            request.stepper = steps
-            steps.start(done)
-        else:
-            request.stepper = stepper = Stepper(steps, done)
-            stepper.step()
+        request.steps = steps = steps_of(self.state.application.serve(request))
+        steps.start(partial(self._served, request))
 
     def _served(self, request: HTTPRequest, error: BaseException | None) -> None:
         request.over = True
-        request.stepper = None
+        request.steps = None
         if error is None and request.framing != "complete":
             error = InstoreError("the answer was not completed")
         if error is not None:
@@ -832,8 +827,8 @@ class HTTPConnection(asyncio.Protocol):
     def abort(self) -> None:
         """End whatever is under way."""
         for request in list(self._requests):
-            if request.stepper is not None:
-                request.stepper.cancel()
+            if request.steps is not None:
+                request.steps.cancel()
         if self._room is None:
             self._transport.close()
         else:

@@ -200,8 +200,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _count(self, length: int) -> bool:
         """Whether there is room for `length` more bytes of a message. If not, reading goes on when there is."""
-        self._waiting = Stepper(self._reserve(length), self._reserved)
-        self._waiting.step()
+        self._waiting = Stepper(self._reserve(length))
+        self._waiting.start(self._reserved)
         return self._granted
 
     async def _reserve(self, length: int) -> None:

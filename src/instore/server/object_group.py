@@ -8,7 +8,7 @@ from typing import Any
 from instore.http.request import Headers, Request
 from instore.http.sockets import AnswerSocket, BodySocket
 from instore.protocol.object_groups import encode_answer
-from instore.system.steps import Stepper, Steps, Waiter
+from instore.system.steps import Steps, Waiter, steps_of
 
 
 class ObjectGroup:
@@ -21,7 +21,7 @@ class ObjectGroup:
     def __init__(self, request: Request) -> None:
         self.request = request
         self._loop = asyncio.get_running_loop()
-        self._members: dict[GroupedRequest, Stepper | Steps] = {}  # that are under way
+        self._members: dict[GroupedRequest, Steps] = {}  # that are under way
         self._answers: list[bytes] = []
         self._failure: BaseException | None = None
         self._news: Waiter[None] | None = None
@@ -30,13 +30,8 @@ class ObjectGroup:
     def start(self, number: int, serve: Callable[["GroupedRequest"], Coroutine[Any, Any, None] | Steps]) -> None:
         """Serve the object that is number so many of the group."""
         member = GroupedRequest(self, number)
-        steps, done = serve(member), partial(self._served, member)
-        if isinstance(steps, Steps):
-            self._members[member] = steps
-            steps.start(done)
-        else:
-            stepper = self._members[member] = Stepper(steps, done)
-            stepper.step()
+        steps = self._members[member] = steps_of(serve(member))
+        steps.start(partial(self._served, member))
 
     async def take(self) -> bytes:
         """The answers that have come meanwhile; empty once all have."""
@@ -55,8 +50,8 @@ class ObjectGroup:
 
     def end(self) -> None:
         """Stop what is still under way."""
-        for stepper in list(self._members.values()):
-            stepper.cancel()
+        for steps in list(self._members.values()):
+            steps.cancel()
 
     def answer(self, number: int, status: int, headers: Headers, body: bytes) -> None:
         """An object has its answer."""

@@ -1,7 +1,8 @@
 """The way of an object that is at hand, and whose result is whole: by callbacks, without a coroutine.
 
 It is the way of `Exchange` in fewer steps: the same source, transform, answer and outcome. Nearly all small objects go
-by it, which halves what the server itself does for one. What has to be waited for at either end takes a coroutine.
+by it, which saves a fifth of what the server itself does for one. What has to be waited for at either end takes a
+coroutine.
 """
 
 import asyncio
@@ -121,5 +122,5 @@ class ReadyExchange(Steps):
         self._wait(self._report(self._request, self._entry, error), self._done)
 
     def _wait(self, coroutine: Coroutine[Any, Any, None], done: Done) -> None:
-        self._stepper = Stepper(coroutine, done)
-        self._stepper.step()
+        self._stepper = Stepper(coroutine)
+        self._stepper.start(done)

@@ -152,8 +152,8 @@ class _WebSocketObjects:
         if self._service.awaits_nothing and not request.next_url:
             self._start_ready(item, request, source)
         else:
-            item.stepper = stepper = Stepper(self._object(item, request, source), partial(self._done, item))
-            stepper.step()
+            item.stepper = stepper = Stepper(self._object(item, request, source))
+            stepper.start(partial(self._done, item))
         if not self._paused and (len(self._items) >= self._most or self._bytes >= _BYTES_AHEAD):
             self._paused = True
             self._sender.pause()

@@ -118,16 +118,19 @@ class Steps:
         raise NotImplementedError
 
 
-class Stepper:
+class Stepper(Steps):
     """Runs a coroutine, from its first step to its end."""
 
     __slots__ = ("_cancelling", "_coroutine", "_done", "_waiting")
 
-    def __init__(self, coroutine: Coroutine[Any, None, None], done: Done) -> None:
+    def __init__(self, coroutine: Coroutine[Any, None, None]) -> None:
         self._coroutine = coroutine
-        self._done = done
         self._waiting: Any = None
         self._cancelling = False
+
+    def start(self, done: Done) -> None:
+        self._done = done
+        self.step()
 
     def step(self, _waited: object = None) -> None:
         """Run it until it waits, or ends."""
@@ -164,6 +167,11 @@ class Stepper:
         waiting.add_done_callback(self.step)
         if self._cancelling and waiting.cancel():
             self._cancelling = False
+
+
+def steps_of(serving: Coroutine[Any, None, None] | Steps) -> Steps:
+    """What serves something, as what can be started."""
+    return serving if isinstance(serving, Steps) else Stepper(serving)
 
 
 async def in_task(coroutine: Coroutine[Any, Any, Result]) -> Result:
