@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -248,3 +249,12 @@ def test_addresses_of_the_machine_and_its_link_are_refused(guarded: Server, host
     answer = download(guarded, f"http://{host}:{port}{TARGET_PATH}/x")
     assert answer.status_code == 403, answer.text
     assert SECRET not in answer.text
+
+
+def test_a_stream_is_held_until_it_is_whole(web: str, tmp_path: Path) -> None:
+    variables = {"INSTORE_DOWNLOAD_LOCAL": "true"}
+    with running(tmp_path, SHAPES["streamed"], environment=variables) as server:
+        late = download(server, web + "/big", etl_args="raise late")
+        assert (late.status_code, "upside down" in late.text) == (422, True)
+        answer = download(server, web + "/big")
+        assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(len(BIG) + 2))

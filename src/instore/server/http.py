@@ -192,7 +192,7 @@ class HTTPHandler:
         limit = self._service.environment.spool
         if response.content_type == RESULTS_TYPE:  # all of them or none
             limit = sys.maxsize
-        elif request.streams and (wanted.next_url or wanted.origin not in (_BODY, _FILE)):
+        elif request.streams and (wanted.next_url or wanted.origin is SourceKind.TARGET):
             return
         if limit:
             response.output = held = await hold(response.output.first, rest, limit)

@@ -2,8 +2,8 @@
 
 Strategy: a nameless file has a page for each worker, in which that worker alone writes, where its event loop runs, and
 from which any of them reads. So counting takes no lock, the sums are those of all workers, and what one had counted,
-but for the bytes of a moment, is there after its death: the worker that replaces it goes on in the same page. Some pages
-are for successors, which are there before their predecessors have gone.
+but for the bytes of a moment, is there after its death: the worker that replaces it goes on in the same page. Some
+pages are for successors, which are there before their predecessors have gone.
 """
 
 import asyncio
