@@ -30,6 +30,7 @@ from instore.system.addresses import host_and_port
 from instore.system.logs import LogOptions, log_to_stderr
 from instore.webserver.base_etl_server import ETLServer, application_of
 
+_EAGER, _CALM = 700, 2000  # objects made that have the youngest collected: by default before Python 3.13, and since
 SHOW_STACKS = signal.SIGQUIT
 """Has a supervised worker write where each of its threads is, also while one of them holds all others up."""
 
@@ -89,8 +90,7 @@ def serve(
         application.watchdog.end = functools.partial(_start_anew, listener, metrics)
     if with_page:
         add_page(application, cls)
-    gc.collect()
-    gc.freeze()  # modules and models stay for good: no collection looks at them again
+    _calm_collections()
     if (args := os.environ.get(INSTORE_ARGS)) is not None:
         application.check_args(args)
     application.warm_up()
@@ -99,6 +99,15 @@ def serve(
     # A transform that never ends would keep the interpreter from ending; its request has been given up by now.
     sys.stdout.flush()
     os._exit(0)
+
+
+def _calm_collections() -> None:
+    """Have the collector look at modules and models no more, and at what is young as seldom as Python 3.13 does."""
+    gc.collect()
+    gc.freeze()
+    youngest, *older = gc.get_threshold()
+    if youngest == _EAGER:
+        gc.set_threshold(_CALM, *older)
 
 
 def _start_anew(listener: socket.socket, metrics: str) -> None:

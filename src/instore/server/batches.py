@@ -53,6 +53,7 @@ class Batches:
         self._size = size
         self._timeout = timeout
         self._run = run
+        self._gathering = 0  # objects in open batches
         self._open: dict[str, _Batch] = {}  # by arguments, those that others may join
         self._due: list[_Batch] = []  # of them, those that wait for nothing but a thread
         pool.on_free = self._start_due
@@ -60,7 +61,7 @@ class Batches:
     @property
     def waiting(self) -> int:
         """Objects that are in no thread yet."""
-        return sum(len(batch.members) for batch in self._open.values()) + self._pool.waiting * self._size
+        return self._gathering + self._pool.waiting * self._size
 
     def submit(self, request: ObjectRequest, load: Load, entry: AccessLogEntry) -> Waiter[bytes | TypedBytes]:
         """Have an object transformed in a batch."""
@@ -70,6 +71,7 @@ class Batches:
             batch.timer = batch.loop.call_later(self._timeout, self._wait_no_longer, batch)
         member = BatchMember(request, load, entry, batch)
         batch.members.append(member)
+        self._gathering += 1
         if len(batch.members) >= self._size:
             self._start(batch)
         return member
@@ -84,6 +86,7 @@ class Batches:
         del self._open[batch.etl_args]
         if batch in self._due:
             self._due.remove(batch)
+        self._gathering -= len(batch.members)
         members = batch.close()
         if members:
             batch.run(self._pool.submit(self._run, members))

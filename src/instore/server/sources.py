@@ -129,7 +129,7 @@ class BytesSource:
 
     def at_hand(self) -> Load:
         """As `load`, without waiting."""
-        return lambda: self._data
+        return self._whole
 
     async def load(self) -> Load:
         return self.at_hand()
@@ -139,6 +139,9 @@ class BytesSource:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+    def _whole(self) -> bytes:
+        return self._data
 
 
 class FileSource:

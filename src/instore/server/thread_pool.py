@@ -27,7 +27,7 @@ THREAD_PER_REQUEST = 128
 """The size of a pool whose users count on a thread for each request; beyond it they wait their turn."""
 
 _QUICK = 0.001  # seconds: for about as long may calls keep the loop waiting
-_WORTH_A_THREAD = 0.00003  # seconds of a call, from where several threads do more than they cost
+_WORTH_A_THREAD = 0.00003  # seconds for an object, from where several threads do more than they cost
 _SMOOTHING = 16  # calls over which that is averaged
 _FEWEST, _MOST = 16, 8192  # quick calls in a row before a thread leads
 _LONG_ENOUGH = 16  # times as many calls as were needed: then the lead was not lent too soon
@@ -45,16 +45,18 @@ class ThreadPool:
         size: of them at most.
         name: theirs.
         leads: one of them may lead the loop: no call waits for anything that the loop does.
+        objects: that a call deals with at most.
 
     Attributes:
         on_free: called on the loop whenever threads have ended what they were at.
     """
 
-    def __init__(self, size: int, name: str, leads: bool = False) -> None:
+    def __init__(self, size: int, name: str, leads: bool = False, objects: int = 1) -> None:
         self.on_free: Callable[[], object] = lambda: None
         self._size = size
         self._name = name
         self._leads = leads
+        self._worth_a_thread = _WORTH_A_THREAD * objects
         self._loop: asyncio.AbstractEventLoop | None = None
         self._relay: RelayLoop | None = None  # the loop, if a thread may lead it
         self._submitted: deque[_Job] = deque()  # in this turn of the loop
@@ -206,7 +208,7 @@ class ThreadPool:
         """Tell the loop what was done. The lead goes back with the first call that is not quick."""
         if self._loop is not None and self._done:
             self._loop.call_soon(self._hand_over)
-        if not self._quick or (self._size > 1 and self._mean > _WORTH_A_THREAD):
+        if not self._quick or (self._size > 1 and self._mean > self._worth_a_thread):
             self.taken()
             return False
         self._hand_out()

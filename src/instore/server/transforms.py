@@ -74,7 +74,8 @@ class TransformRunner:
         self._pool = ThreadPool(
             transform.concurrency,
             "transform",
-            leads=transform.shape is Shape.WHOLE and not is_asynchronous and not settings.members,
+            leads=transform.shape in (Shape.WHOLE, Shape.BATCH) and not is_asynchronous and not settings.members,
+            objects=transform.max_batch_size if transform.shape is Shape.BATCH else 1,
         )
         self.watchdog = Watchdog(self._pool, min(settings.transform_timeout, 2 * settings.object_time))
         self._frames = settings.frames
@@ -206,8 +207,10 @@ class TransformRunner:
         failed: dict[BatchMember, Outcome] = {}
         loaded: list[tuple[BatchMember, bytes | str]] = []
         with contextlib.ExitStack() as stack:
+            loaded_at = perf_counter()
             for member in members:
-                member.entry.begun = perf_counter()
+                entry = member.entry
+                entry.begun = loaded_at
                 loading = _Loading(member.load, member.request)
                 try:
                     loaded.append((member, loading.__enter__()))
@@ -216,7 +219,7 @@ class TransformRunner:
                     continue
                 if loading.is_open:
                     stack.push(loading)
-                member.entry.loaded = perf_counter()
+                entry.loaded = loaded_at = perf_counter()
             made = self._transform_batch(loaded)
             ended = perf_counter()
             for member, _ in loaded:
