@@ -81,7 +81,7 @@ peers: $(READY)  ## make the environments with the official SDK and a browser's 
 bench: $(READY)  ## measure beside the official SDK's servers; CASE=put-1k: one case
 	$(BIN)/python -m bench $(CASE)
 
-bench-quick: $(READY)  ## the same in three minutes, printed only
+bench-quick: $(READY)  ## the same in under two minutes, printed only
 	$(BIN)/python -m bench --quick $(CASE)
 
 compare: $(READY)  ## run the fault table against the official SDK's servers, and write docs/compared.md

@@ -21,7 +21,7 @@ from bench.site import Site
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="[CASE]...", nargs=-1)
-@click.option("--quick", is_flag=True, help="One short round, without the slowest cases; about three minutes.")
+@click.option("--quick", is_flag=True, help="One short round, without the slowest cases; under two minutes.")
 @click.option("--list", "listing", is_flag=True, help="Show the cases and end.")
 def main(names: Sequence[str], quick: bool, listing: bool) -> None:
     """Measure instore beside the official SDK's servers.

@@ -342,12 +342,14 @@ CASES = (
         _beside("instore transform, objects of 16 KiB, bucket to folder", "boto3 with 16 threads", 0.5, 0.33),
         _beside_boto3(clouds.to_folder),
         (INSTORE,),
+        quick=False,  # a gateway and a program are built for it
     ),
     Case(
         "bucket-bucket",
         _beside("instore transform, objects of 16 KiB, bucket to bucket", "boto3 with 16 threads", 0.5, 0.33),
         _beside_boto3(clouds.to_bucket),
         (INSTORE,),
+        quick=False,  # a gateway and a program are built for it
     ),
     Case(
         "bucket-s5cmd",
@@ -357,6 +359,7 @@ CASES = (
         ),
         _beside_s5cmd,
         (INSTORE,),
+        quick=False,  # a gateway and a program are built for it
     ),
     Case(
         "batch",
