@@ -74,6 +74,9 @@ class WebSocketConnection(asyncio.Protocol):
         self._reading = True
         self._blocked = False  # the client doesn't take what was sent
         self._pong: bytes | None = None  # is owed, and sent when it does: one for all pings (RFC 6455, 5.5.3)
+        self._outgoing: list[bytes] = []  # goes out at the end of this turn of the loop
+        self._outgoing_size = 0
+        self._is_due = False
         self._unsent = 0
         self._closing = False
         self._lost = False
@@ -103,6 +106,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.deadline = 0.0
         self.state.connections.discard(self)
         self._drop_message()
+        self._outgoing.clear()
         if self._waiting is not None:
             self._waiting.cancel()
         self._receiver.closed()
@@ -299,10 +303,10 @@ class WebSocketConnection(asyncio.Protocol):
         return not self._blocked
 
     def send(self, data: bytes) -> None:
-        self._frame(_FINAL | _BINARY, data)
+        self._frame(_FINAL | _BINARY, data, waits=self._receiver.busy)
 
     def send_text(self, text: str) -> None:
-        self._frame(_FINAL | _TEXT, text.encode())
+        self._frame(_FINAL | _TEXT, text.encode(), waits=self._receiver.busy)
 
     def break_off(self) -> None:
         self._frame(_BINARY, b"")
@@ -337,7 +341,15 @@ class WebSocketConnection(asyncio.Protocol):
     def release(self, size: int) -> None:
         self.state.memory.release(size)
 
-    def _frame(self, first: int, payload: bytes) -> None:
+    def _frame(self, first: int, payload: bytes, waits: bool = False) -> None:
+        """Send a frame.
+
+        Args:
+            first: its first byte.
+            payload: what it carries.
+            waits: others may come in this turn of the loop, and go out with it: a call of the system takes as long as
+                all else that is done for a small answer.
+        """
         if self._lost:
             return
         length = len(payload)
@@ -347,10 +359,26 @@ class WebSocketConnection(asyncio.Protocol):
             head = bytes((first, _TWO_BYTES)) + length.to_bytes(2)
         else:
             head = bytes((first, _EIGHT_BYTES)) + length.to_bytes(8)
-        if length <= _ONE_BUFFER:
-            self._transport.write(head + payload)
+        self._outgoing += (head, payload)
+        self._outgoing_size += length
+        if not waits or self._outgoing_size > _ONE_BUFFER:
+            self._send_outgoing()
+        elif not self._is_due:
+            self._is_due = True
+            self.state.loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._is_due = False
+        if self._outgoing:
+            self._send_outgoing()
+
+    def _send_outgoing(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        size, self._outgoing_size = self._outgoing_size, 0
+        if size <= _ONE_BUFFER:
+            self._transport.write(b"".join(outgoing))
         else:
-            self._transport.writelines([head, payload])
+            self._transport.writelines(outgoing)
 
     def _set_reading(self) -> None:
         wanted = not self._paused and self._waiting is None
@@ -389,7 +417,8 @@ class WebSocketConnection(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """Whether an answer is still to come, or on its way out."""
-        return bool((not self._closing and self._receiver.busy) or self._transport.get_write_buffer_size())
+        is_awaited = not self._closing and self._receiver.busy
+        return bool(is_awaited or self._outgoing or self._transport.get_write_buffer_size())
 
     def drain(self, just_idle: bool) -> None:  # noqa: ARG002 - answers under way are all that counts
         """The server stops: what is under way ends, and no more is begun."""
