@@ -14,14 +14,13 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import cast
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 import httptools
 
-from instore.system.steps import in_task
+from instore.system.steps import Waiter, in_task
 
 _PAUSE_AT = 4 << 20  # bytes received and not taken, at which reading stops
 _CONNECT_TIMEOUT = 10.0
@@ -36,8 +35,7 @@ class BrokenExchangeError(ConnectionError):
     """The peer closed, or sent what is not HTTP, before the exchange was complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Scheme, host and port, and the value of the Host header."""
 
     scheme: str
@@ -98,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self._failure: OSError | None = None
         self._lost: OSError | None = None  # why it is closed
-        self._news: asyncio.Future[None] | None = None
+        self._news: Waiter[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._busy = False
 
@@ -172,7 +170,7 @@ class Connection(asyncio.Protocol):
 
     async def _wait(self) -> None:
         self._raise_failure()
-        self._news = self._loop.create_future()
+        self._news = Waiter(self._loop)
         try:
             await self._news
         finally:

@@ -7,7 +7,7 @@ import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_plus, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 _ERRORS = "surrogateescape"
 _LONGEST_NAME = 1024  # bytes
@@ -48,7 +48,7 @@ def escape_query(value: str) -> str:
 
 def unescape_query(value: str) -> str:
     """Undo one level of query encoding; a `+` is a space."""
-    return unquote_plus(value, errors=_ERRORS)
+    return unescape(value.replace("+", " "))
 
 
 def escape_fqn(path: str) -> str:
@@ -87,6 +87,11 @@ class Uname:
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.namespace}/{self.bucket}/{self.object}"
+
+
+def has_user(url: str) -> bool:
+    """Whether a user's name or password stands before the host of a URL."""
+    return _USER.match(url) is not None
 
 
 def without_user(url: str) -> str:

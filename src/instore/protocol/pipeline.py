@@ -7,11 +7,12 @@ path is the destination at a target. The two differ in the URL that is built and
 import re
 from collections.abc import Iterable
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from instore.errors import InvalidPipelineError
 from instore.protocol.headers import QUERY_ARGS
-from instore.protocol.names import escape_path, escape_query, escape_segment, unescape, unescape_query, without_user
+from instore.protocol.names import escape_path, escape_query, escape_segment, has_user, unescape, unescape_query
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -34,7 +35,7 @@ def parse_pipeline(header: str | None) -> tuple[str, str]:
     if not header:
         return "", ""
     entries = header.split(",")
-    if any(without_user(entry) != entry for entry in entries):
+    if any(has_user(entry) for entry in entries):
         raise InvalidPipelineError("the pipeline holds a user's name or password, which are not sent; leave them out")
     for entry in entries:
         if not entry.strip():
@@ -79,8 +80,9 @@ def direct_put_url(url: str, host_target: str, obj_path: str, etl_args: str = ""
     return f"{target.scheme}://{host}{separator}{path}" + (f"?{query}" if query else "")
 
 
+@lru_cache(maxsize=1024)
 def _split(url: str) -> tuple[str, str, str]:
-    """Host with port, path, query."""
+    """Host with port, path, query; kept, since an object's next hop is looked at more than once on its way."""
     try:
         parts = urlsplit(url)
         complete = bool(parts.hostname) and parts.port != 0

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -13,7 +14,15 @@ from instore.server.sources import Source
 
 _REQUEST_ID = REQUEST_ID.lower().encode()
 _ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-_RANDOM = secrets.token_hex(4)
+
+
+@cache
+def _process() -> str:
+    """What no other process calls itself."""
+    return f"{secrets.token_hex(4)}-{os.getpid()}"
+
+
+os.register_at_fork(after_in_child=_process.cache_clear)
 
 
 class AccessLogEntry:
@@ -86,7 +95,7 @@ class AccessLogEntry:
         for name, value in self.headers:
             if name == _REQUEST_ID and _ID.fullmatch(value):
                 return value.decode()
-        return f"{_RANDOM}-{os.getpid()}-{self.number}"
+        return f"{_process()}-{self.number}"
 
     def fields(self, status: int, sent: int) -> dict[str, Any]:
         """Everything but how it ended."""
