@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 import requests
 
-from instore.protocol.object_groups import HEAD_SIZE, decode_head, decode_headers
+from instore.protocol.object_groups import HEAD_SIZE, GroupedObject, decode_head, decode_headers, encode_group
 from tests.support.servers import TRANSFORMS, Server, running
 
 PATIENCE = 30.0
@@ -97,6 +97,36 @@ def test_each_object_of_a_group_has_the_answer_that_it_would_have_alone(server: 
         assert (found[number].status, found[number].body) == (answer.status_code, answer.content)
         assert found[number].headers["content-type"] == answer.headers["content-type"]
     assert [found[number].status for number in range(7)] == [200, 422, 200, 200, 404, 404, 403]
+
+
+def test_an_object_whose_bytes_go_along_has_the_answer_that_it_would_have_alone(server: Server) -> None:
+    texts = ["cat", "bad", "", "skip", "dog"]
+    objects = [GroupedObject(f"b/{number}", "", "!", body=text.encode()) for number, text in enumerate(texts)]
+    found = answers(requests.post(f"{server.url}/group", data=encode_group(objects), timeout=PATIENCE).content)
+    alone = [
+        requests.put(f"{server.url}/b/{number}", params={"etl_args": "!"}, data=text, timeout=PATIENCE)
+        for number, text in enumerate(texts)
+    ]
+    assert found.keys() == set(range(len(texts)))
+    for number, answer in enumerate(alone):
+        assert (found[number].status, found[number].body) == (answer.status_code, answer.content)
+        assert found[number].headers["content-type"] == answer.headers["content-type"]
+
+
+def test_files_and_bytes_go_in_one_group(server: Server, folder: Path) -> None:
+    (folder / "o").write_text("cat")
+    objects = [
+        GroupedObject("b/1", "", "?", body=b"owl"),
+        GroupedObject("b/2", str(folder / "o"), "!"),
+        GroupedObject("b/3", "", "!", body=b"dog"),
+    ]
+    found = answers(requests.post(f"{server.url}/group", data=encode_group(objects), timeout=PATIENCE).content)
+    alone = [
+        requests.put(f"{server.url}/b/1", params={"etl_args": "?"}, data=b"owl", timeout=PATIENCE),
+        requests.put(f"{server.url}/b/2", params={"etl_args": "!"}, data=b"cat", timeout=PATIENCE),
+        requests.put(f"{server.url}/b/3", params={"etl_args": "!"}, data=b"dog", timeout=PATIENCE),
+    ]
+    assert [found[number].body for number in range(3)] == [answer.content for answer in alone]
 
 
 @pytest.mark.parametrize(

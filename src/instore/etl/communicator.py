@@ -26,7 +26,7 @@ class TransformRequest(NamedTuple):
         delivers: the pipeline ends at a target, so that there is no object in the answer.
         body: opens the object's bytes, again for each try, where no file is named.
         takes_results: the answer may be results in frames, also where one result would be delivered.
-        is_small: it may be asked for together with others; only where a file is named.
+        is_small: it may be asked for together with others.
         seconds: that it may take from its turn on; 0: as many as it takes.
     """
 

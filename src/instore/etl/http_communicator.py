@@ -9,6 +9,7 @@ from instore.etl.communicator import PIECE, TransformRequest, TransformResponse
 from instore.etl.object_groups import GroupedAnswer, ObjectGroups
 from instore.http.bodies import Body
 from instore.http.client import Client, ClientResponse, UnaskableError, describe
+from instore.http.limits import SMALL
 from instore.protocol.headers import (
     ARGUMENTS_PATH,
     DEFAULT_MIME_TYPE,
@@ -41,11 +42,7 @@ class HTTPCommunicator:
 
     async def send(self, request: TransformRequest) -> TransformResponse | None:
         """Have one object transformed; see `Communicator`."""
-        response: _Response
-        if request.is_small and self._takes_groups:
-            response = await self._groups.ask(request)
-        else:
-            response = await self._request(request)
+        response = await self._request(request)
         has_results = request.takes_results and response.headers.get("content-type") == RESULTS_TYPE
         delivers = request.delivers and not has_results
         try:
@@ -94,7 +91,10 @@ class HTTPCommunicator:
         self._groups.close()
         self._client.close()
 
-    async def _request(self, request: TransformRequest) -> ClientResponse:
+    async def _request(self, request: TransformRequest) -> _Response:
+        is_grouped = request.is_small and self._takes_groups
+        if is_grouped and request.body is None:
+            return await self._groups.ask(request)
         headers = {NODE_URL: request.pipeline} if request.pipeline else {}
         if request.takes_results:
             headers[RESULTS] = "true"
@@ -109,6 +109,8 @@ class HTTPCommunicator:
                 stream = request.body()
                 body = await Body.begin(stream)
                 info |= getattr(stream, "info", {})
+                if is_grouped and body.rest is None and len(body.first) <= SMALL:
+                    return await self._groups.ask(request, body.first, json.dumps(info) if info else "")
             if info:
                 headers[OBJECT_INFO] = json.dumps(info)
             target = object_target(request.path, request.fqn if body is None else "", request.etl_args)

@@ -13,10 +13,11 @@ from instore.etl.piece_reader import PieceReader
 from instore.http.bodies import Body
 from instore.http.client import Client, ClientResponse, describe
 from instore.protocol.headers import GROUP_PATH
-from instore.protocol.object_groups import HEAD_SIZE, decode_head, decode_headers, encode_group
+from instore.protocol.object_groups import HEAD_SIZE, GroupedObject, decode_head, decode_headers, encode_group
 from instore.protocol.responses import error_text
 
 _MOST = 32  # objects in a group: while one is under way, another is made up
+_MOST_BYTES = 1 << 19  # of their bodies
 _BROKE_OFF = "the answer broke off after 0 bytes"
 
 _Awaited = asyncio.Future["GroupedAnswer"]
@@ -72,17 +73,20 @@ class ObjectGroups:
     def __init__(self, client: Client, base: str) -> None:
         self._client = client
         self._url = base + GROUP_PATH
-        self._next: dict[_Awaited, TransformRequest] = {}  # what is asked for in this turn
+        self._next: dict[_Awaited, GroupedObject] = {}  # what is asked for in this turn
+        self._size = 0  # bytes of that
         self._exchanges: set[asyncio.Task[None]] = set()
 
-    async def ask(self, request: TransformRequest) -> GroupedAnswer:
-        """Ask for one object, and wait until its answer begins."""
+    async def ask(self, request: TransformRequest, body: bytes = b"", info: str = "") -> GroupedAnswer:
+        """Ask for one object, of which a file is named or whose bytes go along; wait until its answer begins."""
         loop = asyncio.get_running_loop()
         answer: _Awaited = loop.create_future()
         if not self._next:
             loop.call_soon(self._send)
-        self._next[answer] = request
-        if len(self._next) == _MOST:
+        fqn = "" if request.body is not None else request.fqn
+        self._next[answer] = GroupedObject(request.path, fqn, request.etl_args, request.takes_results, body, info)
+        self._size += len(body)
+        if len(self._next) == _MOST or self._size >= _MOST_BYTES:
             self._send()
         try:
             return await answer
@@ -98,17 +102,16 @@ class ObjectGroups:
         self._client.close()
 
     def _send(self) -> None:
-        group, self._next = self._next, {}
+        group, self._next, self._size = self._next, {}, 0
         if group:
             exchange = asyncio.ensure_future(self._exchange(group))
             self._exchanges.add(exchange)
             exchange.add_done_callback(self._exchanges.discard)
 
-    async def _exchange(self, group: Mapping[_Awaited, TransformRequest]) -> None:
+    async def _exchange(self, group: Mapping[_Awaited, GroupedObject]) -> None:
         """Ask for a group, and hand its answers out."""
-        objects = [(one.path, one.fqn, one.etl_args, one.takes_results) for one in group.values()]
         try:
-            response = await self._client.request("POST", self._url, {}, Body(encode_group(objects)))
+            response = await self._client.request("POST", self._url, {}, Body(encode_group([*group.values()])))
             try:
                 if response.status == 200:
                     await _hand_out(response, list(group))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from instore.errors import ConfigurationError
 from instore.etl.communicator import TransformRequest
+from instore.http.limits import SMALL
 from instore.offline.interfaces import Item
 from instore.offline.lookup import Lookup
 from instore.offline.remote_bucket import RemoteBucket, configuring
@@ -37,6 +38,7 @@ class BucketSource:
             etl_args=etl_args,
             body=functools.partial(self.bucket.open, item.name),
             takes_results=True,
+            is_small=0 <= item.size <= SMALL,
         )
 
     def list(self) -> Iterator[Item]:

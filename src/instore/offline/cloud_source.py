@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from instore.errors import ConfigurationError, InvalidRequestError
 from instore.etl.communicator import TransformRequest
+from instore.http.limits import SMALL
 from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, CloudVersion, check_cloud_name
 from instore.offline.interfaces import Item, ItemState
 from instore.offline.lookup import ListedObject, Lookup
@@ -46,6 +47,7 @@ class CloudSource:
             etl_args=etl_args,
             body=functools.partial(CloudObject, self.bucket, item.name, item.size),
             takes_results=True,
+            is_small=0 <= item.size <= SMALL,
         )
 
     def list(self) -> Iterator[Item]:

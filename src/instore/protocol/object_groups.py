@@ -1,12 +1,14 @@
 """Several small objects in one request, and their answers in one body (docs/protocol.md#objects-in-groups).
 
-The request is a JSON array with `[path, fqn, etl_args, takes_results]` for each object. Each answer has a head, headers
-as a JSON object, and a body, and comes when it is there, in any order.
+The request begins with a line, a JSON array. For an object of which a file is named it has `[path, fqn, etl_args,
+takes_results]`, for one whose bytes follow behind the line `[path, size, etl_args, takes_results, info]`. Each answer
+has a head, headers as a JSON object, and a body, and comes when it is there, in any order.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from io import BytesIO
 from struct import Struct
 from typing import NamedTuple
 
@@ -18,6 +20,8 @@ MOST_OBJECTS = 64
 
 GROUP_TYPE = "application/vnd.instore.group"
 """Content type of a group's answers."""
+
+_ENTRY = "an object takes a path, a file or a number of bytes, and arguments"
 
 _HEAD = Struct("!HHIQ")
 HEAD_SIZE = _HEAD.size
@@ -38,19 +42,65 @@ class AnswerHead(NamedTuple):
     body_size: int
 
 
-def encode_group(objects: Iterable[tuple[str, str, str, bool]]) -> bytes:
-    """The request's body, of each object's path, file, arguments, and whether its answer may be results in frames."""
-    return json.dumps(list(objects)).encode()
+class GroupedObject(NamedTuple):
+    """One object of a group.
+
+    Attributes:
+        path: `<bucket>/<object>`.
+        fqn: path of its file; empty if its bytes go along.
+        etl_args: its arguments.
+        takes_results: its answer may be results in frames.
+        body: its bytes, where no file is named.
+        info: the value of its `Instore-Object` header, where no file is named; empty: it has none.
+    """
+
+    path: str
+    fqn: str
+    etl_args: str = ""
+    takes_results: bool = False
+    body: bytes = b""
+    info: str = ""
+
+    @property
+    def request(self) -> ObjectRequest:
+        """As it would have been asked for alone."""
+        if self.fqn:
+            return ObjectRequest(
+                self.path, SourceKind.FILE, self.fqn, self.etl_args.strip(), takes_results=self.takes_results
+            )
+        return ObjectRequest(
+            self.path,
+            SourceKind.BODY,
+            etl_args=self.etl_args.strip(),
+            length=len(self.body),
+            takes_results=self.takes_results,
+        )
 
 
-def decode_group(body: bytes) -> Sequence[ObjectRequest]:
+def encode_group(objects: Sequence[GroupedObject]) -> bytes:
+    """The request's body."""
+    entries = [
+        (one.path, one.fqn, one.etl_args, one.takes_results)
+        if one.fqn
+        else (one.path, len(one.body), one.etl_args, one.takes_results, one.info)
+        for one in objects
+    ]
+    return b"".join([json.dumps(entries).encode(), b"\n", *[one.body for one in objects]])
+
+
+def decode_group(body: bytes) -> Sequence[GroupedObject]:
     """The objects in a request's body."""
+    line, _, behind = body.partition(b"\n")
+    bodies = BytesIO(behind)
     try:
-        return [_object(*entry) for entry in _entries(json.loads(body))]
+        objects = [_object(bodies, *entry) for entry in _entries(json.loads(line))]
+        if left := len(behind) - bodies.tell():
+            raise ValueError(f"{left} bytes are no object's")  # noqa: TRY301
     except RecursionError as error:
         raise InvalidRequestError("this is not a group of objects: nested too deeply") from error
     except (ValueError, TypeError) as error:
         raise InvalidRequestError(f"this is not a group of objects: {error}") from error
+    return objects
 
 
 def _entries(group: object) -> list[list[object]]:
@@ -59,12 +109,22 @@ def _entries(group: object) -> list[list[object]]:
     return group
 
 
-def _object(path: object, fqn: object, etl_args: object, takes_results: object) -> ObjectRequest:
-    if not (isinstance(path, str) and isinstance(fqn, str) and isinstance(etl_args, str) and path and fqn):
-        raise ValueError("an object takes a path, a file and arguments")
-    for text in (path, fqn, etl_args):
+def _object(
+    bodies: BytesIO, path: object, source: object, etl_args: object, takes_results: object, info: object = ""
+) -> GroupedObject:
+    if not (isinstance(path, str) and path and isinstance(etl_args, str) and isinstance(info, str)):
+        raise ValueError(_ENTRY)
+    for text in (path, etl_args, info):
         text.encode("utf-8", "surrogateescape")  # half a surrogate pair that stands for no byte is no text
-    return ObjectRequest(path, SourceKind.FILE, fqn, etl_args.strip(), takes_results=bool(takes_results))
+    if isinstance(source, str) and source:
+        source.encode("utf-8", "surrogateescape")
+        return GroupedObject(path, source, etl_args, bool(takes_results))
+    if type(source) is not int or source < 0:
+        raise ValueError(_ENTRY)
+    body = bodies.read(source)
+    if len(body) < source:
+        raise ValueError(f"it ends {source - len(body)} bytes too early")
+    return GroupedObject(path, "", etl_args, bool(takes_results), body, info)
 
 
 def encode_answer(number: int, status: int, headers: Iterable[tuple[bytes, bytes]], size: int) -> bytes:

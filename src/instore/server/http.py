@@ -120,7 +120,7 @@ class HTTPHandler:
         request.on_gone(group.client_left)
         try:
             for number, wanted in enumerate(objects):
-                group.start(number, partial(self._serve_grouped, wanted))
+                group.start(number, wanted, partial(self._serve_grouped, wanted.request))
             while answers := await group.take():
                 await request.write(answers)
         finally:

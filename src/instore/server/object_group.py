@@ -7,8 +7,11 @@ from typing import Any
 
 from instore.http.request import Headers, Request
 from instore.http.sockets import AnswerSocket, BodySocket
-from instore.protocol.object_groups import encode_answer
+from instore.protocol.headers import OBJECT_INFO
+from instore.protocol.object_groups import GroupedObject, encode_answer
 from instore.system.steps import Steps, Waiter, steps_of
+
+_INFO = OBJECT_INFO.lower().encode()
 
 
 class ObjectGroup:
@@ -27,9 +30,11 @@ class ObjectGroup:
         self._news: Waiter[None] | None = None
         self._is_told = False
 
-    def start(self, number: int, serve: Callable[["GroupedRequest"], Coroutine[Any, Any, None] | Steps]) -> None:
+    def start(
+        self, number: int, wanted: GroupedObject, serve: Callable[["GroupedRequest"], Coroutine[Any, Any, None] | Steps]
+    ) -> None:
         """Serve the object that is number so many of the group."""
-        member = GroupedRequest(self, number)
+        member = GroupedRequest(self, number, wanted)
         steps = self._members[member] = steps_of(serve(member))
         steps.start(partial(self._served, member))
 
@@ -76,34 +81,36 @@ class ObjectGroup:
 
 
 class GroupedRequest:
-    """One object of a group, as a request without a body; a `Request`."""
+    """One object of a group, as a request that has come whole; a `Request`."""
 
     method = "PUT"
     target = b""
     streams = True
     ended = True
 
-    def __init__(self, group: ObjectGroup, number: int) -> None:
-        self.headers: list[tuple[bytes, bytes]] = []
+    def __init__(self, group: ObjectGroup, number: int, wanted: GroupedObject) -> None:
+        self.headers = [(_INFO, wanted.info.encode("ascii", "replace"))] if wanted.info else []
         self.status = 0
         self.sent = 0
         self._group = group
         self._number = number
         self._gone: Callable[[], object] | None = None
         self._headers: Headers = ()
+        self._body = wanted.body
         self._pieces: list[bytes] = []
 
     async def read(self) -> bytes:
-        return b""
+        return self.take()
 
     async def whole(self) -> bytes:
-        return b""
+        return self.take()
 
     def ready(self) -> "GroupedRequest":
         return self
 
     def take(self) -> bytes:
-        return b""
+        body, self._body = self._body, b""
+        return body
 
     @property
     def must_wait(self) -> bool:

@@ -29,7 +29,7 @@ from instore.protocol.environment import (
     NUM_WORKERS,
 )
 from instore.protocol.headers import GROUP_PATH, GROUPS, HEALTH_PATH, NODE_URL, RESULTS
-from instore.protocol.object_groups import MOST_OBJECTS, encode_group
+from instore.protocol.object_groups import MOST_OBJECTS, GroupedObject, encode_group
 from instore.protocol.pipeline import join_pipeline
 from instore.protocol.requests import object_target, pull_target
 from instore.protocol.websocket import write_control
@@ -173,7 +173,8 @@ class Server:
             places = [self._new_place(name) for name in chosen]
             for name, place in zip(chosen, places, strict=True):
                 place.write_bytes(objects[name])
-            body = encode_group((name, str(place), args, results) for name, place in zip(chosen, places, strict=True))
+            named = zip(chosen, places, strict=True)
+            body = encode_group([GroupedObject(name, str(place), args, results) for name, place in named])
             reply = self._ask(Sent("POST", GROUP_PATH, body))
             answers |= zip(chosen, read_group(reply, len(chosen)), strict=True)
         return answers
