@@ -117,6 +117,23 @@ class ListedSource(ObjectSource, Protocol):
         """Whether there is an object `name`. It blocks."""
 
 
+AT_ONCE = 256
+"""Objects of a large folder or list that come before the others are read."""
+
+
+@runtime_checkable
+class AtOnce(Protocol):
+    """A source that takes long to put its objects in order."""
+
+    def list_at_once(self) -> Iterator[Item]:
+        """The same as `ListedSource.list`: first some that are soon found, then the others, which are in order."""
+
+
+def listed_at_once(source: ListedSource) -> Iterator[Item]:
+    """Everything in a source, as soon as it can be had."""
+    return source.list_at_once() if isinstance(source, AtOnce) else source.list()
+
+
 NOT_THERE = "there is no such object in SRC"
 """What a source says of a name that none of its objects has."""
 
