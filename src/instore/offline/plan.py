@@ -199,18 +199,13 @@ def make_plan(
     naming = Naming.from_options(in_url + prepend, extensions)
     if schemes[1] and preserve:
         raise ConfigurationError("--preserve is for results in a folder, and DST is a bucket; leave it out")
-    if schemes[1] == AIS and update:
-        raise ConfigurationError(
-            "--update is for results in a folder or a cloud, and a bucket of AIStore doesn't keep what made them; "
-            "use --overwrite"
-        )
     origin = _source(source, prefix, clouds, is_listed) if isinstance(source, str) else source
     folders = _folders(origin)
     if destination is None:
         return Plan(origin, Nowhere(naming), naming, folders=folders)
     if schemes[1]:
         bucket = (
-            BucketDestination(destination, naming)
+            BucketDestination(destination, naming, maker)
             if schemes[1] == AIS
             else CloudDestination(destination, naming, clouds, _metadata_of(origin, clouds), maker)
         )
