@@ -1,8 +1,11 @@
 """Objects, as the official SDK puts, reads, changes and deletes them."""
 
+import contextlib
 import hashlib
 import io
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -121,6 +124,27 @@ def test_custom_properties_are_kept_merged_and_replaced(bucket: Bucket) -> None:
     thing.get_writer().set_custom_props({"only": "this"}, replace_existing=True)
     assert thing.props.custom_metadata == {"only": "this"}
     thing.get_writer().put_content(b"y")
+    assert thing.props.custom_metadata == {}
+
+
+def test_custom_properties_come_with_an_object(bucket: Bucket) -> None:
+    def put(*headers: str) -> int:
+        where = urlsplit(bucket.client.base_url)
+        with contextlib.closing(HTTPConnection(where.netloc, timeout=60)) as connection:
+            connection.putrequest("PUT", f"{where.path}/objects/{bucket.name}/o?provider=ais")
+            for header in headers:
+                connection.putheader("Ais-Custom-Md", header)
+            connection.putheader("Content-Length", "1")
+            connection.endheaders(b"x")
+            return connection.getresponse().status
+
+    thing = bucket.object("o")
+    assert put("colour=blue", "size=a=b") == 200
+    assert thing.props.custom_metadata == {"colour": "blue", "size": "a=b"}
+    for malformed in ("=1", "a=1,2", ""):
+        assert put("colour=red", malformed) == 400
+    assert thing.props.custom_metadata == {"colour": "blue", "size": "a=b"}
+    assert put() == 200
     assert thing.props.custom_metadata == {}
 
 

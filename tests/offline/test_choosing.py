@@ -50,6 +50,15 @@ def test_without_the_library_patterns_name_the_extra(monkeypatch: pytest.MonkeyP
         matcher(["*.jpg"], [])
 
 
+def test_a_list_that_may_be_malformed_is_read_before_anything_is_done(tmp_path: Path) -> None:
+    fill(tmp_path / "src", ["a"])
+    (tmp_path / "names.jsonl").write_text('{"name": "a"}\n' * 1000 + "{}\n")
+    src, dst, names = (str(tmp_path / name) for name in ("src", "dst", "names.jsonl"))
+    settings = JobSettings(transform=f"{__file__}:X", sources=[src], destination=dst, files_from=names)
+    with pytest.raises(ConfigurationError, match=r"line 1001 of .* has no name"):
+        planned(settings)
+
+
 @pytest.mark.parametrize(
     ("file", "form", "content", "names"),
     [

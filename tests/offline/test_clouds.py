@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,16 +218,31 @@ def test_a_listing_by_the_store_itself_that_breaks_off_is_an_error(cloud: Cloud,
     assert caught.value.is_away
 
 
-def test_elsewhere_a_name_that_can_not_be_asked_for_ends_the_listing(
-    cloud: Cloud, faulty: FaultyCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("answer", "query", "said"),
+    [((403, "AccessDenied", "Access Denied"), "startOffset", "answered 403"), ((404,), "pageToken", "answered 404")],
+)
+def test_a_listing_by_google_itself_that_breaks_off_is_an_error(
+    cloud: Cloud,
+    faulty: FaultyCloud,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: tuple[Any, ...],
+    query: str,
+    said: str,
 ) -> None:
     monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", google_key(tmp_path))
     faulty.is_google = True
-    bucket = cloud.bucket({"a//b": b"x"})
+    bucket = cloud.bucket({"a//b": b"x", **dict.fromkeys("bcdef", b"y")})
     origin = CloudSource(f"gs://{bucket}", options=CloudOptions(faulty.endpoint))
-    with pytest.raises(RemoteStoreError, match=f"gs://{bucket} can't be listed: .*a//b") as caught:
+    faulty.page = 3
+    faulty.breaks(answering(*answer), "GET", query=query)
+    with pytest.raises(RemoteStoreError, match=f"gs://{bucket} can't be listed: .*{said}.*a//b") as caught:
         list(origin.list())
     assert "\n" not in str(caught.value)
+    assert caught.value.is_away
+    faulty.fault = lambda _asked: None
+    assert [item.name for item in origin.list()] == ["a//b", *"bcdef"]
 
 
 def test_a_prefix_is_listed_without_what_lies_before_and_behind_it(

@@ -369,8 +369,6 @@ def test_a_result_is_there_whole_once_it_is_committed(kind: Kind, data: tuple[by
 
 @pytest.mark.parametrize("data", [b"small", BIG + b"end"])
 def test_what_made_a_result_is_kept_with_it(kind: Kind, data: bytes) -> None:
-    if kind.destination is BucketDestination:
-        pytest.skip("a bucket of AIStore doesn't keep it")
     made_of = Item("x", ItemState.TODO, result="d/x", size=len(data), modified=17 * 10**18, tag='"a b-é"')
 
     async def check() -> None:

@@ -8,10 +8,13 @@ from threading import Event
 
 import pytest
 
-from instore.errors import ConfigurationError, NothingSelectedError
+from instore.errors import ConfigurationError, JobFailedError, NothingSelectedError
 from instore.etl.communicator import TransformRequest
+from instore.offline.chosen import MatchingObjects, NamedObjects, PartOfObjects
 from instore.offline.folder_source import FolderSource
-from instore.offline.interfaces import Item, ItemResult, JobOptions
+from instore.offline.interfaces import AT_ONCE, NOT_THERE, Item, ItemResult, JobOptions
+from instore.offline.part import JobPart
+from instore.offline.patterns import matcher
 from instore.offline.plan import Plan
 from instore.offline.settings import FailureLimit
 from tests.offline.support import Seen, arun, fill, plan, tree
@@ -79,6 +82,62 @@ def test_the_job_begins_before_all_objects_have_been_counted(tmp_path: Path, mon
     assert seen.order.count("counted") == 1
     assert seen.errors() == {}
     assert sorted(tree(tmp_path / "dst")) == NAMES
+
+
+@pytest.mark.parametrize("part", ["", "0/1"])
+def test_the_job_begins_before_all_of_a_list_is_read(tmp_path: Path, part: str) -> None:
+    names = [f"{number:03}" for number in range(2 * AT_ONCE)]
+    fill(tmp_path / "src", names)
+    seen = Watching()
+
+    def given() -> Iterator[str]:
+        for number, name in enumerate(reversed(names)):
+            if number == AT_ONCE + 1:
+                assert seen.has_result.wait(60)
+            yield from (name, names[-1], f"none{number}") if number % 100 == 0 else (name,)
+
+    what = plan(tmp_path / "src", tmp_path / "dst")
+    source = NamedObjects(what.source, given(), at_once=True)
+    what = replace(what, source=PartOfObjects(source, JobPart(0, 1), "") if part else source)
+    assert asyncio.run(arun(what, seen))
+    assert seen.todo == len(names)
+    assert seen.errors() == {f"none{number}": NOT_THERE for number in range(0, len(names), 100)}
+    assert sorted(tree(tmp_path / "dst")) == names
+
+
+def test_a_list_of_which_not_all_can_be_read_ends_the_job(tmp_path: Path) -> None:
+    names = [f"{number:03}" for number in range(2 * AT_ONCE)]
+    fill(tmp_path / "src", names)
+    seen = Watching()
+
+    def given() -> Iterator[str]:
+        yield from names[: AT_ONCE + 1]
+        assert seen.has_result.wait(60)
+        raise ConfigurationError("the disk has gone")
+
+    what = plan(tmp_path / "src", tmp_path / "dst")
+    what = replace(what, source=NamedObjects(what.source, given(), at_once=True))
+    with pytest.raises(JobFailedError, match="the disk has gone"):
+        asyncio.run(arun(what, seen))
+    assert set(seen.statuses()) <= set(names)
+    with pytest.raises(JobFailedError, match="the disk has gone"):
+        list(what.source.list())
+
+
+@pytest.mark.parametrize("pattern", ["*", "*5"])
+def test_a_large_folder_is_done_whole_and_each_file_once(tmp_path: Path, pattern: str) -> None:
+    names = [f"{folder}{number}" for folder in ("", "d/", "d/e/") for number in range(AT_ONCE + 10)]
+    fill(tmp_path / "src", names)
+    wanted = sorted(name for name in names if pattern == "*" or name.endswith("5"))
+    for status in ("done", "already there"):
+        what = plan(tmp_path / "src", tmp_path / "dst")
+        what = replace(what, source=MatchingObjects(what.source, matcher([pattern], [])))
+        seen = Watching()
+        assert asyncio.run(arun(what, seen, JobOptions(workers=2)))
+        assert seen.statuses() == dict.fromkeys(wanted, status)
+        assert seen.order.count("counted") == 1
+    assert sorted(tree(tmp_path / "dst")) == wanted
+    assert [item.name for item in what.checked_items()] == wanted
 
 
 def test_that_nothing_is_selected_is_said_once_all_objects_have_been_seen(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from instore.errors import ConfigurationError
 from instore.offline.folder_destination import PARTIAL, FolderDestination
 from instore.offline.folder_source import FolderSource
-from instore.offline.interfaces import Item, ItemState
+from instore.offline.interfaces import AT_ONCE, Item, ItemState
 from instore.offline.plan import Plan
 from tests.offline.support import fill, run, tree
 
@@ -128,6 +128,13 @@ def test_where_names_fold_the_second_of_two_is_an_error_and_the_first_is_kept(tm
             second: f"its result can't be called {second}: to DST's file system that is the name of another result"
         }
     assert list(tree(tmp_path / "dst").values()) == [f"OBJECT {first}".upper().encode()]
+
+
+def test_where_names_fold_the_first_in_order_is_kept_of_a_large_folder_too(tmp_path: Path) -> None:
+    pairs = [(f"A{number}", f"a{number}") for number in range(AT_ONCE)]
+    fill(tmp_path / "src", [name for pair in pairs for name in pair])
+    seen = run(Plan(FolderSource(str(tmp_path / "src")), FoldingDestination(str(tmp_path / "dst"))), workers=2)
+    assert seen.statuses() == {name: how for pair in pairs for name, how in zip(pair, ("done", "failed"), strict=True)}
 
 
 def test_a_name_is_taken_only_while_it_is_free_unless_results_may_be_replaced(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Objects of clouds with keys that are no file's name, on their way into a folder: none is taken for another's."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,13 @@ def az(_azurite: str, request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     return Store("az", _azurite, bucket, lambda key, data: put_blob(_azurite, bucket, key, data))
 
 
+UNREADABLE = {
+    "a//b": EMPTY_PART,
+    "../x": PARENT,
+    "x/../y": PARENT,
+    "x/.": CURRENT,
+    "tab\tx": "it holds a control character",
+}
 SCHEMES = ("s3", "gs", "az")
 
 
@@ -75,12 +83,9 @@ SCHEMES = ("s3", "gs", "az")
         *((scheme, LONG, TOO_LONG) for scheme in SCHEMES),
         *((scheme, f"d/{LONG}/x", TOO_LONG) for scheme in SCHEMES),
         *((scheme, "d/", NO_SUCH) for scheme in SCHEMES),  # which has bytes; obstore asks for the name without a slash
-        ("s3", "a//b", EMPTY_PART),
-        ("s3", "../x", PARENT),
-        ("s3", "x/../y", PARENT),
-        ("s3", "x/.", CURRENT),
+        *((scheme, key, said) for scheme in SCHEMES for key, said in UNREADABLE.items()),
         ("s3", "a\0b", "it holds a NUL"),
-        ("s3", "a\x01b", "it holds a control character"),
+        ("gs", "a\0b", "it holds a NUL"),
     ],
 )
 def test_an_object_that_can_not_be_a_file_is_one_failure(
@@ -97,20 +102,59 @@ def test_an_object_that_can_not_be_a_file_is_one_failure(
 
 
 @pytest.mark.parametrize(
-    ("scheme", "key"),
+    ("scheme", "package", "command"),
     [
-        *((scheme, key) for scheme in ("gs", "az") for key in ("a//b", "../x", "x/../y", "x/.", "tab\tx")),
-        ("gs", "a\0b"),
+        ("gs", "google.auth", "pip install google-auth requests"),
+        ("az", "azure.storage.blob", "pip install azure-storage-blob azure-identity"),
     ],
 )
-def test_where_the_store_itself_is_not_asked_for_names_such_a_key_ends_the_job_and_is_named(
-    request: pytest.FixtureRequest, tmp_path: Path, scheme: str, key: str
+@pytest.mark.parametrize("key", UNREADABLE)
+def test_where_the_store_itself_can_not_be_asked_for_names_such_a_key_ends_the_job_and_is_named(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    package: str,
+    command: str,
+    key: str,
 ) -> None:
     store: Store = request.getfixturevalue(scheme)
+    monkeypatch.setitem(sys.modules, package, None)
     store.put(key, b"strange")
     store.put("m", b"other")
     place = f"{scheme}://{store.bucket}"
     with pytest.raises(RemoteStoreError, match=f"^{place} can't be listed: ") as caught:
         run(make_plan(place, str(tmp_path / "dst"), clouds=CloudOptions(store.endpoint)))
     assert f'"{key}"' in str(caught.value)
+    assert command in str(caught.value)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_many_such_objects_among_others_are_each_one_failure(
+    request: pytest.FixtureRequest, tmp_path: Path, scheme: str
+) -> None:
+    store: Store = request.getfixturevalue(scheme)
+    others = [f"{folder}/{number}" for folder in ("a", "b", "c") for number in range(4)]
+    for key in (*UNREADABLE, "b//2", *others):
+        store.put(key, b"x")
+    place = f"{scheme}://{store.bucket}"
+    for prefix, strange in (("", (*UNREADABLE, "b//2")), ("b/", ("b//2",))):
+        dst = tmp_path / f"dst{len(prefix)}"
+        seen = run(make_plan(place, str(dst), prefix, clouds=CloudOptions(store.endpoint)))
+        done = [name for name in others if name.startswith(prefix)]
+        assert seen.statuses() == {**dict.fromkeys(strange, "failed"), **dict.fromkeys(done, "done")}
+        assert sorted(tree(dst)) == done
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_results_are_found_among_such_objects(request: pytest.FixtureRequest, tmp_path: Path, scheme: str) -> None:
+    store: Store = request.getfixturevalue(scheme)
+    names = ["a/0", "a/1", "m", "y"]
+    for key in (*UNREADABLE, *names[:3]):
+        store.put(key, b"x")
+    (tmp_path / "src" / "a").mkdir(parents=True)
+    for name in names:
+        (tmp_path / "src" / name).write_bytes(b"x")
+    seen = run(make_plan(str(tmp_path / "src"), f"{scheme}://{store.bucket}", clouds=CloudOptions(store.endpoint)))
+    assert seen.statuses() == {**dict.fromkeys(names[:3], "already there"), "y": "done"}

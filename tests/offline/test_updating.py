@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from instore.offline.maker import Maker
 from instore.offline.plan import Plan, make_plan
 from instore.offline.settings import JobSettings
 from instore.offline.watching import run_and_watch
-from tests.offline.support import fill, plan, run, tree
+from tests.offline.support import fill, plan, run, several, tree
 from tests.support.clouds import Cloud
+from tests.support.node import running_node
 
 OLD, NEW, ARGUMENTS = Maker("c1", "a1"), Maker("c2", "a1"), Maker("c1", "a2")
 
@@ -141,30 +143,52 @@ def test_results_have_the_times_and_permissions_of_their_objects(source: Path, d
     assert make(plan(source, destination, maker=OLD, update=True)) == []
 
 
-@pytest.mark.parametrize(
-    ("option", "said"),
-    [
-        ("update", "--update is for results in a folder or a cloud, and a bucket of AIStore doesn't keep"),
-        ("preserve", "--preserve is for results in a folder, and DST is a bucket"),
-    ],
-)
-def test_what_a_bucket_can_not_do_is_said(source: Path, option: str, said: str) -> None:
-    options = {option: True}
-    with pytest.raises(ConfigurationError, match=said):
-        make_plan(str(source), "ais://bucket", update=options.get("update", False), preserve="preserve" in options)
+def test_what_a_bucket_can_not_do_is_said(source: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--preserve is for results in a folder, and DST is a bucket"):
+        make_plan(str(source), "ais://bucket", preserve=True)
 
 
-def test_what_can_not_know_its_results_is_not_watched(source: Path) -> None:
-    settings = JobSettings(transform="upper.py", sources=[str(source)], destination="ais://bucket")
-    with pytest.raises(ConfigurationError, match="--watch is for results in a folder or a cloud"):
+def test_without_results_there_is_nothing_to_watch_for(source: Path) -> None:
+    settings = JobSettings(transform="upper.py", sources=[str(source)], destination=None)
+    with pytest.raises(ConfigurationError, match="--watch makes results, and there is no DST"):
         asyncio.run(run_and_watch(settings, print))
 
 
-def test_a_bucket_knows_what_made_its_results(source: Path, cloud: Cloud) -> None:
-    bucket = cloud.bucket()
+@dataclass
+class Store:
+    """An empty bucket of a store.
 
+    Attributes:
+        place: its URL.
+        content: what is there.
+        put: puts an object there.
+    """
+
+    place: str
+    content: Callable[[], dict[str, bytes]]
+    put: Callable[[str, bytes], object]
+
+
+@pytest.fixture(params=["s3", "ais"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    if request.param == "s3":
+        cloud: Cloud = request.getfixturevalue("cloud")
+        bucket = cloud.bucket()
+        yield Store(f"s3://{bucket}", lambda: cloud.content(bucket), lambda key, data: cloud.put(bucket, {key: data}))
+        return
+    with running_node(tmp_path) as node:
+        monkeypatch.setenv("AIS_ENDPOINT", node.endpoint)
+        there = node.client().bucket("results").create()
+
+        def content() -> dict[str, bytes]:
+            return {one.name: there.object(one.name).get_reader().read_all() for one in there.list_all_objects()}
+
+        yield Store("ais://results", content, lambda key, data: there.object(key).get_writer().put_content(data))
+
+
+def test_a_bucket_knows_what_made_its_results(source: Path, store: Store) -> None:
     def to_bucket(maker: Maker, update: bool = True) -> Plan:
-        return make_plan(str(source), f"s3://{bucket}", maker=maker, update=update)
+        return make_plan(str(source), store.place, maker=maker, update=update)
 
     assert make(to_bucket(OLD)) == ["a", "b", "c"]
     assert make(to_bucket(OLD)) == []
@@ -173,12 +197,26 @@ def test_a_bucket_knows_what_made_its_results(source: Path, cloud: Cloud) -> Non
     (source / "b").write_bytes(b"of another size")
     assert make(to_bucket(OLD)) == ["b"]
     assert make(to_bucket(NEW)) == ["a", "b", "c"]
-    assert cloud.content(bucket) == {"a": b"OBJECT A", "b": b"OF ANOTHER SIZE", "c": b"OBJECT C"}
-    cloud.put(bucket, {"a": b"by hand"})
+    assert store.content() == {"a": b"OBJECT A", "b": b"OF ANOTHER SIZE", "c": b"OBJECT C"}
+    store.put("a", b"by hand")
     os.utime(source / "a", ns=(0, 0))
     assert make(to_bucket(NEW)) == []  # the object is older than what was put there
     os.utime(source / "a", ns=(0, 4 * 10**18))
     assert make(to_bucket(NEW)) == ["a"]
+
+
+def test_a_bucket_knows_what_made_several_results(source: Path, store: Store) -> None:
+    async def make_several(what: Plan) -> None:
+        async with what.destination as destination:
+            for item in list(what.items()):
+                names = [f"{item.name}{number}" for number in range(2)]
+                written = await destination.write_results(item, several(*((name, (b"-",)) for name in names)))
+                assert await destination.commit([(written, "")]) == [""]
+
+    asyncio.run(make_several(make_plan(str(source), store.place, maker=OLD, update=True)))
+    for maker, state in ((OLD, ItemState.THERE), (NEW, ItemState.TODO)):
+        what = make_plan(str(source), store.place, maker=maker, update=True)
+        assert {item.state for item in what.items()} == {state}
 
 
 @pytest.mark.parametrize("to_folder", [True, False])

@@ -1,5 +1,7 @@
 """A cloud whose answers break where a test wants it: a proxy in front of one that is well."""
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -7,8 +9,11 @@ from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from tests.support.clouds import client_of
+
+_JSON_LISTING = re.compile("/storage/v1/b/([^/]+)/o")
 _NOT_PASSED_ON = ("connection", "transfer-encoding", "content-length", "server", "date")
 
 
@@ -142,6 +147,19 @@ def _in_words_of_amazon(headers: dict[str, str]) -> dict[str, str]:
     return {**ours, "authorization": "AWS4-HMAC-SHA256 Credential=key/20200101/us-east-1/s3/aws4_request"}
 
 
+def _listed_as_json(behind: str, bucket: str, query: str, most: int) -> bytes:
+    """A page of a listing as Google's JSON API has it."""
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    where = {"ContinuationToken": asked["pageToken"]} if "pageToken" in asked else {}
+    page = client_of(behind).list_objects_v2(
+        Bucket=bucket, Prefix=asked["prefix"], StartAfter=asked["startOffset"], MaxKeys=most, **where
+    )
+    found = page.get("Contents", ())
+    items = [{"name": o["Key"], "size": str(o["Size"]), "updated": o["LastModified"].isoformat()} for o in found]
+    more = {"nextPageToken": page["NextContinuationToken"]} if page["IsTruncated"] else {}
+    return json.dumps({**({"items": items} if items else {}), **more}).encode()
+
+
 @contextmanager
 def faulty_cloud(behind: str) -> Iterator[FaultyCloud]:
     """A proxy on a free port, in front of the cloud `behind`, until the context ends."""
@@ -164,7 +182,11 @@ def faulty_cloud(behind: str) -> Iterator[FaultyCloud]:
             asked = Asked(self.command, key, url.query, body, self.headers.get("Authorization", ""))
             cloud.asked.append(asked)
             fault = cloud.fault(asked)
-            if fault is not None:
+            listed = _JSON_LISTING.fullmatch(url.path) if cloud.is_google else None
+            if fault is None and listed is not None:
+                page = _listed_as_json(behind, unquote(listed[1]), url.query, cloud.page or 1000)
+                self._answer(200, {"Content-Type": "application/json"}, page, None)
+            elif fault is not None:
                 fault(Exchange(lambda: self._forward(body), self._answer, self._hang_up))
             else:
                 self._answer(*self._forward(body), None)

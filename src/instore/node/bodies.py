@@ -40,9 +40,11 @@ class BodyWriter(Protocol[Made]):
 AnyWriter = TypeVar("AnyWriter", bound=BodyWriter[Any])
 
 
-async def store_body(cluster: Cluster, store: Store, bucket: Bucket, name: str, request: Request) -> Entry:
-    """Store a request's body as an object: whole, or not at all."""
-    return await take_body(cluster, lambda: store.upload(bucket, name), request)
+async def store_body(
+    cluster: Cluster, store: Store, bucket: Bucket, name: str, request: Request, custom: Mapping[str, str]
+) -> Entry:
+    """Store a request's body as an object with custom properties: whole, or not at all."""
+    return await take_body(cluster, lambda: store.upload(bucket, name, custom), request)
 
 
 async def take_body(cluster: Cluster, begin: Callable[[], BodyWriter[Made]], request: Request) -> Made:

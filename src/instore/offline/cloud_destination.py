@@ -1,7 +1,6 @@
 """A bucket of a cloud as a destination: a result is sent only when all of it is here."""
 
 import asyncio
-import contextlib
 import mmap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from typing import IO, Self
 
 from instore.errors import AnswerError, ConfigurationError
 from instore.offline.cloud_store import NO_OPTIONS, CloudOptions, CloudStore, check_cloud_name
-from instore.offline.interfaces import NOT_DELIVERED, CommittedError, Item, ResultOrigin, Results
+from instore.offline.interfaces import NOT_DELIVERED, ORIGIN, CommittedError, Item, ResultOrigin, Results
 from instore.offline.lookup import Lookup
 from instore.offline.maker import Maker
 from instore.offline.naming import PLAIN_NAMES, Naming
@@ -24,7 +23,6 @@ from instore.protocol.result_frames import ResultHead
 from instore.system.printable import printable
 from instore.system.threads import in_thread, to_its_end
 
-_ORIGIN = "instoreorigin"  # of a result, in its metadata: letters alone, as Azure wants it
 _THREADS = 4  # which write large results into files
 
 
@@ -150,18 +148,15 @@ class CloudDestination:
             raise
 
     def _look(self, name: str) -> ResultOrigin:
-        metadata, modified = self.bucket.described(name)
-        with contextlib.suppress(ValueError):  # none of ours is there
-            return ResultOrigin.parse(metadata.get(_ORIGIN, ""))
-        return ResultOrigin("", "", -1, modified)
+        return ResultOrigin.of_metadata(*self.bucket.described(name))
 
     async def _metadata_of(self, item: Item) -> Mapping[str, str]:
         """The user metadata of a result."""
         kept = await self._metadata(item.name) if self._metadata is not None else {}
-        others = {key: value for key, value in kept.items() if key != _ORIGIN}
+        others = {key: value for key, value in kept.items() if key != ORIGIN}
         if self._maker is None:
             return others
-        return {**others, _ORIGIN: ResultOrigin(*self._maker, item.size, item.modified, item.tag).text}
+        return {**others, ORIGIN: ResultOrigin(*self._maker, item.size, item.modified, item.tag).text}
 
     async def _in_thread(self, function: Callable[..., object], *arguments: object) -> object:
         return await in_thread(self._pool, function, *arguments)

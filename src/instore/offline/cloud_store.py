@@ -17,10 +17,11 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError, ResultExistsError
+from instore.offline import azure_listing, google_listing, s3_listing
 from instore.offline.cloud_errors import CloudFailure
 from instore.offline.lookup import ListedObject
 from instore.offline.remote_bucket import shown
-from instore.offline.s3_listing import raw_names
+from instore.offline.s3_listing import RawName
 from instore.store.names import check_object_name
 from instore.system.printable import printable
 
@@ -33,6 +34,13 @@ _ENDPOINTS = {
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
 }
 """Variables that have a store's URL; the first that is set counts."""
+
+_RAW_NAMES = {
+    "s3": (s3_listing.raw_names, "boto3"),
+    "gs": (google_listing.raw_names, "google-auth requests"),
+    "az": (azure_listing.raw_names, "azure-storage-blob azure-identity"),
+}
+"""What lists a store's names as they are, and the packages that this takes."""
 
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9._$-]+")
 
@@ -180,7 +188,7 @@ class CloudStore:
 
         Listings come a page at a time; it blocks. obstore knows no slash at a name's end, and lists `x/`, by which
         tools stand for an empty folder, as `x`: what is empty is looked at. It reads no page with a name such as
-        `a//b`; from there on the store itself is asked, if it is Amazon's or speaks its protocol.
+        `a//b`; from there on the store itself is asked, by its own library where that is installed.
 
         Raises:
             RemoteStoreError: it can't be listed, or not in order, so that what is there would be missed.
@@ -191,10 +199,8 @@ class CloudStore:
                 for entry in self._entries(prefix, after):
                     yield entry
                     last = entry.name
-        except UnreadablePageError:
-            if self.scheme != "s3":
-                raise
-            yield from self._raw_entries(prefix, last)
+        except UnreadablePageError as error:
+            yield from self._raw_entries(prefix, last, error)
 
     def names(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
         """The objects among `entries`."""
@@ -334,15 +340,25 @@ class CloudStore:
             if entry.name.startswith(prefix) and entry.name > after:
                 yield entry
 
-    def _raw_entries(self, prefix: str, after: str) -> Iterator[CloudEntry]:
+    def _raw_entries(self, prefix: str, after: str, why: UnreadablePageError) -> Iterator[CloudEntry]:
         """Those of the store's own listing. A name that begins with a slash has been taken for another before."""
-        where = (self._endpoint, self._anonymous)
-        slashed = next(raw_names(self.name, "/", "", *where), None) if not prefix else None
+        slashed = next(self._raw_names("/", "", why), None) if not prefix else None
         if slashed is not None:
             raise RemoteStoreError(f"{self} can't be listed: {slashed.name!r} begins with a slash; name a prefix")
-        for name, size, modified, tag in raw_names(self.name, prefix, after, *where):
+        for name, size, modified, tag in self._raw_names(prefix, after, why):
             is_marker = name.endswith("/") and not size
             yield CloudEntry(name, size, is_marker, _nanoseconds(modified), tag)
+
+    def _raw_names(self, prefix: str, after: str, why: UnreadablePageError) -> Iterator[RawName]:
+        """What the store itself lists, which is asked because of `why`."""
+        raw_names, packages = _RAW_NAMES[self.scheme]
+        try:
+            yield from raw_names(self.name, prefix, after, self._endpoint, self._anonymous)
+        except ImportError:
+            hint = f"run: pip install {packages}; then that object alone fails"
+            raise RemoteStoreError(f"{why}; rename that object, or {hint}") from why
+        except RemoteStoreError as error:
+            raise RemoteStoreError(f"{error}; it was asked for a name that obstore can't read: {why}", True) from error
 
     def _listed(self, prefix: str, after: str) -> Iterator[tuple[Any, bool]]:
         """Objects as obstore has them, and whether they are there; begun before the first that is wanted."""

@@ -26,7 +26,7 @@ import errno
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic
 
@@ -78,22 +78,30 @@ MOST_LOST = 3
 
 _AHEAD = 512  # objects in the queue
 _BATCH = 256  # items found in one thread hop
+_FIRST_BATCH = 16
 _UNCOMMITTED = 2048  # results that may wait to be committed
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between tries
 TIMED_OUT = 400  # what AIStore answers where an object took too long
 _GATHER = 0.2  # seconds in which the results of one batch gather
 
 
-async def in_batches(items: Iterator[Item], is_local: bool = False) -> AsyncIterator[list[Item]]:
-    """`items` a batch at a time, each found in a thread, or without one where they are on a disk that is quick."""
+async def in_batches(items: Iterator[Item], is_local: bool = False) -> AsyncGenerator[list[Item], None]:
+    """`items` a batch at a time, each found in a thread, or without one where they are on a disk that is quick.
+
+    The first batches are small, and found in a thread anyhow: behind what a source has at once it reads all the rest.
+    """
     pace = DiskPace()
+    size = min(_FIRST_BATCH, _BATCH)
+    is_begun = False
 
     def find() -> list[Item]:
-        return list(itertools.islice(items, _BATCH))
+        return list(itertools.islice(items, size))
 
     with ThreadPoolExecutor(1, thread_name_prefix="walk") as pool:
-        while batch := pace.at_once(find) if is_local and pace.is_quick else await in_thread(pool, find):
+        while batch := pace.at_once(find) if is_local and is_begun and pace.is_quick else await in_thread(pool, find):
             yield batch
+            is_begun = size == _BATCH
+            size = min(2 * size, _BATCH)
 
 
 class Engine(Generic[AnyWorker, AnyStored]):

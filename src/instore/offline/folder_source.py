@@ -1,7 +1,8 @@
 """A folder as a source: which of its files are objects.
 
 The walk is a generator, in the order of whole names, and in bounded memory, however many files a folder has. It may be
-run more than once, and reads nothing but folders and the state of files.
+run more than once, and reads nothing but folders and the state of files. A job that is in a hurry has it begin with the
+first files of each folder as they come, before the others are read and put in order.
 """
 
 import os
@@ -13,7 +14,7 @@ from instore.errors import ConfigurationError
 from instore.etl.communicator import TransformRequest
 from instore.http.limits import SMALL
 from instore.offline.folder_destination import PARTIAL
-from instore.offline.interfaces import NOT_THERE, Item, ItemState
+from instore.offline.interfaces import AT_ONCE, NOT_THERE, Item, ItemState
 from instore.offline.records import OF_A_JOB, in_records
 from instore.store.walk import sorted_entries
 from instore.system.printable import printable
@@ -57,7 +58,14 @@ class FolderSource:
 
     def list(self) -> Iterator[Item]:
         """Everything in the folder whose name starts with the prefix, folders excepted."""
-        folders = [_names(self.folder, "")]
+        return self._list()
+
+    def list_at_once(self) -> Iterator[Item]:
+        """See `AtOnce`."""
+        return self._list(AT_ONCE)
+
+    def _list(self, at_once: int = 0) -> Iterator[Item]:
+        folders = [_names(self.folder, "", at_once)]
         while folders:
             name = next(folders[-1], None)
             if name is None:
@@ -69,7 +77,7 @@ class FolderSource:
                 if name.rpartition("/")[2] in _OF_DESKTOPS and found is not None:
                     found = Item(name, ItemState.SKIPPED, "a file that desktops leave in folders")
                 if found is None:
-                    folders.append(_names(os.path.join(self.folder, name), name + "/"))
+                    folders.append(_names(os.path.join(self.folder, name), name + "/", at_once))
                 elif name.startswith(self.prefix):
                     yield found
 
@@ -147,10 +155,10 @@ def is_inside(path: str, folder: str) -> bool:
     return path.startswith(folder.rstrip("/") + "/")
 
 
-def _names(folder: str, start: str) -> Iterator[str | Item]:
+def _names(folder: str, start: str, at_once: int) -> Iterator[str | Item]:
     """The names in `folder`, each after `start`; one failed item if it can't be listed."""
     try:
-        for name in sorted_entries(folder):
+        for name in sorted_entries(folder, at_once=at_once):
             yield start + name.removesuffix("/")
     except OSError as error:
         yield Item(start.rstrip("/") or ".", ItemState.FAILED, f"the folder can't be listed: {error.strerror}")

@@ -4,8 +4,9 @@ A source and a destination are composed, in any mixture; neither knows the other
 """
 
 import asyncio
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -115,6 +116,23 @@ class ListedSource(ObjectSource, Protocol):
 
     def has(self, name: str) -> bool:
         """Whether there is an object `name`. It blocks."""
+
+
+AT_ONCE = 256
+"""Objects of a large folder or list that come before the others are read."""
+
+
+@runtime_checkable
+class AtOnce(Protocol):
+    """A source that takes long to put its objects in order."""
+
+    def list_at_once(self) -> Iterator[Item]:
+        """The same as `ListedSource.list`: first some that are soon found, then the others, which are in order."""
+
+
+def listed_at_once(source: ListedSource) -> Iterator[Item]:
+    """Everything in a source, as soon as it can be had."""
+    return source.list_at_once() if isinstance(source, AtOnce) else source.list()
 
 
 NOT_THERE = "there is no such object in SRC"
@@ -242,6 +260,10 @@ class ListedDestination(Destination[AnyStored], Protocol):
         """Whether all of a recorded object's results are still there, as far as that can be told at once. It blocks."""
 
 
+ORIGIN = "instoreorigin"
+"""What keeps the origin of a result in a bucket, in its metadata: letters alone, as Azure wants it."""
+
+
 class ResultOrigin(NamedTuple):
     """What a result was made of, and by what.
 
@@ -268,6 +290,13 @@ class ResultOrigin(NamedTuple):
         """That of a text; `ValueError` if it is none."""
         code, arguments, size, modified, *tag = text.split(" ")
         return cls(code, arguments, int(size), int(modified), unquote("".join(tag)))
+
+    @classmethod
+    def of_metadata(cls, metadata: Mapping[str, str], stored: int) -> "ResultOrigin":
+        """That of an object in a bucket, which was stored at a time."""
+        with contextlib.suppress(ValueError):  # none of ours is there
+            return cls.parse(metadata.get(ORIGIN, ""))
+        return cls("", "", -1, stored)
 
 
 @runtime_checkable

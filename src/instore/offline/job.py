@@ -18,7 +18,7 @@ from instore.offline.interfaces import JobOptions, ListedSource
 from instore.offline.log_file import LogFile
 from instore.offline.maker import maker_of
 from instore.offline.members import MemberOptions
-from instore.offline.names import expanded, read_names
+from instore.offline.names import expanded, is_json, read_names
 from instore.offline.part import JobPart
 from instore.offline.patterns import matcher
 from instore.offline.plan import Plan, is_in_source, make_plan, scheme_of
@@ -218,7 +218,7 @@ def planned(settings: JobSettings) -> Plan:
     if files and names is not None:
         raise ConfigurationError(f"{way} names files of a folder; give that folder as SRC, and no file")
     if files or names is not None:
-        source = NamedObjects(source, files or names or ())
+        source = NamedObjects(source, files or names or (), at_once=_can_wait(settings))
         ways.append("the files named" if files else way)
     if settings.include or settings.exclude:
         source = MatchingObjects(source, matcher(settings.include, settings.exclude))
@@ -276,6 +276,12 @@ def _names(settings: JobSettings) -> tuple[Iterable[str] | None, str]:
     if settings.template:
         return expanded(settings.template), given[0]
     return settings.names, "files"
+
+
+def _can_wait(settings: JobSettings) -> bool:
+    """Whether names may be read when some objects are done: none of them can be malformed, or keep the job waiting."""
+    is_plain = os.path.isfile(settings.files_from) and not is_json(settings.files_from, settings.names_format)
+    return is_plain or bool(settings.template)
 
 
 def _place(settings: JobSettings) -> tuple[str | ListedSource, list[str]]:

@@ -25,7 +25,7 @@ def read_names(path: str, form: str = "") -> Iterator[str]:
     Raises:
         ConfigurationError: it can't be read, or a line is none.
     """
-    form = form or ("jsonl" if path.endswith(".jsonl") else "lines")
+    form = "jsonl" if is_json(path, form) else form or "lines"
     try:
         if path == "-":
             yield from _names(sys.stdin.buffer, form, "standard input")
@@ -34,6 +34,11 @@ def read_names(path: str, form: str = "") -> Iterator[str]:
             yield from _names(file, form, printable(path))
     except OSError as error:
         raise ConfigurationError(f"--files-from {printable(path)} can't be read: {error.strerror}") from error
+
+
+def is_json(path: str, form: str) -> bool:
+    """Whether a file's lines are JSON; see `read_names`."""
+    return form == "jsonl" or (not form and path.endswith(".jsonl"))
 
 
 def expanded(template: str) -> Iterator[str]:

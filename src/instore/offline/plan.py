@@ -22,6 +22,7 @@ from instore.offline.interfaces import (
     LooksAhead,
     RemembersOrigins,
     ResultOrigin,
+    listed_at_once,
 )
 from instore.offline.maker import Maker
 from instore.offline.naming import Naming, folded
@@ -65,15 +66,22 @@ class Plan:
         """Whether both sides are folders."""
         return isinstance(self.source, FolderSource) and isinstance(self.destination, FolderDestination)
 
-    def items(self) -> Iterator[Item]:
-        """Everything in the source, and what is to be made of it. It blocks, and may be called more than once."""
-        taken: set[str] = set()
-        for item in self._ahead(self.source.list()):
-            yield self._judged(item, taken) if item.state is ItemState.TODO else item
+    def items(self, behind: int = 0) -> Iterator[Item]:
+        """Everything in the source behind the first few, and what is to be made of it.
+
+        It blocks, and may be called more than once.
+
+        It is in order where that matters: for a bucket, which is asked for results page by page; and where the first
+        of two names has the result, as they are one to the destination.
+        """
+        is_bucket = isinstance(self.destination, BucketDestination | CloudDestination)
+        in_order = is_bucket or self.destination.folds_names
+        items = self.source.list() if in_order else listed_at_once(self.source)
+        return self._all_judged(islice(items, behind, None))
 
     def checked_items(self) -> Iterator[Item]:
-        """`items`, with a look at whether two of them want the same result."""
-        for item in self.items():
+        """`items`, in order, with a look at whether two of them want the same result."""
+        for item in self._all_judged(self.source.list()):
             other = self._conflict_of(item) if item.result else None
             if other is not None:
                 raise ConfigurationError(
@@ -81,6 +89,11 @@ class Plan:
                     "change --ext, or transform them into different places"
                 )
             yield item
+
+    def _all_judged(self, items: Iterator[Item]) -> Iterator[Item]:
+        taken: set[str] = set()
+        for item in self._ahead(items):
+            yield self._judged(item, taken) if item.state is ItemState.TODO else item
 
     def _ahead(self, items: Iterator[Item]) -> Iterator[Item]:
         """The items; where the origins of their results will be wanted, and take long, many are looked at at once."""
@@ -186,18 +199,13 @@ def make_plan(
     naming = Naming.from_options(in_url + prepend, extensions)
     if schemes[1] and preserve:
         raise ConfigurationError("--preserve is for results in a folder, and DST is a bucket; leave it out")
-    if schemes[1] == AIS and update:
-        raise ConfigurationError(
-            "--update is for results in a folder or a cloud, and a bucket of AIStore doesn't keep what made them; "
-            "use --overwrite"
-        )
     origin = _source(source, prefix, clouds, is_listed) if isinstance(source, str) else source
     folders = _folders(origin)
     if destination is None:
         return Plan(origin, Nowhere(naming), naming, folders=folders)
     if schemes[1]:
         bucket = (
-            BucketDestination(destination, naming)
+            BucketDestination(destination, naming, maker)
             if schemes[1] == AIS
             else CloudDestination(destination, naming, clouds, _metadata_of(origin, clouds), maker)
         )

@@ -10,16 +10,19 @@ import json
 import os
 import re
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
+from email.utils import parsedate_to_datetime
 from threading import Event
 from typing import IO, Any, TypeVar
+from urllib.parse import quote
 
 from instore.errors import ConfigurationError, InstoreError, InvalidRequestError, RemoteStoreError
 from instore.etl.communicator import PIECE
 from instore.offline.lookup import ListedObject
 from instore.protocol.environment import AIS_AUTHN_TOKEN, AIS_ENDPOINT
+from instore.protocol.headers import CUSTOM_METADATA
 from instore.store.names import Bucket
 from instore.system.backoff import backoff
 from instore.system.printable import printable
@@ -129,18 +132,43 @@ class RemoteBucket:
         with self._sdk.errors(f"{self}/{name} could not be given its metadata"):
             self._bucket.object(name).get_writer().set_custom_props(dict(metadata))
 
-    def put(self, name: str, content: bytes | IO[bytes]) -> int:
-        """Store an object, whole or not at all; a blocking call."""
+    def described(self, name: str) -> tuple[Mapping[str, str], int]:
+        """An object's custom properties, and when it was stored, in nanoseconds of Unix time; a blocking call.
+
+        Of one that has just gone nothing is known; nor when one was stored, where the store doesn't tell.
+        """
+        try:
+            with self._sdk.errors(f"{self}/{name} could not be looked at"):
+                found = self._bucket.object(name).head("custom,last-modified")
+        except RemoteStoreError as error:
+            if _status(error.__cause__) == 404:
+                return {}, 0
+            raise
+        stored = found.last_modified
+        return found.custom_metadata, int(parsedate_to_datetime(stored).timestamp()) * 10**9 if stored else 0
+
+    def in_threads(self, function: Callable[[str], Result], names: Sequence[str]) -> list[Result]:
+        """What a blocking call gives for each name, several at once."""
+        return list(self._pool.map(function, names))
+
+    def put(self, name: str, content: bytes | IO[bytes], custom: tuple[str, str] | None = None) -> int:
+        """Store an object, with a custom property if there is one, whole or not at all; a blocking call."""
         what = f"{self}/{name} could not be stored"
-        with self._sdk.errors(what):
-            writer = self._bucket.object(name).get_writer()
+        with self._sdk.errors(what), contextlib.ExitStack() as opened:
             if isinstance(content, bytes):
                 size = len(content)
-                answer = writer.put_content(content)
+                data: bytes | IO[bytes] = content
             else:
                 content.seek(0)  # writes what is buffered; and where `/dev/fd` shares the position, it begins there
                 size = os.fstat(content.fileno()).st_size
-                answer = writer.put_file(f"/dev/fd/{content.fileno()}")
+                data = opened.enter_context(open(f"/dev/fd/{content.fileno()}", "rb"))
+            answer = self._bucket.client.request(  # the client's own writer sends no headers
+                "PUT",
+                path=f"objects/{self.name}/{quote(name)}",
+                params=self._bucket.object(name).query_params,
+                data=data,
+                headers={CUSTOM_METADATA: "=".join(custom)} if custom else {},
+            )
         asked = answer.request  # the last one: what stands before a store may redirect a PUT so that it becomes a GET
         if asked.method != "PUT" or int(asked.headers.get("Content-Length", -1)) != size:
             raise RemoteStoreError(

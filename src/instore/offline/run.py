@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from instore.errors import NothingSelectedError
 from instore.offline.chosen import NOTHING_SELECTED
 from instore.offline.concurrency import within_file_limit
 from instore.offline.engine import Engine, in_batches
-from instore.offline.interfaces import AnyWorker, ItemState, JobObserver, JobOptions, RemembersOrigins, Workers
+from instore.offline.interfaces import AnyWorker, Item, ItemState, JobObserver, JobOptions, RemembersOrigins, Workers
 from instore.offline.members import MemberOptions, told_of_members
 from instore.offline.output import Printed
 from instore.offline.plan import Plan
@@ -29,6 +29,7 @@ from instore.protocol.environment import (
 from instore.system.threads import to_its_end
 
 _MOMENT = 0.1  # seconds after which the job begins, and is counted on beside it
+_HELD = 1.0  # seconds for which a count halts
 _FORGETS = (
     "DST's file system keeps no extended attributes, so it isn't known what made its results: only those of newer "
     "objects are made again"
@@ -63,8 +64,12 @@ async def run(
     async with plan.destination:
         if plan.update and isinstance(plan.destination, RemembersOrigins) and not plan.destination.remembers:
             observer.noted(_FORGETS)
-        async with _counting(plan, observer) as counting:
-            await asyncio.wait({counting}, timeout=None if _needs_count(plan, failure_limit) else _MOMENT)
+        hold = None if _needs_count(plan, failure_limit) else _Hold(options.workers)
+        async with _counting(plan, observer, hold) as counting:
+            if hold is None:
+                await asyncio.wait({counting})
+            else:
+                await hold.reached(counting)
             todo = counting.result() if counting.done() else options.workers
             most_failures = None if failure_limit is None else failure_limit.of(todo)
             count = max(1, min(options.workers, todo))
@@ -72,10 +77,13 @@ async def run(
             observer.started()
             with told_of_members(members, observer) as variables:
                 environment = {**_environment(plan.source.file_root, options.etl_args), **variables}
+                items = plan.items() if hold is None else hold.job.of(plan.items())
                 async with make_workers(environment, observer.printed) as workers:
                     is_complete = await Engine(
-                        options, plan.items(), plan.source, workers, plan.destination, observer, plan.is_local
+                        options, items, plan.source, workers, plan.destination, observer, plan.is_local
                     ).run()
+            if hold is not None:
+                hold.end()
             if is_complete:
                 await counting
             return is_complete
@@ -93,10 +101,61 @@ def _needs_count(plan: Plan, failure_limit: FailureLimit | None) -> bool:
     return plan.update or bool(plan.naming.extensions) or is_share
 
 
+class _Seen:
+    """What has been seen of the objects."""
+
+    def __init__(
+        self, states: Mapping[ItemState, int] | None = None, outdated: Mapping[str, int] | None = None
+    ) -> None:
+        self.states = Counter(states or {})
+        self.outdated = Counter(outdated or {})
+
+    def of(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Items, each of which is noted."""
+        for item in items:
+            self.states[item.state] += 1
+            if item.outdated:
+                self.outdated[item.outdated] += 1
+            yield item
+
+
+class _Hold:
+    """Where the count of many objects halts, so that it doesn't keep the first of them waiting.
+
+    Args:
+        enough: objects of which each worker has one.
+
+    Attributes:
+        job: what the job has seen itself. Where the count goes on, some of that is done, and would count as there.
+    """
+
+    def __init__(self, enough: int) -> None:
+        self.enough = enough
+        self.job = _Seen()
+        self._is_reached = asyncio.Event()
+        self._is_over = asyncio.Event()
+
+    async def reached(self, counting: "asyncio.Task[int]") -> None:
+        """Wait a moment for the count, or until there is enough to begin with."""
+        here = asyncio.ensure_future(self._is_reached.wait())
+        await asyncio.wait({counting, here}, timeout=_MOMENT, return_when=asyncio.FIRST_COMPLETED)
+        here.cancel()
+
+    async def halt(self) -> None:
+        """Let the job begin, and end if it is short."""
+        self._is_reached.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._is_over.wait(), _HELD)
+
+    def end(self) -> None:
+        """The job is over."""
+        self._is_over.set()
+
+
 @contextlib.asynccontextmanager
-async def _counting(plan: Plan, observer: JobObserver) -> AsyncIterator["asyncio.Task[int]"]:
+async def _counting(plan: Plan, observer: JobObserver, hold: _Hold | None) -> AsyncIterator["asyncio.Task[int]"]:
     """The count of the objects to do, under way until the context ends."""
-    counting = asyncio.create_task(_count(plan, observer))
+    counting = asyncio.create_task(_count(plan, observer, hold))
     try:
         yield counting
     finally:
@@ -106,19 +165,30 @@ async def _counting(plan: Plan, observer: JobObserver) -> AsyncIterator["asyncio
             counting.exception()  # raised above, if it was waited for
 
 
-async def _count(plan: Plan, observer: JobObserver) -> int:
+async def _count(plan: Plan, observer: JobObserver, hold: _Hold | None) -> int:
     """How many objects there are to do, which is told. What is there and outdated is said."""
-    counts = Counter[ItemState]()
-    outdated = Counter[str]()
-    async for batch in in_batches(plan.checked_items()):
-        counts.update(item.state for item in batch)
-        outdated.update(item.outdated for item in batch if item.outdated)
-    check_selection(plan, counts)
-    for why, count in outdated.items():
+    seen = _Seen()
+    items = plan.checked_items() if hold is None else plan.items()
+    async with contextlib.aclosing(in_batches(seen.of(items))) as batches:
+        async for _ in batches:
+            if hold is not None and seen.states[ItemState.TODO] >= hold.enough:
+                await hold.halt()
+                seen = await _rest_counted(plan, hold.job)
+                break
+    check_selection(plan, seen.states)
+    for why, count in seen.outdated.items():
         what = ", and are made again" if plan.update else "; they stay as they are: --update makes them again"
         observer.noted(f"{count} results in DST were made {why}{what}")
-    observer.counted(counts[ItemState.TODO])
-    return counts[ItemState.TODO]
+    observer.counted(seen.states[ItemState.TODO])
+    return seen.states[ItemState.TODO]
+
+
+async def _rest_counted(plan: Plan, job: _Seen) -> _Seen:
+    """All objects: what the job has seen of them, and the others."""
+    seen = _Seen(job.states, job.outdated)
+    async for _ in in_batches(seen.of(plan.items(seen.states.total()))):
+        pass
+    return seen
 
 
 def check_selection(plan: Plan, counts: Mapping[ItemState, int]) -> None:

@@ -114,13 +114,23 @@ class Selection:
         if self.names:
             yield from self.names
             return
-        for numbers in itertools.product(*self.ranges):
+        for numbers in _combined(self.ranges):
             parts = itertools.chain.from_iterable(zip(self.texts, numbers, strict=False))
             yield "".join(parts) + self.texts[-1]
 
 
 NOTHING = Selection(texts=("", ""), ranges=(Range(1, 0, 1, 1),))
 """No objects at all."""
+
+
+def _combined(ranges: Sequence[Range]) -> Iterator[tuple[str, ...]]:
+    """As `itertools.product`, which holds all numbers in memory."""
+    if not ranges:
+        yield ()
+        return
+    for first in ranges[0]:
+        for others in _combined(ranges[1:]):
+            yield (first, *others)
 
 
 def _range(match: re.Match[str], template: str) -> Range:

@@ -13,7 +13,6 @@ from typing import NoReturn, Self
 
 from instore.errors import ConfigurationError
 from instore.offline.job import TransformJob
-from instore.offline.plan import AIS, scheme_of
 from instore.offline.settings import JobSettings
 from instore.system.printable import printable
 
@@ -30,10 +29,8 @@ async def run_and_watch(settings: JobSettings, said: Callable[[str], None]) -> N
     """
     if len(settings.sources) != 1 or not os.path.isdir(settings.sources[0]):
         raise ConfigurationError("--watch is for a folder as SRC; buckets and single files can't be watched")
-    if settings.destination is None or scheme_of(settings.destination) == AIS:
-        raise ConfigurationError(
-            "--watch is for results in a folder or a cloud; a bucket of AIStore doesn't know which of them are outdated"
-        )
+    if settings.destination is None:
+        raise ConfigurationError("--watch makes results, and there is no DST; name one")
     settings = replace(settings, update=True, continue_on_error=True)
     async with _Changes(settings.sources[0]) as changes:
         while True:

@@ -137,10 +137,10 @@ class Store:
                 upload.write(piece)
             return upload.commit(custom)
 
-    def upload(self, bucket: Bucket, name: str) -> Upload:
+    def upload(self, bucket: Bucket, name: str, custom: Mapping[str, str] | None = None) -> Upload:
         """Begin an object that arrives in pieces. Raises as `put` does."""
         check_object_name(name)
-        return Upload(self, bucket, name, *self._begin(bucket, f"storing {bucket.object(name)}"))
+        return Upload(self, bucket, name, custom or {}, *self._begin(bucket, f"storing {bucket.object(name)}"))
 
     def part(self, bucket: Bucket, what: str, destination: str) -> Part:
         """Begin a file that is to lie at `destination`, a path in the bucket's work folder. Raises as `put` does."""

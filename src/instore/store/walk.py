@@ -6,6 +6,7 @@ the order of whole names (`a-b` < `a/b` < `a0`). A folder is read once, when the
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 
 from instore.system.sorted_names import SortedNames
 
@@ -79,21 +80,22 @@ def _has_file(folder: str) -> bool:
         return False
 
 
-def sorted_entries(folder: str, scratch: str | None = None, start: str = "") -> Iterator[str]:
+def sorted_entries(folder: str, scratch: str | None = None, start: str = "", at_once: int = 0) -> Iterator[str]:
     """The entries of `folder` that begin with `start`, folders with a slash, in order.
 
     Args:
         folder: its path.
         scratch: where a file without a name may lie; default: where temporary files do.
         start: what the entries begin with.
+        at_once: so many, whichever the folder has first, come before all others, in order among themselves: the others
+            are not read before these are taken.
     """
     with os.scandir(folder) as entries:
-        names = SortedNames(
-            (
-                entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
-                for entry in entries
-                if entry.name.startswith(start)
-            ),
-            scratch,
+        names = (
+            entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
+            for entry in entries
+            if entry.name.startswith(start)
         )
-    yield from names
+        yield from sorted(islice(names, at_once))
+        rest = SortedNames(names, scratch)
+    yield from rest

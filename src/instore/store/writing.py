@@ -85,15 +85,23 @@ class Writing:
 class Upload(Writing):
     """An object in the making. Made by `Store.upload`."""
 
-    def __init__(self, store: Keeper, bucket: Bucket, name: str, path: str, descriptor: int) -> None:
+    def __init__(
+        self, store: Keeper, bucket: Bucket, name: str, custom: Mapping[str, str], path: str, descriptor: int
+    ) -> None:
         super().__init__(store, bucket.object(name), path, descriptor)
         self._bucket = bucket
         self._name = name
+        self._custom = custom
 
     def commit(self, custom: Mapping[str, str] | None = None) -> Entry:
-        """Give the object its name, in place of any that had it."""
+        """Give the object its name, in place of any that had it; its custom properties, if they are others by now."""
         entry = self._store.adopt(
-            self._path, self._descriptor, self._bucket, self._name, self._checksum.hexdigest(), custom or {}
+            self._path,
+            self._descriptor,
+            self._bucket,
+            self._name,
+            self._checksum.hexdigest(),
+            self._custom if custom is None else custom,
         )
         self._close()
         return entry

@@ -16,6 +16,7 @@ from instore.node.bodies import PIECE, ObjectAnswer, custom_headers, open_piece,
 from instore.node.cluster import Target
 from instore.node.jobs.promote import Promotion, promote
 from instore.node.request import Answer, NodeRequest, empty, text
+from instore.protocol.headers import CUSTOM_METADATA
 from instore.store import multipart
 from instore.store.appends import Appending, flush
 from instore.store.attributes import CHECKSUM_TYPE
@@ -138,7 +139,10 @@ async def _put(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     cluster = request.node.cluster
     cluster.folder.bucket(bucket)
     target = cluster.owner(bucket, name)
-    entry = await store_body(cluster, target.store, bucket, name, request.incoming)
+    pairs = (pair.partition("=") for pair in request.request.headers.getlist(CUSTOM_METADATA))
+    custom = {key: value for key, _, value in pairs}
+    _check_custom(custom)
+    entry = await store_body(cluster, target.store, bucket, name, request.incoming, custom)
     cluster.statistics.count(target.id, "put", entry.size)
     return empty(headers=_stored(entry))
 
@@ -235,7 +239,16 @@ async def _delete(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
 
 async def _patch(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
     _, value = await request.action()
-    for key, content in value.items():
+    _check_custom(value)
+    cluster = request.node.cluster
+    store = cluster.store(bucket, name)
+    await cluster.disk(store.set_custom, bucket, name, value, request.flag("set-new-custom"))
+    return empty()
+
+
+def _check_custom(properties: Mapping[str, object]) -> None:
+    """Refuse custom properties that the header which tells of them could not hold."""
+    for key, content in properties.items():
         if (
             not isinstance(content, str)
             or not key
@@ -246,10 +259,6 @@ async def _patch(request: NodeRequest, bucket: Bucket, name: str) -> Answer:
                 f"the custom property {key!r} is malformed: names have no '=' and ',', values no ',', "
                 "and neither has control characters"
             )
-    cluster = request.node.cluster
-    store = cluster.store(bucket, name)
-    await cluster.disk(store.set_custom, bucket, name, value, request.flag("set-new-custom"))
-    return empty()
 
 
 def _described(entry: Entry, target: Target, bucket: Bucket, wanted: str = "") -> dict[str, str]:
