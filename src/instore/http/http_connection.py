@@ -10,7 +10,7 @@ served within one callback; a body that is large, or has no length, or is asked 
 | idle | the first byte of a request | `idle_time`, else closed |
 | head | its last header | `head_time`, `head_bytes`, `head_fields`, `target_bytes`, else 408, 431 or 414 |
 | body, waited for | its last byte | `progress_time` without a byte, else 408 |
-| served | its answer | nothing is read from the socket while a piece of the body waits |
+| served | its answer | nothing is read from the socket while a piece of the body waits, or the body for memory |
 | answer, not taken | the client's reading | `progress_time` without a byte, else reset |
 | answer complete, body not | its last byte; nobody keeps it | `_LINGER_TIME`, else closed |
 | closing | the client's end | `_LINGER_TIME`, else reset |
@@ -229,7 +229,7 @@ class HTTPRequest:
             self._held = 0
 
     async def _hold(self, size: int) -> None:
-        await self._connection.state.memory.reserve(size, self._held)
+        await self._connection.memory_for(size, self._held)
         self._held += size
 
     def _join(self) -> bytes:
@@ -567,6 +567,12 @@ class HTTPConnection(asyncio.Protocol):
         finally:
             request.waiter = None
         self._raise_if_over(request)
+
+    async def memory_for(self, size: int, held: int) -> None:
+        """Wait for memory for `size` more bytes of a body that has `held`; what it sends waits outside."""
+        if not self.state.memory.has_room(size, held):
+            self._pause()
+        await self.state.memory.reserve(size, held)
 
     def _ask_for(self, request: HTTPRequest) -> None:
         """Tell a client that waits to be asked for its body."""

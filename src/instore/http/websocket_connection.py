@@ -205,7 +205,7 @@ class WebSocketConnection(asyncio.Protocol):
         return self._granted
 
     async def _reserve(self, length: int) -> None:
-        at_once = self.state.memory.has_room(length) and not self.state.untaken.is_full
+        at_once = self.state.memory.has_room(length, self._counted) and not self.state.untaken.is_full
         if self.state.untaken.is_full:
             await self.state.untaken.reserve(0)
         await self.state.memory.reserve(length, self._counted)
