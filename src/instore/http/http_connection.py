@@ -861,7 +861,7 @@ class HTTPConnection(asyncio.Protocol):
             self._close()
             return
         self._requests.clear()
-        self._resume()
+        self._pause()  # the transport reads in another way from now on
         self._lost = True
         self._websocket = connection
         self.state.connections.discard(self)
@@ -870,6 +870,7 @@ class HTTPConnection(asyncio.Protocol):
             b"sec-websocket-accept: %s\r\n\r\n" % accept_key(_value(request, b"sec-websocket-key"))
         )
         self._transport.set_protocol(connection)
+        self._transport.resume_reading()
         connection.begin(receiver, rest)
 
 
