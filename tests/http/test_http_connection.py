@@ -1,11 +1,13 @@
 """HTTP/1.1 as the server's connections speak it, on byte strings (docs/limits.md)."""
 
 import asyncio
+import gc
+import weakref
 from itertools import pairwise
 
 import pytest
 
-from instore.errors import ClientGoneError, InstoreError
+from instore.errors import ClientGoneError, InstoreError, OverloadedError
 from instore.http.request import Request
 from tests.http.edge import App, Edge, settled, with_edge
 
@@ -501,3 +503,90 @@ def test_bodies_wait_for_memory_and_are_refused_in_the_end() -> None:
         assert edge.state.memory.used == 0
 
     with_edge(test, App(whole), body_memory=150_000, body_wait=0.2)
+
+
+def sharing_memory(edge: Edge) -> Edge:
+    """Another connection of the same server."""
+    other = Edge(edge.app, edge.state.limits)
+    other.state.memory = edge.state.memory
+    return other
+
+
+def chunk(size: int) -> bytes:
+    return b"%x\r\n%s\r\n" % (size, b"x" * size)
+
+
+@pytest.mark.parametrize("step", [1000, 40_000, 80_000])
+def test_of_bodies_without_a_length_that_wait_for_each_other_one_is_refused_and_the_other_goes_on(step: int) -> None:
+    told: list[object] = []
+    errors: list[weakref.ref[OverloadedError]] = []
+
+    async def whole(request: Request) -> None:
+        try:
+            told.append(len(await request.whole()))
+        except OverloadedError as error:
+            told.append("refused")
+            errors.append(weakref.ref(error))
+        await request.respond(200, [], b"")
+
+    async def test(edge: Edge) -> None:
+        edges = [edge, sharing_memory(edge)]
+        for one in edges:
+            await one.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        for _ in range(400_000 // step):
+            for one in edges:
+                if one.transport.reading:
+                    await one.send(chunk(step))
+        assert not any(one.transport.reading for one in edges)
+        assert told == []
+        assert edge.state.memory.used <= 400_000
+        gc.disable()
+        try:
+            await asyncio.sleep(0.3)
+            assert errors[0]() is None  # nor what it was raised through: the body
+        finally:
+            gc.enable()
+        for one in edges:
+            await one.send(b"0\r\n\r\n")
+        assert told[0] == "refused"
+        assert isinstance(told[1], int)
+        assert edge.state.memory.used == 0
+
+    with_edge(test, App(whole), body_memory=400_000, body_wait=0.2)
+
+
+def test_what_is_large_has_no_more_memory_where_it_comes_in_small_pieces() -> None:
+    async def whole(request: Request) -> None:
+        await request.respond(200, [], b"%d" % len(await request.whole()))
+
+    async def test(edge: Edge) -> None:
+        large, small = sharing_memory(edge), sharing_memory(edge)
+        await edge.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(300_000))
+        await large.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk(1000)] * 190)
+        assert not large.transport.reading
+        assert edge.state.memory.used <= 400_000
+        assert (await small.send(HEAD + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000)).endswith(b"60000")
+
+    with_edge(test, App(whole), body_memory=400_000, body_wait=20.0)
+
+
+def test_who_needs_less_is_served_when_the_one_before_it_is_refused() -> None:
+    async def whole(request: Request) -> None:
+        try:
+            size = len(await request.whole())
+        except OverloadedError:
+            size = 0
+        await request.respond(200, [], b"%d" % size)
+
+    async def test(edge: Edge) -> None:
+        more, less = sharing_memory(edge), sharing_memory(edge)
+        await edge.send(HEAD + b"Content-Length: 200000\r\n\r\n")
+        await more.send(HEAD + b"Content-Length: 300000\r\n\r\n")
+        await asyncio.sleep(0.2)
+        await less.send(HEAD + b"Content-Length: 100000\r\n\r\n" + b"x" * 100_000)
+        assert not less.take()
+        await asyncio.sleep(0.2)
+        assert more.take().endswith(b"\r\n\r\n0")
+        assert less.take().endswith(b"100000")
+
+    with_edge(test, App(whole), body_memory=400_000, body_wait=0.3)

@@ -272,6 +272,21 @@ def test_messages_count_as_memory_until_they_are_released() -> None:
     with_websocket(test, body_memory=150_000)
 
 
+def test_of_many_connections_little_is_read_at_once() -> None:
+    async def test(edge: Edge, receiver: Receiver) -> None:
+        connection, data = edge.transport.protocol, frame(b"x" * 20_000)
+        for number, most in ((64, 1 << 18), (65, 1 << 15)):
+            others = {App() for _ in range(number - len(edge.state.connections))}
+            edge.state.connections.update(others)  # type: ignore[arg-type]
+            buffer = connection.get_buffer(-1)
+            assert len(data) < len(buffer) <= most
+            buffer[: len(data)] = data
+            connection.buffer_updated(len(data))
+        assert receiver.messages == [(b"x" * 20_000, False)] * 2
+
+    with_websocket(test)
+
+
 def test_memory_of_a_message_that_never_ends_is_given_back() -> None:
     async def test(edge: Edge, receiver: Receiver) -> None:
         await edge.send(frame(b"x" * 100_000)[:50_000])

@@ -51,6 +51,38 @@ def test_quick_calls_make_a_thread_lead_which_then_does_them_itself() -> None:
     run(1, test)
 
 
+@pytest.mark.parametrize("size", [1, 4])
+def test_threads_whose_calls_are_not_quick_wait_for_a_loop_that_takes_no_results(size: int) -> None:
+    done: list[None] = []
+
+    def call() -> None:
+        time.sleep(0.005)
+        done.append(None)
+
+    async def test(pool: ThreadPool) -> None:
+        calls = [pool.submit(call) for _ in range(100)]
+        await calls[0]
+        begun = len(done)
+        time.sleep(0.3)  # noqa: ASYNC251  # the loop is busy
+        assert len(done) - begun <= 3 * size
+        for one in calls:
+            await one
+        assert len(done) == 100
+
+    run(size, test)
+
+
+def test_threads_whose_calls_are_quick_wait_for_nobody() -> None:
+    async def test(pool: ThreadPool) -> None:
+        calls = [pool.submit(time.monotonic) for _ in range(100)]
+        await asyncio.sleep(0)
+        time.sleep(0.3)  # noqa: ASYNC251
+        back = time.monotonic()
+        assert max([await one for one in calls]) < back
+
+    run(2, test, leads=False)
+
+
 def test_what_asks_for_nothing_quick_is_never_led() -> None:
     async def test(pool: ThreadPool) -> None:
         for _ in range(200):

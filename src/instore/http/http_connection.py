@@ -10,7 +10,7 @@ served within one callback; a body that is large, or has no length, or is asked 
 | idle | the first byte of a request | `idle_time`, else closed |
 | head | its last header | `head_time`, `head_bytes`, `head_fields`, `target_bytes`, else 408, 431 or 414 |
 | body, waited for | its last byte | `progress_time` without a byte, else 408 |
-| served | its answer | nothing is read from the socket while a piece of the body waits |
+| served | its answer | nothing is read from the socket while a piece of the body waits, or the body for memory |
 | answer, not taken | the client's reading | `progress_time` without a byte, else reset |
 | answer complete, body not | its last byte; nobody keeps it | `_LINGER_TIME`, else closed |
 | closing | the client's end | `_LINGER_TIME`, else reset |
@@ -229,7 +229,7 @@ class HTTPRequest:
             self._held = 0
 
     async def _hold(self, size: int) -> None:
-        await self._connection.state.memory.reserve(size, self._held)
+        await self._connection.memory_for(size, self._held)
         self._held += size
 
     def _join(self) -> bytes:
@@ -568,6 +568,12 @@ class HTTPConnection(asyncio.Protocol):
             request.waiter = None
         self._raise_if_over(request)
 
+    async def memory_for(self, size: int, held: int) -> None:
+        """Wait for memory for `size` more bytes of a body that has `held`; what it sends waits outside."""
+        if not self.state.memory.has_room(size, held):
+            self._pause()
+        await self.state.memory.reserve(size, held)
+
     def _ask_for(self, request: HTTPRequest) -> None:
         """Tell a client that waits to be asked for its body."""
         if request.expects and not request.counted:
@@ -855,7 +861,7 @@ class HTTPConnection(asyncio.Protocol):
             self._close()
             return
         self._requests.clear()
-        self._resume()
+        self._pause()  # the transport reads in another way from now on
         self._lost = True
         self._websocket = connection
         self.state.connections.discard(self)
@@ -864,6 +870,7 @@ class HTTPConnection(asyncio.Protocol):
             b"sec-websocket-accept: %s\r\n\r\n" % accept_key(_value(request, b"sec-websocket-key"))
         )
         self._transport.set_protocol(connection)
+        self._transport.resume_reading()
         connection.begin(receiver, rest)
 
 

@@ -101,8 +101,8 @@ class BodyMemory:
         self._limit = limit
         self._limit_for_small = limit + limit // 4
         self._wait = wait
-        self._large: deque[tuple[int, Waiter[None]]] = deque()
-        self._small: deque[tuple[int, Waiter[None]]] = deque()
+        self._large: deque[tuple[int, Waiter[bool]]] = deque()
+        self._small: deque[tuple[int, Waiter[bool]]] = deque()
 
     @property
     def is_full(self) -> bool:
@@ -127,52 +127,70 @@ class BodyMemory:
         """Count `size` bytes that are in memory already."""
         self.used += size
 
-    def has_room(self, size: int) -> bool:
-        """Whether `size` bytes need not wait."""
-        return not self._queue_of(size) and self.used + size <= self._limit_of(size)
+    def has_room(self, size: int, held: int = 0) -> bool:
+        """Whether `size` bytes need not wait; arguments as for `reserve`."""
+        is_small = size + held <= SMALL
+        return not self._queue_of(is_small) and self.used + size <= self._limit_of(is_small)
 
     async def reserve(self, size: int, held: int = 0) -> None:
-        """Wait until there is room for `size` bytes."""
+        """Wait until there is room for `size` bytes.
+
+        Several bodies that each have a part and wait for more can't block each other for longer than one may wait: who
+        has waited longest is refused, and gives back what it has.
+
+        Args:
+            size: in bytes.
+            held: bytes that the same body has already: what is large is large in small pieces, too.
+
+        Raises:
+            BodyTooLargeError: there will never be.
+            OverloadedError: there was none in time.
+        """
         if size + held > self._limit:
             raise BodyTooLargeError(
                 f"a body of at least {size + held} bytes is more than all bodies in memory together may have, "
                 f"{self._limit}; transform it with transform_stream, or raise the limit"
             )
-        if self.has_room(size):
+        if self.has_room(size, held):
             self.used += size
             return
         loop = asyncio.get_running_loop()
-        waiter: Waiter[None] = Waiter(loop)
-        queue, entry = self._queue_of(size), (size, waiter)
+        waiter: Waiter[bool] = Waiter(loop)  # an error that is kept in it would keep itself, and the body that it ends
+        queue, entry = self._queue_of(size + held <= SMALL), (size, waiter)
         queue.append(entry)
         timer = loop.call_later(self._wait, self._refuse, waiter)
+        is_granted = False
         try:
-            await waiter
-        except BaseException:
-            if entry in queue:
-                queue.remove(entry)
-            raise
+            is_granted = await waiter
         finally:
             timer.cancel()
+            if not is_granted:
+                if entry in queue:
+                    queue.remove(entry)
+                self._grant()  # to those who stood behind it, and need less
+        if not is_granted:
+            raise OverloadedError(f"no memory for the body within {self._wait:g} s: too many bodies at once; try again")
 
     def release(self, size: int) -> None:
         """Give back."""
         self.used -= size
+        self._grant()
+
+    def _grant(self) -> None:
+        """Give those who wait what there is."""
         for queue, limit in ((self._large, self._limit), (self._small, self._limit_for_small)):
             while queue and self.used + queue[0][0] <= limit:
                 size, waiter = queue.popleft()
                 if not waiter.done():
                     self.used += size
-                    waiter.set_result(None)
+                    waiter.set_result(True)
 
-    def _queue_of(self, size: int) -> deque[tuple[int, Waiter[None]]]:
-        return self._small if size <= SMALL else self._large
+    def _queue_of(self, is_small: bool) -> deque[tuple[int, Waiter[bool]]]:
+        return self._small if is_small else self._large
 
-    def _limit_of(self, size: int) -> int:
-        return self._limit_for_small if size <= SMALL else self._limit
+    def _limit_of(self, is_small: bool) -> int:
+        return self._limit_for_small if is_small else self._limit
 
-    def _refuse(self, waiter: Waiter[None]) -> None:
+    def _refuse(self, waiter: Waiter[bool]) -> None:
         if not waiter.done():
-            waiter.set_exception(
-                OverloadedError(f"no memory for the body within {self._wait:g} s: too many bodies at once; try again")
-            )
+            waiter.set_result(False)

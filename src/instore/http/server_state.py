@@ -7,6 +7,9 @@ from typing import Protocol
 from instore.http.limits import BodyMemory, Limits
 from instore.http.request import Application
 
+_FEW = 64  # connections, of which each may have a large piece read
+_LARGE_PIECE, _SMALL_PIECE = 1 << 18, 1 << 15
+
 
 class ClientConnection(Protocol):
     """A connection, as the server looks at it."""
@@ -47,11 +50,22 @@ class ServerState:
         self.memory = BodyMemory(limits.body_memory, limits.body_wait)
         self.untaken = BodyMemory(limits.body_memory, limits.body_wait)
         self.connections: set[ClientConnection] = set()
+        self._large_buffer = memoryview(bytearray(_LARGE_PIECE))
+        self._small_buffer = self._large_buffer[:_SMALL_PIECE]
         self.stopping = False
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time()
         self.date = b""
         self.tick()
+
+    @property
+    def read_buffer(self) -> memoryview:
+        """What is read into, from one connection after the other; small where there are many."""
+        return self._large_buffer if len(self.connections) <= _FEW else self._small_buffer
+
+    def received(self, size: int) -> bytes:
+        """A copy of what was read into it."""
+        return bytes(self._large_buffer[:size])
 
     def is_short_of_memory(self, since: float) -> bool:
         """Whether others wait until results are taken, and half of their time has gone by since a moment."""

@@ -1,7 +1,8 @@
 """WebSocket (RFC 6455) on one connection, as a server speaks it: whole messages in, answers out, no extensions.
 
 Large messages come in many small frames, since that is how AIStore's library sends them. Frames are unmasked as they
-come, and joined once; nothing is read while whoever gets the messages says so.
+come, and joined once; nothing is read while whoever gets the messages says so. What was read by then stays unparsed,
+and is not counted: where connections are many, little is read at once.
 """
 
 import asyncio
@@ -50,7 +51,7 @@ class ProtocolError(Exception):
         self.code = code
 
 
-class WebSocketConnection(asyncio.Protocol):
+class WebSocketConnection(asyncio.BufferedProtocol):
     """The protocol of one connection after its handshake; a `WebSocketSender`."""
 
     def __init__(self, state: ServerState, transport: asyncio.Transport) -> None:
@@ -91,7 +92,14 @@ class WebSocketConnection(asyncio.Protocol):
 
     # What the transport calls.
 
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        return self.state.read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(self.state.received(nbytes))
+
     def data_received(self, data: bytes) -> None:
+        """As of a protocol without a buffer."""
         if self._closing:
             self._look_for_close(data)
             return
@@ -209,7 +217,7 @@ class WebSocketConnection(asyncio.Protocol):
         return self._granted
 
     async def _reserve(self, length: int) -> None:
-        at_once = self.state.memory.has_room(length) and not self.state.untaken.is_full
+        at_once = self.state.memory.has_room(length, self._counted) and not self.state.untaken.is_full
         if self.state.untaken.is_full:
             await self.state.untaken.reserve(0)
         await self.state.memory.reserve(length, self._counted)

@@ -110,7 +110,8 @@ class Environment:
         file_roots: folders below which any file may be named by a request, besides the store's own layout.
         next_hops: addresses, networks, names and domains (`.example`) of the only hosts besides the target's that
             results may be put to; none: those of private networks.
-        queue: requests that wait for their turn to be transformed, at most; one more is answered 503.
+        queue: objects that wait for their turn to be transformed, at most, of WebSockets half as many; one more request
+            is answered 503.
         object_time: seconds that an object may take from its request to its result; infinite: any.
         tls: "server": this server speaks TLS, with `crt` and `crt_key`; "mutual": and wants its clients' certificates
             to be signed by one of `client_ca`; empty: neither.

@@ -42,6 +42,7 @@ class AccessLog:
             self._tracing.ended(record, fields)
         if isinstance(error, TransformError) and error.__cause__ is not None and not self._environment.frames:
             self._show_stack(error.__cause__)
+        _let_go(error)
 
     def unexpected(self, error: BaseException) -> None:
         """An error of ours: its stack."""
@@ -65,3 +66,14 @@ class AccessLog:
             logger.debug(MessageParts("object served", _QUOTED, fields))
             if self._tracing is not None:
                 self._tracing.ended(record, fields)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Forget what a reported error was raised through.
+
+    Its frames have the object's bytes, and the future that has the error: together they would stay in memory, which
+    nobody counts any more, until the garbage collector comes.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

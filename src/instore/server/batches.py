@@ -111,6 +111,7 @@ class _Batch:
         """It is as it is: those of its objects that were not given up."""
         if self.timer is not None:
             self.timer.cancel()
+            self.timer = None
         self.members = [member for member in self.members if not member.done()]
         return self.members
 
@@ -129,7 +130,8 @@ class _Batch:
             outcomes = call.result()
         except BaseException as error:
             outcomes = [error] * len(self.members)
-        for member, outcome in zip(self.members, outcomes, strict=True):
+        members, self.members, self._call = self.members, [], None  # else they would keep each other, and the objects
+        for member, outcome in zip(members, outcomes, strict=True):
             if member.done():
                 continue
             if isinstance(outcome, BaseException):

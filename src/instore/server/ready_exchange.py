@@ -114,6 +114,7 @@ class ReadyExchange(Steps):
             self._failed(error)
 
     def _served(self) -> None:
+        self._stepper = None  # else the two would keep each other, and the result
         request = self._request
         self._service.access_log.served(self._entry, request.status, request.sent)
         self._done(None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from instore.errors import ClientGoneError, InstoreError
@@ -22,10 +23,12 @@ class PendingResult(Protocol):
     Attributes:
         replayable: whether `begin` can be called again after `end`.
         content_type: its own, once it has begun; empty: the class's.
+        on_made: called when all of it is there, before it goes anywhere; never of one that is sent while it is made.
     """
 
     replayable: bool
     content_type: str
+    on_made: Callable[[], object] | None
 
     async def begin(self) -> Body:
         """The result, or its beginning. Raises what the source or the transform raised."""
@@ -42,6 +45,7 @@ class BufferedResult:
 
     replayable = True
     content_type = ""
+    on_made: Callable[[], object] | None = None
 
     def __init__(
         self, request: ObjectRequest, source: Source, transforms: TransformRunner, entry: AccessLogEntry
@@ -65,6 +69,8 @@ class BufferedResult:
             if self._given_up is not None:
                 raise self._given_up from None
             raise
+        if self.on_made is not None:
+            self.on_made()
         if isinstance(result, TypedBytes):
             result, self.content_type = result
         return Body(result)
@@ -85,6 +91,7 @@ class StreamedResult:
     """A result that is sent while it is made. A retry reads the source and runs the transform again."""
 
     content_type = ""
+    on_made: Callable[[], object] | None = None
 
     def __init__(
         self, request: ObjectRequest, source: Source, transforms: TransformRunner, entry: AccessLogEntry, batch: int

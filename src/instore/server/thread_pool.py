@@ -8,6 +8,9 @@ Where calls are quick there is no change at all: a thread of the pool leads the 
 between its turns (`system/relay_loop`). With the first call that is not quick, or where several threads would do more
 at once, the loop's own thread leads again. Quick calls in a row bring the lead back, twice as many each time that it
 was too soon.
+
+Where calls are not quick, and the loop has yet to take more results than half as many as there are threads, these wait
+for it: what they made meanwhile would gather in memory, and nobody would have it any sooner.
 """
 
 import asyncio
@@ -30,6 +33,7 @@ _QUICK = 0.001  # seconds: for about as long may calls keep the loop waiting
 _WORTH_A_THREAD = 0.00003  # seconds for an object, from where several threads do more than they cost
 _SMOOTHING = 16  # calls over which that is averaged
 _FEWEST, _MOST = 16, 8192  # quick calls in a row before a thread leads
+_LOOK = 1.0  # seconds after which a thread that waits for the loop looks whether it is still there
 _LONG_ENOUGH = 16  # times as many calls as were needed: then the lead was not lent too soon
 
 Call = tuple[Waiter[Any], float]
@@ -63,6 +67,8 @@ class ThreadPool:
         self._jobs: SimpleQueue[_Job | Lead | None] = SimpleQueue()
         self._done: deque[tuple[Waiter[Any], Any, BaseException | None]] = deque()
         self._announced = False
+        self._taken = threading.Condition()  # the loop has taken what was done
+        self._held_back = 0  # threads that wait for that
         self._running: list[Call | None] = []  # by thread
         self._threads = 0
         self._busy = 0
@@ -122,9 +128,27 @@ class ThreadPool:
                 self._call(job, number)
             del job  # an idle thread keeps no object alive
             # The loop lowers the flag before it takes results: one that comes later raises it again.
-            if self._done and not self._announced and not loop.is_closed():
-                self._announced = True
-                loop.call_soon_threadsafe(self._hand_over)
+            if self._done and not self._announced:
+                self._announce(loop)
+            if not self._quick and self._is_loop_behind:
+                self._wait_for_loop(loop)
+
+    def _announce(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not loop.is_closed():
+            self._announced = True
+            loop.call_soon_threadsafe(self._hand_over)
+
+    @property
+    def _is_loop_behind(self) -> bool:
+        return len(self._done) > (self._size + 1) // 2
+
+    def _wait_for_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._taken:
+            self._held_back += 1  # before looking again: the loop takes what is done, and then looks for this
+            while self._is_loop_behind and not loop.is_closed():
+                if not self._taken.wait(_LOOK) and not self._announced:  # it broke off
+                    self._announce(loop)
+            self._held_back -= 1
 
     def _call(self, job: _Job, number: int) -> float:
         """Do a job; when it ended."""
@@ -174,6 +198,9 @@ class ThreadPool:
                 future.set_result(result)
             else:
                 future.set_exception(error)
+        if self._held_back:
+            with self._taken:
+                self._taken.notify_all()
         self.on_free()
         if self._quick >= self._needed and self._relay is not None and self._lead is None and not self._lending:
             self._lending = True

@@ -5,8 +5,8 @@ thing, a direct put that ended at a target. A failed object is a binary message 
 which the target reports as that object's error. Everywhere else a message is begun that never ends, and the connection
 closed: a target that saw no more than a close would wait for ever. The objects behind it are lost, and logged as that.
 
-An object begins as soon as it is read; answers wait for their turn. What may be under way at once is bounded in number
-and in bytes, and reading stops there.
+An object begins as soon as it is read, or when it is its connection's turn (`fair_share`); answers wait for theirs.
+What may be under way at once is bounded in number and in bytes, and reading stops there.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from instore.protocol.websocket import CLOSE_FAILED, CLOSE_GOING_AWAY, CLOSE_POL
 from instore.server.direct_put import Response
 from instore.server.entry import AccessLogEntry
 from instore.server.exchange import Service
+from instore.server.fair_share import FairShare
 from instore.server.sources import BytesSource, FileSource, Source
 from instore.server.user_results import TypedBytes
 from instore.system.steps import Stepper, Waiter
@@ -42,12 +43,18 @@ class WebSocketHandler:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._share = FairShare(_most_at_once(service) + service.environment.queue // 2)
 
     def connect(self, path: str, sender: WebSocketSender) -> WebSocketReceiver | str:
         """Take a connection, or say why not."""
         if path != WEBSOCKET_PATH:
             return f"WebSocket is served at {WEBSOCKET_PATH}"
-        return _WebSocketObjects(self._service, sender)
+        return _WebSocketObjects(self._service, sender, self._share)
+
+
+def _most_at_once(service: Service) -> int:
+    """Objects that can be transformed at once."""
+    return max(service.transform.concurrency, service.transform.offered_concurrency)
 
 
 class _PendingObject:
@@ -59,10 +66,11 @@ class _PendingObject:
         answer: what is sent when its turn comes: bytes, or the number of bytes that were delivered as text.
         failure: why there is none.
         ready: whether one of them is there.
+        has_place: whether it has a place in the `FairShare`.
         code: that the failure closes the connection with; 0: it is sent as a message.
     """
 
-    __slots__ = ("answer", "code", "entry", "failure", "held", "ready", "request", "size", "status", "stepper")
+    __slots__ = ("answer", "code", "entry", "failure", "has_place", "held", "ready", "size", "status", "stepper")
 
     def __init__(self, entry: AccessLogEntry, size: int) -> None:
         self.entry = entry
@@ -73,19 +81,22 @@ class _PendingObject:
         self.failure: InstoreError | OSError | None = None
         self.code = 0
         self.ready = False
+        self.has_place = False
         self.stepper: Stepper | Waiter[bytes | TypedBytes] | None = None
 
 
 class _WebSocketObjects:
     """The objects of one connection; a `WebSocketReceiver`."""
 
-    def __init__(self, service: Service, sender: WebSocketSender) -> None:
+    def __init__(self, service: Service, sender: WebSocketSender, share: FairShare) -> None:
         self._service = service
         self._sender = sender
+        self._share = share
         self._items: deque[_PendingObject] = deque()
         self._bytes = 0
         self._untaken: _PendingObject | None = None  # whose answer was sent, and is not taken yet
-        self._most = max(service.transform.concurrency, service.transform.offered_concurrency) + _AHEAD
+        self._in_line: _PendingObject | None = None  # the last of them, where it waits for its turn
+        self._most = _most_at_once(service) + _AHEAD
         self._due: ObjectRequest | None = None  # whose bytes are the next message
         self._paused = False
         self._stopping = False
@@ -149,16 +160,40 @@ class _WebSocketObjects:
         item = _PendingObject(entry, size)
         self._items.append(item)
         self._bytes += size
-        if self._service.awaits_nothing and not request.next_url:
-            self._start_ready(item, request, source)
+        if self._share.take():
+            self._begin(item, request, source)
         else:
-            item.stepper = stepper = Stepper(self._object(item, request, source))
-            stepper.start(partial(self._done, item))
-        if not self._paused and (len(self._items) >= self._most or self._bytes >= _BYTES_AHEAD):
+            self._in_line = item
+            self._share.wait(item, partial(self._take_turn, item, request, source))
+        if not self._paused and self._is_full:
             self._paused = True
             self._sender.pause()
 
-    def _start_ready(self, item: _PendingObject, request: ObjectRequest, source: BytesSource | FileSource) -> None:
+    @property
+    def _is_full(self) -> bool:
+        """Whether no more should be read."""
+        return len(self._items) >= self._most or self._bytes >= _BYTES_AHEAD or self._in_line is not None
+
+    def _take_turn(self, item: _PendingObject, request: ObjectRequest, source: BytesSource | FileSource) -> None:
+        self._in_line = None
+        self._begin(item, request, source)
+        self._flush()
+
+    def _begin(self, item: _PendingObject, request: ObjectRequest, source: BytesSource | FileSource) -> None:
+        item.has_place = True
+        if self._service.awaits_nothing and not request.next_url:
+            self._begin_ready(item, request, source)
+        else:
+            item.stepper = stepper = Stepper(self._object(item, request, source))
+            stepper.start(partial(self._done, item))
+
+    def _give_back_place(self, item: _PendingObject) -> None:
+        """It is transformed, or won't be; it may still be on its way to a next hop."""
+        if item.has_place:
+            item.has_place = False
+            self._share.give_back()
+
+    def _begin_ready(self, item: _PendingObject, request: ObjectRequest, source: BytesSource | FileSource) -> None:
         """As `_object` does, by callbacks: the object is at hand, and its result is whole."""
         try:
             self._service.mime_type()  # which has to be right, though no message carries it
@@ -189,6 +224,7 @@ class _WebSocketObjects:
 
     async def _object(self, item: _PendingObject, request: ObjectRequest, source: Source) -> None:
         exchange = self._service.exchange(item.entry, request, source)
+        exchange.result.on_made = partial(self._give_back_place, item)
         try:
             response = await exchange.begin()
             result = await _whole(response)
@@ -214,6 +250,7 @@ class _WebSocketObjects:
 
     def _done(self, item: _PendingObject, error: BaseException | None) -> None:
         item.stepper = None
+        self._give_back_place(item)
         if self._over:
             return
         self._hold_answer(item)
@@ -266,7 +303,7 @@ class _WebSocketObjects:
             if not self.busy:
                 self._over = True
                 self._sender.close(CLOSE_GOING_AWAY, "the server stops")
-        elif self._paused and len(self._items) < self._most and self._bytes < _BYTES_AHEAD:
+        elif self._paused and not self._is_full:
             self._paused = False
             self._sender.resume()
 
@@ -306,6 +343,9 @@ class _WebSocketObjects:
         items = list(self._items)
         self._items.clear()
         self._bytes = 0
+        if self._in_line is not None:
+            self._share.leave(self._in_line)
+            self._in_line = None
         for item in items:
             if item.stepper is not None:
                 item.stepper.cancel()
