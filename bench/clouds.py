@@ -1,16 +1,16 @@
 """`instore transform` from a bucket of small objects to a folder or another bucket, and others' ways there, in turn.
 
-The store is Versity's S3 gateway: a bucket of it is a folder, and an object a file there.
+The store is Versity's S3 gateway: a bucket of it is a folder, and an object a file there. Nothing is deleted before the
+end, for the reason that `bench/offline.py` gives.
 """
 
 import contextlib
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from obstore.store import S3Store
@@ -25,7 +25,7 @@ from tests.support.environments import UnavailableError
 from tests.support.versity import VARIABLES, versity_command
 
 _CLOUD_SCRIPT = (sys.executable, str(ROOT / "bench" / "cloud_script.py"))
-_SOURCE, _RESULTS = "objects", "results"
+_SOURCE = "objects"
 _TIMEOUT = 900.0
 _PUTTERS = 8
 
@@ -85,33 +85,36 @@ def to_folder(site: Site, count: int, ways: Sequence[Way]) -> list[float]:
         WrongAnswerError: a command failed, or a result is not the object.
     """
     with _store(site, count) as store:
-        results = site.folder / "results"
-        return [_rate(store, way, count, str(results), results) for way in ways]
+        rates = []
+        for way in ways:
+            results = site.new_folder("results")
+            rates.append(_rate(site, store, way, count, str(results), results))
+        return rates
 
 
 def to_bucket(site: Site, count: int, ways: Sequence[Way]) -> list[float]:
     """The same to another bucket."""
     with _store(site, count) as store:
-        results = store.folder / _RESULTS
-        return [_rate(store, way, count, f"s3://{_RESULTS}", results, is_bucket=True) for way in ways]
-
-
-def _rate(store: _Store, way: Way, count: int, to: str, results: Path, *, is_bucket: bool = False) -> float:
-    """That of all commands of a way together, start-up included."""
-    with contextlib.ExitStack() as undo:
-        if is_bucket:
+        rates = []
+        for way in ways:
+            results = store.folder / site.new_folder("results").name
             results.mkdir()
-        for folder in (results, store.spare):
-            undo.callback(shutil.rmtree, folder, ignore_errors=True)
-        commands = list(way(store, to))
-        began = time.perf_counter()
-        for command in commands:
-            _run(command, store.variables)
-        took = time.perf_counter() - began
-        for number in range(count):
-            path = results / object_name(number)
-            if not path.exists() or path.read_bytes() != slice_of_block(number):
-                raise WrongAnswerError(f"{way.__name__}: {object_name(number)} is not the object")
+            rates.append(_rate(site, store, way, count, f"s3://{results.name}", results))
+        return rates
+
+
+def _rate(site: Site, store: _Store, way: Way, count: int, to: str, results: Path) -> float:
+    """That of all commands of a way together, start-up included."""
+    commands = list(way(replace(store, spare=site.new_folder("spare")), to))
+    subprocess.run(["sync"], check=True)  # what others have left to be written
+    began = time.perf_counter()
+    for command in commands:
+        _run(command, store.variables)
+    took = time.perf_counter() - began
+    for number in range(count):
+        path = results / object_name(number)
+        if not path.exists() or path.read_bytes() != slice_of_block(number):
+            raise WrongAnswerError(f"{way.__name__}: {object_name(number)} is not the object")
     return count / took
 
 

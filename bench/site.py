@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import random
@@ -63,6 +64,7 @@ class Site(contextlib.ExitStack):
         self.objects = self.folder / "@ais" / "bench" / "%ob"
         self.objects.mkdir(parents=True)
         self._servers: dict[tuple[object, ...], Server] = {}
+        self._numbers = itertools.count()
         self._running = self.enter_context(contextlib.ExitStack())
         self._start_target()
         return self
@@ -77,6 +79,10 @@ class Site(contextlib.ExitStack):
                 file.flush()
                 os.fsync(file.fileno())  # so that no later measurement pays for the writing back
         return path
+
+    def new_folder(self, name: str) -> Path:
+        """The path of a folder that nobody has had, which is there until the end."""
+        return self.folder / f"{name}-{next(self._numbers)}"
 
     def small_objects(self, count: int) -> list[Path]:
         """The files of so many objects of `SMALL` bytes, each with bytes of its own."""
