@@ -33,6 +33,7 @@ from instore.server.app import ETLApplication
 from instore.system import exit_codes
 from instore.system.limits import raise_file_limit
 from instore.system.logs import LogOptions, log_to_stderr
+from instore.system.memory import keep_freed_memory
 from instore.system.printable import printable
 from instore.webserver.base_etl_server import application_of
 
@@ -208,6 +209,7 @@ def transform(
             work = _list(TransformJob(settings))
         else:
             work = _run(TransformJob(settings), _application(transform, log_level) if debug else None)
+        keep_freed_memory()
         code = uvloop.run(until_signal(work))
     except (OSError, RemoteStoreError, NothingSelectedError) as error:  # a disk, a bucket, or what is selected in it
         click.echo(f"instore: {printable(str(error))}", err=True)

@@ -5,12 +5,15 @@ import os
 import resource
 import sys
 
+from instore.system.memory import keep_freed_memory
+
 _SWITCH = 0.001  # seconds that another thread may keep the interpreter while the event loop has something to do
 
 
 def prepare_process() -> None:
-    """Raise the limit on open files, and keep the event loop quick beside threads that compute."""
+    """Raise the limit on open files, keep freed memory, and the event loop quick beside threads that compute."""
     raise_file_limit()
+    keep_freed_memory()
     sys.setswitchinterval(_SWITCH)
 
 
