@@ -64,17 +64,9 @@ class GroupedObject(NamedTuple):
     @property
     def request(self) -> ObjectRequest:
         """As it would have been asked for alone."""
-        if self.fqn:
-            return ObjectRequest(
-                self.path, SourceKind.FILE, self.fqn, self.etl_args.strip(), takes_results=self.takes_results
-            )
-        return ObjectRequest(
-            self.path,
-            SourceKind.BODY,
-            etl_args=self.etl_args.strip(),
-            length=len(self.body),
-            takes_results=self.takes_results,
-        )
+        origin, length = (SourceKind.FILE, None) if self.fqn else (SourceKind.BODY, len(self.body))
+        args = self.etl_args.strip()
+        return ObjectRequest(self.path, origin, self.fqn, args, length=length, takes_results=self.takes_results)
 
 
 def encode_group(objects: Sequence[GroupedObject]) -> bytes:
