@@ -12,9 +12,11 @@ from instore.protocol.names import (
     escape_path,
     escape_query,
     escape_segment,
+    has_user,
     unescape,
     unescape_query,
     why_no_object_name,
+    without_user,
 )
 from tests.protocol.wire import names, texts
 
@@ -144,3 +146,17 @@ def test_a_uname_is_the_same_text_after_parsing(namespace: str, bucket: str, nam
 def test_what_no_file_can_be_called_is_said(name: str, reason: str) -> None:
     assert why_no_object_name(name).startswith(reason)
     assert bool(why_no_object_name(name)) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("url", "bare"),
+    [
+        ("http://me:secret@host:1/b/o", "http://host:1/b/o"),
+        ("me@host/b/o", "host/b/o"),
+        ("http://host:1/ais%2F@%23%2Fb%2Fo", "http://host:1/ais%2F@%23%2Fb%2Fo"),
+        ("http://host/o?to=me@home", "http://host/o?to=me@home"),
+    ],
+)
+def test_a_user_before_a_host_is_seen_and_left_out(url: str, bare: str) -> None:
+    assert without_user(url) == bare
+    assert has_user(url) is (url != bare)
